@@ -1,0 +1,412 @@
+//! The one error of the library. Each kind has a stable reason for programs
+//! and, for people, what happened, why, and what to do. No text of a driver
+//! and nothing a customer said is ever in it; `grpc::status` alone turns it
+//! into a gRPC status.
+
+use crate::id::CatalogName;
+use std::fmt;
+use std::time::Duration;
+
+/// The library's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// The request is malformed: one violation a field.
+    Invalid(Vec<Violation>),
+    /// Nobody the vault knows is calling.
+    Unauthenticated(Unauthenticated),
+    /// The caller may not do this.
+    Denied(Denial),
+    /// There is nothing of that name, or the caller may not know of it.
+    NotFound(Missing),
+    /// The customer was forgotten, and the caller may know it.
+    CustomerErased,
+    /// The customer exists already.
+    CustomerExists,
+    /// A customer of this id was erased in the open epoch; creating it anew
+    /// takes an explicit flag.
+    CustomerWasErased,
+    /// The record's revision is not the expected one.
+    RevisionStale,
+    /// The record changed again and again while the change was being made.
+    Contended,
+    /// The request id was used for another change.
+    RequestIdReused,
+    /// A limit on what is stored is reached.
+    TooMuch(&'static str),
+    /// The caller does more than it may, or the vault is full for now.
+    Exhausted(Exhausted, Duration),
+    /// The vault cannot serve now.
+    Unavailable(Unavailable),
+    /// The key is gone, remnants are not: the erasure finishes on a retry.
+    ErasurePending,
+    /// The call took longer than its deadline.
+    DeadlineExceeded,
+    /// Stored bytes do not open where they stand.
+    DataLoss(Lost),
+    /// Configuration, catalog, policy or key files are not as they must be.
+    Setup(String),
+    /// A promise between two parts of the program was broken.
+    Internal(&'static str),
+}
+
+/// One field of a request and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The field's path in the request; never a value.
+    pub field: String,
+    /// What it must be.
+    pub rule: String,
+}
+
+impl Violation {
+    /// A violation of `field`.
+    pub fn new(field: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            rule: rule.into(),
+        }
+    }
+}
+
+/// Why a caller is nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unauthenticated {
+    /// No client certificate.
+    NoCertificate,
+    /// The certificate cannot be read or is past its time.
+    CertificateInvalid,
+    /// Not exactly one SPIFFE URI of this trust domain.
+    NotSpiffe,
+    /// A good certificate of a principal that the roles file does not list.
+    UnknownPrincipal,
+}
+
+/// Which rule denied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// The rule's kind.
+    pub rule: Rule,
+    /// The field it is about, where it is about one.
+    pub field: Option<CatalogName>,
+    /// The ids of the deciding policies; empty where no policy permits.
+    pub policies: Vec<String>,
+}
+
+/// The rules that deny, in the order they are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Rule {
+    /// No purpose was given.
+    PurposeMissing,
+    /// The catalog has no such purpose.
+    PurposeUnknown,
+    /// The purpose is past its expiry.
+    PurposeExpired,
+    /// The purpose is not granted to any role of the caller.
+    PurposeNotGranted,
+    /// The purpose does not need this field.
+    FieldNotInPurpose,
+    /// No declared purpose needs this field, so it is not stored.
+    FieldNotNeeded,
+    /// A policy forbids it, or none permits it.
+    Policy,
+    /// A policy could not be evaluated; that is a denial.
+    PolicyError,
+    /// The purpose needs consent, and none is on record.
+    ConsentMissing,
+    /// The customer's data is restricted (GDPR art. 18).
+    Restricted,
+}
+
+/// What is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// The customer.
+    Customer,
+    /// The record.
+    Record,
+    /// The method.
+    Method,
+}
+
+/// Which measure is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Exhausted {
+    /// Too many calls under way in the whole server.
+    Shed,
+    /// The principal's calls a second.
+    Rate,
+    /// The principal's distinct customers an hour.
+    DistinctCustomers,
+}
+
+/// Why the vault cannot serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unavailable {
+    /// The audit entry could not be made durable, so nothing leaves.
+    AuditWrite,
+    /// The disk is full; the reserve belongs to erasures.
+    DiskFull,
+    /// Storage failed; whether the change was made is not known.
+    OutcomeUnknown,
+    /// The store did not answer in time.
+    StoreSlow,
+    /// The master keys are not in memory.
+    Sealed,
+    /// The server is draining.
+    Draining,
+}
+
+/// What does not open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// A key row is missing or does not unwrap.
+    Key,
+    /// A customer's state does not carry its MAC.
+    State,
+    /// A record does not match its manifest or a field does not open.
+    Record,
+    /// An index row does not open.
+    Index,
+}
+
+impl Error {
+    /// One violated field.
+    pub fn invalid(violation: Violation) -> Self {
+        Self::Invalid(vec![violation])
+    }
+
+    /// A denial that is about no field and no policy.
+    pub fn denied(rule: Rule) -> Self {
+        Self::Denied(Denial {
+            rule,
+            field: None,
+            policies: Vec::new(),
+        })
+    }
+
+    /// The stable reason: upper-case words, for programs. It never changes.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "INVALID_REQUEST",
+            Self::Unauthenticated(why) => why.reason(),
+            Self::Denied(denial) => denial.rule.reason(),
+            Self::NotFound(Missing::Customer) => "CUSTOMER_NOT_FOUND",
+            Self::NotFound(Missing::Record) => "RECORD_NOT_FOUND",
+            Self::NotFound(Missing::Method) => "METHOD_NOT_FOUND",
+            Self::CustomerErased => "CUSTOMER_ERASED",
+            Self::CustomerExists => "CUSTOMER_EXISTS",
+            Self::CustomerWasErased => "CUSTOMER_WAS_ERASED",
+            Self::RevisionStale => "REVISION_STALE",
+            Self::Contended => "CONTENDED",
+            Self::RequestIdReused => "REQUEST_ID_REUSED",
+            Self::TooMuch(_) => "LIMIT_REACHED",
+            Self::Exhausted(Exhausted::Shed, _) => "OVERLOADED",
+            Self::Exhausted(Exhausted::Rate, _) => "RATE_EXCEEDED",
+            Self::Exhausted(Exhausted::DistinctCustomers, _) => "DISTINCT_CUSTOMERS_EXCEEDED",
+            Self::Unavailable(why) => why.reason(),
+            Self::ErasurePending => "ERASURE_PENDING",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::DataLoss(_) => "DATA_LOSS",
+            Self::Setup(_) => "SETUP",
+            Self::Internal(_) => "INTERNAL",
+        }
+    }
+}
+
+impl Unauthenticated {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::NoCertificate => "NO_CERTIFICATE",
+            Self::CertificateInvalid => "CERTIFICATE_INVALID",
+            Self::NotSpiffe => "NOT_SPIFFE",
+            Self::UnknownPrincipal => "UNKNOWN_PRINCIPAL",
+        }
+    }
+}
+
+impl Unavailable {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::AuditWrite => "AUDIT_WRITE_FAILED",
+            Self::DiskFull => "DISK_FULL",
+            Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
+            Self::StoreSlow => "STORE_SLOW",
+            Self::Sealed => "SEALED",
+            Self::Draining => "DRAINING",
+        }
+    }
+}
+
+impl Rule {
+    /// The stable reason of a denial by this rule.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::PurposeMissing => "PURPOSE_MISSING",
+            Self::PurposeUnknown => "PURPOSE_UNKNOWN",
+            Self::PurposeExpired => "PURPOSE_EXPIRED",
+            Self::PurposeNotGranted => "PURPOSE_NOT_GRANTED",
+            Self::FieldNotInPurpose => "FIELD_NOT_IN_PURPOSE",
+            Self::FieldNotNeeded => "FIELD_NOT_NEEDED",
+            Self::Policy => "POLICY_DENIED",
+            Self::PolicyError => "POLICY_ERROR",
+            Self::ConsentMissing => "CONSENT_MISSING",
+            Self::Restricted => "RESTRICTED",
+        }
+    }
+
+    fn what_and_cure(self) -> (&'static str, &'static str) {
+        match self {
+            Self::PurposeMissing => ("no purpose was given", "name one of the catalog's purposes"),
+            Self::PurposeUnknown => (
+                "the catalog declares no such purpose",
+                "name one of the catalog's purposes (oubliette catalog check lists them)",
+            ),
+            Self::PurposeExpired => ("the purpose has expired", "renew it in the catalog"),
+            Self::PurposeNotGranted => (
+                "the purpose is not granted to any role of this caller",
+                "grant it to a role of this caller in the catalog",
+            ),
+            Self::FieldNotInPurpose => (
+                "the purpose does not need this field",
+                "leave the field out, or read with WHAT_I_MAY_SEE",
+            ),
+            Self::FieldNotNeeded => (
+                "no declared purpose needs this field, so it is not stored",
+                "leave the field out, or declare a purpose that needs it",
+            ),
+            Self::Policy => (
+                "the access policy does not allow it",
+                "a policy must permit it and none may forbid it",
+            ),
+            Self::PolicyError => (
+                "a policy could not be evaluated, and that denies",
+                "run oubliette policy check",
+            ),
+            Self::ConsentMissing => (
+                "the purpose needs the customer's consent and none is on record",
+                "record the customer's consent for this purpose first",
+            ),
+            Self::Restricted => (
+                "processing of this customer's data is restricted",
+                "wait until the restriction is lifted",
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, cure) = self.rule.what_and_cure();
+        f.write_str("denied: ")?;
+        if let Some(field) = &self.field {
+            write!(f, "field {field}: ")?;
+        }
+        f.write_str(what)?;
+        if self.rule == Rule::Policy {
+            if self.policies.is_empty() {
+                f.write_str(" (no policy permits)")?;
+            } else {
+                write!(f, " (decided by {})", self.policies.join(", "))?;
+            }
+        }
+        write!(f, "; {cure}")
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Invalid(violations) => {
+                f.write_str("the request is malformed:")?;
+                for v in violations {
+                    write!(f, " {} {};", v.field, v.rule)?;
+                }
+                return f.write_str(" nothing was done");
+            }
+            Self::Denied(denial) => return denial.fmt(f),
+            Self::TooMuch(what) => {
+                return write!(f, "a limit is reached: {what}; nothing was done");
+            }
+            Self::Setup(what) => return f.write_str(what),
+            Self::Internal(what) => {
+                return write!(f, "internal error ({what}); please report it");
+            }
+            Self::Unauthenticated(Unauthenticated::NoCertificate) => {
+                "no client certificate was shown; connect with mTLS"
+            }
+            Self::Unauthenticated(Unauthenticated::CertificateInvalid) => {
+                "the client certificate cannot be read or is not valid now; renew it"
+            }
+            Self::Unauthenticated(Unauthenticated::NotSpiffe) => {
+                "the client certificate must carry exactly one URI, \
+                 spiffe://<trust domain>/<tenant>/<service>"
+            }
+            Self::Unauthenticated(Unauthenticated::UnknownPrincipal) => {
+                "the certificate is good but the roles file lists no such principal; add it there"
+            }
+            Self::NotFound(Missing::Customer) => "no such customer; CreateCustomer makes one",
+            Self::NotFound(Missing::Record) => "no such record of this type; PutRecord makes one",
+            Self::NotFound(Missing::Method) => "no such method; compare the versions of both sides",
+            Self::CustomerErased => {
+                "the customer was forgotten; their keys are destroyed and nothing brings them back"
+            }
+            Self::CustomerExists => "the customer exists already; nothing was done",
+            Self::CustomerWasErased => {
+                "a customer of this id was erased in the open key epoch; \
+                 set recreate_erased to begin anew with nothing of the old"
+            }
+            Self::RevisionStale => {
+                "the record is not at the expected revision; read it again and repeat the change"
+            }
+            Self::Contended => "the record kept changing meanwhile; try again",
+            Self::RequestIdReused => {
+                "the request id was used for a different change; make a new UUID for each change"
+            }
+            Self::Exhausted(Exhausted::Shed, _) => "the server is at its limit; try again shortly",
+            Self::Exhausted(Exhausted::Rate, _) => {
+                "the caller's rate limit is reached; slow down, or raise it in the roles file"
+            }
+            Self::Exhausted(Exhausted::DistinctCustomers, _) => {
+                "the caller has touched as many different customers as it may in an hour; \
+                 wait, or raise the limit in the roles file"
+            }
+            Self::Unavailable(Unavailable::AuditWrite) => {
+                "the audit entry could not be written, so nothing was answered; try again"
+            }
+            Self::Unavailable(Unavailable::DiskFull) => {
+                "the disk is full; erasures still work; free space and try again"
+            }
+            Self::Unavailable(Unavailable::OutcomeUnknown) => {
+                "storage failed and the outcome is unknown; repeat with the same request id"
+            }
+            Self::Unavailable(Unavailable::StoreSlow) => {
+                "storage did not answer in time; repeat with the same request id"
+            }
+            Self::Unavailable(Unavailable::Sealed) => "the vault is sealed; unseal it",
+            Self::Unavailable(Unavailable::Draining) => {
+                "the server is shutting down; try another, or again shortly"
+            }
+            Self::ErasurePending => {
+                "the key is destroyed and nothing can be read any more, but a long-running reader \
+                 still holds remnants on disk; repeat the call to finish"
+            }
+            Self::DeadlineExceeded => "the call took longer than its deadline",
+            Self::DataLoss(_) => {
+                "stored data does not open where it stands; it was changed outside the vault, \
+                 or restored halfway; see the server's log"
+            }
+        };
+        f.write_str(text)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Violation> for Error {
+    fn from(violation: Violation) -> Self {
+        Self::invalid(violation)
+    }
+}

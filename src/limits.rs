@@ -1,0 +1,127 @@
+//! Every bound of the vault, in one place: sizes in bytes, counts, times,
+//! queues and retries. `tests/limits.rs` holds each against the running server.
+
+use std::time::Duration;
+
+/// Longest tenant, service or catalog name (a DNS label's length, RFC 1035).
+pub const LABEL_BYTES: usize = 63;
+/// Longest caller's id of a customer or a record.
+pub const CALLER_ID_BYTES: usize = 128;
+
+/// A page key wraps the keys of 2^8 = 256 customers.
+pub const CUSTOMERS_PER_PAGE_BITS: u32 = 8;
+/// An index page is split when it holds more rows than this.
+pub const INDEX_ROWS_PER_PAGE: u64 = 256;
+
+/// Fields a record type may declare.
+pub const FIELDS_PER_TYPE: usize = 128;
+/// The highest field number (14 bits of the nonce).
+pub const FIELD_NUMBER_MAX: u16 = 16_383;
+/// The largest size a catalog may allow one field.
+pub const FIELD_BYTES: usize = 1 << 20;
+/// All of a record's plaintexts together.
+pub const RECORD_BYTES: usize = 2 << 20;
+/// Nesting of a JSON value.
+pub const JSON_DEPTH: usize = 32;
+/// Record types, purposes and roles a catalog may declare, each.
+pub const CATALOG_ENTRIES: usize = 256;
+/// One file of the catalog, the policy or the roles.
+pub const CONFIG_FILE_BYTES: usize = 1 << 20;
+/// Records of one customer.
+pub const RECORDS_PER_CUSTOMER: u64 = 4_000_000;
+
+/// Policies in a policy file (a decision costs time linear in them).
+pub const POLICIES: usize = 512;
+/// Nesting of brackets in a policy, counted before it is parsed.
+pub const POLICY_DEPTH: usize = 16;
+/// Stack of the thread that parses policies.
+pub const POLICY_STACK_BYTES: usize = 64 << 20;
+/// Remembered policy decisions.
+pub const DECISIONS_REMEMBERED: usize = 4_096;
+
+/// Names in one BatchGetRecords.
+pub const BATCH_NAMES: usize = 100;
+/// Fields named in one read or update.
+pub const FIELDS_PER_REQUEST: usize = FIELDS_PER_TYPE;
+/// Records in one chunk of a stream: also how often a stream looks again at
+/// consent and erasure.
+pub const STREAM_CHUNK_RECORDS: usize = 64;
+/// Plaintext in one chunk of a stream before it is cut short.
+pub const STREAM_CHUNK_BYTES: usize = 1 << 20;
+/// Plaintext in one batch reply.
+pub const BATCH_BYTES: usize = 3 << 20;
+/// ListRecords: the default page.
+pub const LIST_PAGE_DEFAULT: usize = 100;
+/// ListRecords: the largest page.
+pub const LIST_PAGE_MAX: usize = 1_000;
+/// A cursor or page token.
+pub const CURSOR_BYTES: usize = 512;
+
+/// A request message.
+pub const REQUEST_BYTES: usize = 4 << 20;
+/// A reply message.
+pub const REPLY_BYTES: usize = 8 << 20;
+/// Request headers, all together.
+pub const HEADER_BYTES: u32 = 16 << 10;
+/// Open connections.
+pub const CONNECTIONS: usize = 1_024;
+/// TLS handshakes under way.
+pub const HANDSHAKES: usize = 128;
+/// A TLS handshake.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
+/// Streams of one connection.
+pub const STREAMS_PER_CONNECTION: u32 = 256;
+/// Streams reset by a peer before they were accepted (CVE-2023-44487).
+pub const PENDING_RESETS: usize = 64;
+/// A connection without an answer to a keep-alive ping is closed.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// How long the answer to a keep-alive ping may take.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A unary call.
+pub const CALL_TIME: Duration = Duration::from_secs(10);
+/// A stream, from start to end.
+pub const STREAM_TIME: Duration = Duration::from_secs(3_600);
+/// Calls under way before others are shed.
+pub const CALLS_IN_FLIGHT: usize = 1_024;
+/// Streams under way before others are shed.
+pub const STREAMS_IN_FLIGHT: usize = 64;
+/// How long a shed caller is asked to wait.
+pub const SHED_RETRY: Duration = Duration::from_millis(250);
+/// How long a drain waits for calls under way.
+pub const DRAIN_TIME: Duration = Duration::from_secs(20);
+/// Distinct principals whose shed calls are counted at the same time.
+pub const SHED_PRINCIPALS: usize = 1_024;
+
+/// Reader threads of the store.
+pub const READER_THREADS: usize = 2;
+/// Reads waiting for a reader thread.
+pub const READ_QUEUE: usize = 4_096;
+/// Changes waiting for a file's writer thread.
+pub const WRITE_QUEUE: usize = 8_192;
+/// Changes that share one commit.
+pub const CHANGES_PER_COMMIT: usize = 512;
+/// How long a change waits for its commit.
+pub const COMMIT_TIME: Duration = Duration::from_secs(5);
+/// Tries at a change that lost a race for its revision.
+pub const REVISION_RETRIES: usize = 8;
+/// How long an erasure waits for the last reader before it says
+/// ERASURE_PENDING.
+pub const TRUNCATE_TIME: Duration = Duration::from_secs(4);
+/// How long a pause between two tries at TRUNCATE lasts.
+pub const TRUNCATE_PAUSE: Duration = Duration::from_millis(20);
+/// Rows that one transaction of a purge deletes.
+pub const PURGE_ROWS: usize = 2_000;
+/// How long a request id is remembered.
+pub const REQUEST_ID_TIME: Duration = Duration::from_secs(24 * 3_600);
+/// Disk kept for erasures and their leaves when everything else is full.
+pub const RESERVE_BYTES: u64 = 16 << 20;
+/// Page keys kept unwrapped.
+pub const PAGE_KEYS_CACHED: usize = 65_536;
+
+/// A principal's default calls a second, where its role names none.
+pub const CALLS_PER_SECOND: u32 = 20_000;
+/// A principal's default distinct customers an hour, where its role names none.
+pub const CUSTOMERS_PER_HOUR: u64 = 1_000_000;
+
+/// Length of a history slot: a customer's audit entries are found slot by slot.
+pub const HISTORY_SLOT: Duration = Duration::from_secs(3_600);
