@@ -1,1 +1,2 @@
+//! The command line: arguments to a command.
 fn main() {}
