@@ -101,6 +101,8 @@ pub struct PutRecord {
     pub replaces: u64,
     /// The record type's version.
     pub schema_version: u32,
+    /// The field key's generation.
+    pub generation: u32,
     /// The manifest's MAC.
     pub manifest: [u8; 32],
     /// The caller's id, sealed under the identity key.
@@ -162,8 +164,8 @@ pub struct SplitIndex {
     pub tenant: TenantNumber,
     /// The page that goes, with the rows it had.
     pub old: u64,
-    /// How many rows it had.
-    pub old_rows: u64,
+    /// How often its rows had changed when they were read.
+    pub changes: u64,
     /// The pages that take its place.
     pub new: Vec<SplitPart>,
 }

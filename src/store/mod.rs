@@ -87,8 +87,9 @@ pub trait Store: Send + Sync {
     /// `vault.db`: deletes a record, writes its request and its leaf.
     fn delete_record(&self, delete: DeleteRecord) -> Pending<PutOutcome>;
 
-    /// `vault.db`: an erasure will happen: its row and its intent leaf.
-    fn intend_erasure(&self, intent: EraseIntent) -> Pending<()>;
+    /// `vault.db`: an erasure will happen: its row and its intent leaf. False
+    /// where the index row is not there: look it up again and repeat.
+    fn intend_erasure(&self, intent: EraseIntent) -> Pending<bool>;
     /// `keys.db`: fence, ledger entry, key rows gone, pages dirty. Answers the
     /// fence; shredding twice changes nothing.
     fn shred(&self, customer: CustomerNumber, index_page: u64, today: Day) -> Pending<Fence>;

@@ -82,6 +82,8 @@ pub struct Fence {
     pub epoch: u32,
     /// The day of the shred.
     pub day: Day,
+    /// SHA-256 of the wrapped keys that were destroyed, identity key first.
+    pub fingerprint: [u8; 32],
 }
 
 /// What the ledger notes: changes that only narrow, which a restore replays.
@@ -104,6 +106,8 @@ pub struct IndexRef {
     pub depth: u8,
     /// How many rows it holds.
     pub rows: u64,
+    /// How often its rows were changed.
+    pub changes: u64,
 }
 
 /// A customer.
@@ -141,6 +145,8 @@ pub struct RecordRow {
     pub revision: u64,
     /// The record type's version at the last write.
     pub schema_version: u32,
+    /// The field key's generation at the last write: it MACs the manifest.
+    pub generation: u32,
     /// The day of the first write.
     pub created: Day,
     /// The day of the last write.

@@ -6,6 +6,7 @@ use crate::store::{
     CreateKeys, EpochRow, Fence, LedgerKind, NewPage, PageKind, PageRow, RecordKey, TenantRow,
 };
 use rusqlite::{Connection, OptionalExtension, Result, params};
+use sha2::{Digest, Sha256};
 
 /// `customer_keys.kind`.
 pub const IDENTITY: u8 = 1;
@@ -167,11 +168,12 @@ pub fn note_deletion(db: &Connection, record: RecordKey, today: Day) -> Result<(
 }
 
 pub fn fence(db: &Connection, customer: CustomerNumber) -> Result<Option<Fence>> {
-    db.prepare_cached("SELECT epoch, day FROM fences WHERE customer = ?1")?
+    db.prepare_cached("SELECT epoch, day, fingerprint FROM fences WHERE customer = ?1")?
         .query_row([customer.0], |row| {
             Ok(Fence {
                 epoch: row.get(0)?,
                 day: Day(row.get(1)?),
+                fingerprint: row.get(2)?,
             })
         })
         .optional()
@@ -195,14 +197,34 @@ pub fn shred(
              WHERE (kind = 1 AND page = ?1) OR (kind = 2 AND page = ?2)",
         )?
         .query_row(params![customer.page(), index_page], |row| row.get(0))?;
-    db.prepare_cached("INSERT INTO fences (customer, epoch, day) VALUES (?1, ?2, ?3)")?
-        .execute(params![customer.0, epoch, today.0])?;
+    let fingerprint = destroy_keys(db, customer)?;
+    db.prepare_cached(
+        "INSERT INTO fences (customer, epoch, day, fingerprint) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![customer.0, epoch, today.0, &fingerprint[..]])?;
     note(db, LedgerKind::Erasure, customer, 0, epoch, today)?;
-    db.prepare_cached("DELETE FROM customer_keys WHERE customer = ?1")?
-        .execute([customer.0])?;
     mark_dirty(db, PageKind::Customers, customer.page())?;
     mark_dirty(db, PageKind::Index, index_page)?;
-    Ok(Fence { epoch, day: today })
+    Ok(Fence {
+        epoch,
+        day: today,
+        fingerprint,
+    })
+}
+
+/// Deletes a customer's wrapped keys; answers their fingerprint.
+fn destroy_keys(db: &Connection, customer: CustomerNumber) -> Result<[u8; 32]> {
+    let mut fingerprint = Sha256::new();
+    let mut keys = db.prepare_cached(
+        "SELECT wrapped FROM customer_keys WHERE customer = ?1 ORDER BY kind, generation",
+    )?;
+    let mut rows = keys.query([customer.0])?;
+    while let Some(row) = rows.next()? {
+        fingerprint.update(row.get_ref(0)?.as_bytes()?);
+    }
+    db.prepare_cached("DELETE FROM customer_keys WHERE customer = ?1")?
+        .execute([customer.0])?;
+    Ok(fingerprint.finalize().into())
 }
 
 pub fn add_index_pages(db: &Connection, pages: &[NewPage]) -> Result<()> {

@@ -168,7 +168,7 @@ impl Store for Sqlite {
             .change(move |db| vault_file::delete_record(db, &delete))
     }
 
-    fn intend_erasure(&self, intent: EraseIntent) -> Pending<()> {
+    fn intend_erasure(&self, intent: EraseIntent) -> Pending<bool> {
         self.vault
             .change(move |db| vault_file::intend_erasure(db, &intent))
     }

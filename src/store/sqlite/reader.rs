@@ -59,11 +59,12 @@ fn record_of(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
         record_type: row.get(1)?,
         revision: row.get(2)?,
         schema_version: row.get(3)?,
-        created: Day(row.get(4)?),
-        updated: Day(row.get(5)?),
-        manifest: row.get(6)?,
-        sealed_id: row.get(7)?,
-        body: row.get(8)?,
+        generation: row.get(4)?,
+        created: Day(row.get(5)?),
+        updated: Day(row.get(6)?),
+        manifest: row.get(7)?,
+        sealed_id: row.get(8)?,
+        body: row.get(9)?,
     })
 }
 
@@ -202,7 +203,7 @@ impl Rows for Reader {
         Ok(self
             .vault
             .prepare_cached(
-                "SELECT page, start, depth, rows FROM index_pages
+                "SELECT page, start, depth, rows, changes FROM index_pages
                  WHERE tenant = ?1 AND start <= ?2 ORDER BY start DESC LIMIT 1",
             )?
             .query_row(params![tenant.0, prefix], |row| {
@@ -211,6 +212,7 @@ impl Rows for Reader {
                     start: row.get(1)?,
                     depth: row.get(2)?,
                     rows: row.get(3)?,
+                    changes: row.get(4)?,
                 })
             })
             .optional()?)
@@ -252,7 +254,7 @@ impl Rows for Reader {
                 .optional()?;
             let record = db
                 .prepare_cached(
-                    "SELECT place, type, revision, schema_version, created_day, updated_day,
+                    "SELECT place, type, revision, schema_version, generation, created_day, updated_day,
                             manifest, sealed_id, body
                      FROM records WHERE place =
                        (SELECT place FROM locators WHERE customer = ?1 AND locator = ?2)",
@@ -272,7 +274,7 @@ impl Rows for Reader {
         bytes: usize,
     ) -> Result<Vec<RecordRow>> {
         let mut statement = self.vault.prepare_cached(
-            "SELECT place, type, revision, schema_version, created_day, updated_day,
+            "SELECT place, type, revision, schema_version, generation, created_day, updated_day,
                     manifest, sealed_id, body
              FROM records WHERE tenant = ?1 AND type = ?2 AND place > ?3 ORDER BY place LIMIT ?4",
         )?;
@@ -298,7 +300,7 @@ impl Rows for Reader {
         most: usize,
     ) -> Result<Vec<RecordRow>> {
         let mut statement = self.vault.prepare_cached(
-            "SELECT place, type, revision, schema_version, created_day, updated_day,
+            "SELECT place, type, revision, schema_version, generation, created_day, updated_day,
                     manifest, sealed_id, x'' FROM records
              WHERE place > ?1 AND place < ?2 AND type = ?3 ORDER BY place LIMIT ?4",
         )?;

@@ -25,7 +25,8 @@ CREATE TABLE customer_keys (
     tenant INTEGER NOT NULL, created_day INTEGER NOT NULL, wrapped BLOB NOT NULL,
     PRIMARY KEY (customer, kind, generation)) STRICT, WITHOUT ROWID;
 CREATE TABLE fences (
-    customer INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, day INTEGER NOT NULL) STRICT;
+    customer INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, day INTEGER NOT NULL,
+    fingerprint BLOB NOT NULL) STRICT;
 CREATE TABLE intents (customer INTEGER PRIMARY KEY, kind INTEGER NOT NULL) STRICT;
 CREATE TABLE ledger (
     entry INTEGER PRIMARY KEY, kind INTEGER NOT NULL, customer INTEGER NOT NULL,
@@ -42,7 +43,7 @@ CREATE TABLE customers (
 CREATE TABLE records (
     place INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, type INTEGER NOT NULL,
     locator BLOB NOT NULL, revision INTEGER NOT NULL, schema_version INTEGER NOT NULL,
-    created_day INTEGER NOT NULL, updated_day INTEGER NOT NULL, manifest BLOB NOT NULL,
+    generation INTEGER NOT NULL, created_day INTEGER NOT NULL, updated_day INTEGER NOT NULL, manifest BLOB NOT NULL,
     sealed_id BLOB NOT NULL, body BLOB NOT NULL) STRICT;
 CREATE TABLE locators (
     customer INTEGER NOT NULL, locator BLOB NOT NULL, place INTEGER NOT NULL,
@@ -50,7 +51,7 @@ CREATE TABLE locators (
 CREATE INDEX records_by_type ON records (tenant, type, place);
 CREATE TABLE index_pages (
     tenant INTEGER NOT NULL, start INTEGER NOT NULL, depth INTEGER NOT NULL,
-    page INTEGER NOT NULL UNIQUE, rows INTEGER NOT NULL,
+    page INTEGER NOT NULL UNIQUE, rows INTEGER NOT NULL, changes INTEGER NOT NULL,
     PRIMARY KEY (tenant, start)) STRICT, WITHOUT ROWID;
 CREATE TABLE index_rows (
     page INTEGER NOT NULL, tag BLOB NOT NULL, body BLOB NOT NULL,
@@ -63,7 +64,7 @@ CREATE INDEX requests_by_day ON requests (day);
 CREATE TABLE erasures (
     customer INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, level INTEGER NOT NULL,
     index_page INTEGER NOT NULL, index_tag BLOB NOT NULL, day INTEGER NOT NULL) STRICT;
-CREATE INDEX erasures_unfinished ON erasures (customer) WHERE level < 3;
+CREATE INDEX erasures_unfinished ON erasures (index_page) WHERE level < 3;
 CREATE TABLE leaves (number INTEGER PRIMARY KEY, leaf BLOB NOT NULL, detail BLOB NOT NULL) STRICT;
 CREATE TABLE history (
     slot INTEGER NOT NULL, locator BLOB NOT NULL, nonce BLOB NOT NULL, masked INTEGER NOT NULL,

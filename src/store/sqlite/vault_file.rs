@@ -78,7 +78,10 @@ pub fn create_customer(db: &Connection, new: &CreateCustomer) -> Result<CreateOu
         return Ok(CreateOutcome::Repeated(row));
     }
     let rows: Option<u64> = db
-        .prepare_cached("UPDATE index_pages SET rows = rows + ?2 WHERE page = ?1 RETURNING rows")?
+        .prepare_cached(
+            "UPDATE index_pages SET rows = rows + ?2, changes = changes + 1
+             WHERE page = ?1 RETURNING rows",
+        )?
         .query_row(
             params![new.index_page, u8::from(new.replaces.is_none())],
             |row| row.get(0),
@@ -136,8 +139,8 @@ pub fn create_customer(db: &Connection, new: &CreateCustomer) -> Result<CreateOu
 fn first_index_page(db: &Connection, new: &CreateCustomer) -> Result<bool> {
     let added = db
         .prepare_cached(
-            "INSERT INTO index_pages (tenant, start, depth, page, rows)
-             SELECT ?1, 0, 0, ?2, 1
+            "INSERT INTO index_pages (tenant, start, depth, page, rows, changes)
+             SELECT ?1, 0, 0, ?2, 1, 1
              WHERE NOT EXISTS (SELECT 1 FROM index_pages WHERE tenant = ?1)",
         )?
         .execute(params![new.tenant.0, new.index_page])?;
@@ -168,8 +171,9 @@ pub fn put_record(db: &Connection, put: &PutRecord) -> Result<PutOutcome> {
         }
         db.prepare_cached(
             "INSERT INTO records (place, tenant, type, locator, revision, schema_version,
-                                  created_day, updated_day, manifest, sealed_id, body)
-             VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?6, ?7, ?8, ?9)",
+                                  created_day, updated_day, manifest, sealed_id, body,
+                                  generation)
+             VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             at,
@@ -180,7 +184,8 @@ pub fn put_record(db: &Connection, put: &PutRecord) -> Result<PutOutcome> {
             put.today.0,
             &put.manifest[..],
             put.sealed_id,
-            put.body
+            put.body,
+            put.generation
         ])?;
         db.prepare_cached("INSERT INTO locators (customer, locator, place) VALUES (?1, ?2, ?3)")?
             .execute(params![put.key.customer.0, &put.locator[..], at])?;
@@ -189,7 +194,7 @@ pub fn put_record(db: &Connection, put: &PutRecord) -> Result<PutOutcome> {
         let created: Option<i32> = db
             .prepare_cached(
                 "UPDATE records SET revision = revision + 1, schema_version = ?3,
-                        updated_day = ?4, manifest = ?5, body = ?6
+                        updated_day = ?4, manifest = ?5, body = ?6, generation = ?7
                  WHERE place = ?1 AND revision = ?2 RETURNING created_day",
             )?
             .query_row(
@@ -199,7 +204,8 @@ pub fn put_record(db: &Connection, put: &PutRecord) -> Result<PutOutcome> {
                     put.schema_version,
                     put.today.0,
                     &put.manifest[..],
-                    put.body
+                    put.body,
+                    put.generation
                 ],
                 |row| row.get(0),
             )
@@ -251,7 +257,14 @@ pub fn delete_record(db: &Connection, delete: &DeleteRecord) -> Result<PutOutcom
     Ok(PutOutcome::Done(Day(created), Day(created)))
 }
 
-pub fn intend_erasure(db: &Connection, intent: &EraseIntent) -> Result<()> {
+pub fn intend_erasure(db: &Connection, intent: &EraseIntent) -> Result<bool> {
+    // While the intent stands, the index page is not split.
+    let there = db
+        .prepare_cached("SELECT 1 FROM index_rows WHERE page = ?1 AND tag = ?2")?
+        .exists(params![intent.index_page, &intent.index_tag[..]])?;
+    if !there {
+        return Ok(false);
+    }
     db.prepare_cached(
         "INSERT INTO erasures (customer, tenant, level, index_page, index_tag, day)
          VALUES (?1, ?2, 1, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
@@ -264,7 +277,7 @@ pub fn intend_erasure(db: &Connection, intent: &EraseIntent) -> Result<()> {
         intent.today.0
     ])?;
     append_one(db, &intent.leaf)?;
-    Ok(())
+    Ok(true)
 }
 
 /// Raises an erasure's level, once, with its leaf.
@@ -322,14 +335,19 @@ pub fn purge(db: &Connection, customer: CustomerNumber, tombstone: Option<&[u8]>
     if let (Some(body), Some(erasure)) = (tombstone, erasure(db, customer)?) {
         db.prepare_cached("UPDATE index_rows SET body = ?3 WHERE page = ?1 AND tag = ?2")?
             .execute(params![erasure.index_page, &erasure.index_tag[..], body])?;
+        db.prepare_cached("UPDATE index_pages SET changes = changes + 1 WHERE page = ?1")?
+            .execute([erasure.index_page])?;
     }
     Ok(true)
 }
 
 pub fn split_index(db: &Connection, split: &SplitIndex) -> Result<bool> {
     let gone = db
-        .prepare_cached("DELETE FROM index_pages WHERE tenant = ?1 AND page = ?2 AND rows = ?3")?
-        .execute(params![split.tenant.0, split.old, split.old_rows])?;
+        .prepare_cached(
+            "DELETE FROM index_pages WHERE tenant = ?1 AND page = ?2 AND changes = ?3
+               AND NOT EXISTS (SELECT 1 FROM erasures WHERE level < 3 AND index_page = ?2)",
+        )?
+        .execute(params![split.tenant.0, split.old, split.changes])?;
     if gone == 0 {
         return Ok(false);
     }
@@ -337,7 +355,8 @@ pub fn split_index(db: &Connection, split: &SplitIndex) -> Result<bool> {
         .execute([split.old])?;
     for part in &split.new {
         db.prepare_cached(
-            "INSERT INTO index_pages (tenant, start, depth, page, rows) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO index_pages (tenant, start, depth, page, rows, changes)
+             VALUES (?1, ?2, ?3, ?4, ?5, 0)",
         )?
         .execute(params![
             split.tenant.0,
