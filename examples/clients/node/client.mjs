@@ -32,13 +32,14 @@ const { CustomerService, RecordService } = grpc.loadPackageDefinition(
 ).oubliette.v1;
 
 // google.rpc, as far as it is needed to read the reason of an error.
-const rpc = protobuf.parse(`
-  syntax = "proto3";
+const rpc = protobuf.parse(
+  `syntax = "proto3";
   package google.rpc;
   message Any { string type_url = 1; bytes value = 2; }
   message Status { int32 code = 1; string message = 2; repeated Any details = 3; }
-  message ErrorInfo { string reason = 1; string domain = 2; map<string, string> metadata = 3; }
-`).root;
+  message ErrorInfo { string reason = 1; string domain = 2; map<string, string> metadata = 3; }`,
+  { keepCase: true },
+).root;
 const Status = rpc.lookupType('google.rpc.Status');
 const ErrorInfo = rpc.lookupType('google.rpc.ErrorInfo');
 
@@ -75,7 +76,9 @@ async function read(caller, name, purpose, fields) {
 function refusal(error) {
   const [bytes] = error.metadata?.get('grpc-status-details-bin') ?? [];
   assert.ok(bytes, `an error without a reason: ${error.message}`);
-  const info = Status.decode(bytes).details.find((any) => any.type_url.endsWith('google.rpc.ErrorInfo'));
+  const details = Status.decode(bytes).details;
+  const info = details.find((any) => any.type_url.endsWith('/google.rpc.ErrorInfo'));
+  assert.ok(info, `an error without a reason: ${error.message}`);
   return ErrorInfo.decode(info.value).reason;
 }
 
