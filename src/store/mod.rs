@@ -23,6 +23,7 @@ pub use row::{
 use crate::clock::Day;
 use crate::error::{Error, Result, Unavailable};
 use crate::id::{CustomerNumber, TenantNumber};
+use crate::limits;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -33,6 +34,13 @@ pub struct Pending<T>(tokio::sync::oneshot::Receiver<Result<T>>);
 impl<T> Pending<T> {
     pub(crate) fn new(receiver: tokio::sync::oneshot::Receiver<Result<T>>) -> Self {
         Self(receiver)
+    }
+
+    /// Waits as long as a commit may take.
+    pub async fn in_time(self) -> Result<T> {
+        tokio::time::timeout(limits::COMMIT_TIME, self)
+            .await
+            .unwrap_or(Err(Error::Unavailable(Unavailable::StoreSlow)))
     }
 
     /// Waits on this thread; for start-up and for tools, never in the runtime.
