@@ -1,1 +1,3 @@
-//! To be written.
+//! The wire.
+
+mod status;

@@ -84,6 +84,7 @@ pub trait Store: Send + Sync {
     /// `vault.db`: the customer's row, index row, request and leaf.
     fn create_customer(&self, new: CreateCustomer) -> Pending<CreateOutcome>;
     /// `keys.db`: takes back the keys of a creation that did not come about.
+    /// The caller has seen that `vault.db` has no such customer.
     fn abandon_customer(&self, customer: CustomerNumber) -> Pending<()>;
     /// `keys.db`: the creation came about; its intent is done.
     fn settle_customer(&self, customer: CustomerNumber) -> Pending<()>;

@@ -124,6 +124,8 @@ pub struct CustomerRow {
     pub state: Vec<u8>,
     /// Its MAC under a key of the customer's.
     pub state_mac: Vec<u8>,
+    /// The caller's id, sealed under the customer's identity key.
+    pub sealed_id: Vec<u8>,
 }
 
 /// Which record.

@@ -49,6 +49,13 @@ const ROW_BYTES: usize = 32 + 8 + 1;
 /// How often a look-up that met a split looks again.
 const TRIES: usize = 4;
 
+impl Place {
+    /// The bits that choose the index page.
+    pub fn prefix(&self) -> u32 {
+        prefix(&self.blind)
+    }
+}
+
 impl Keyring {
     /// Looks an id up.
     pub fn find(&self, rows: &mut dyn Rows, tenant: &Tenant, id: &CustomerId) -> Result<Place> {

@@ -39,7 +39,8 @@ fn in_one_state<T>(
     Ok(found?)
 }
 
-const CUSTOMER: &str = "SELECT tenant, created_day, records, next_record, state, state_mac
+const CUSTOMER: &str = "SELECT tenant, created_day, records, next_record, state, state_mac,
+                               sealed_id
                         FROM customers WHERE customer = ?1";
 
 fn customer_of(row: &Row<'_>) -> rusqlite::Result<CustomerRow> {
@@ -50,6 +51,7 @@ fn customer_of(row: &Row<'_>) -> rusqlite::Result<CustomerRow> {
         next_record: row.get(3)?,
         state: row.get(4)?,
         state_mac: row.get(5)?,
+        sealed_id: row.get(6)?,
     })
 }
 
