@@ -61,6 +61,15 @@ impl<T> Future for Pending<T> {
     }
 }
 
+/// One of the two files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataFile {
+    /// `keys.db`: must be current after a restore.
+    Keys,
+    /// `vault.db`: may be old after a restore.
+    Vault,
+}
+
 /// A piece of work for a reader thread.
 pub type ReadJob = Box<dyn FnOnce(&mut dyn Rows) + Send>;
 
@@ -102,15 +111,13 @@ pub trait Store: Send + Sync {
     /// `keys.db`: fence, ledger entry, key rows gone, pages dirty. Answers the
     /// fence; shredding twice changes nothing.
     fn shred(&self, customer: CustomerNumber, index_page: u64, today: Day) -> Pending<Fence>;
-    /// `keys.db`: empties the write-ahead log. False while a reader holds it.
-    fn truncate_keys(&self) -> Pending<bool>;
+    /// Empties a file's write-ahead log. False while a reader holds it.
+    fn truncate(&self, file: DataFile) -> Pending<bool>;
     /// `vault.db`: the shred is done: the erasure's level and its leaf.
     fn record_shred(&self, customer: CustomerNumber, leaf: LeafRow) -> Pending<()>;
     /// `vault.db`: deletes some rows of a shredded customer; true when none
     /// are left and the index row is the given tombstone.
     fn purge(&self, customer: CustomerNumber, tombstone: Option<Vec<u8>>) -> Pending<bool>;
-    /// `vault.db`: empties the write-ahead log. False while a reader holds it.
-    fn truncate_vault(&self) -> Pending<bool>;
     /// `vault.db`: the purge is done (L3).
     fn record_purge(&self, customer: CustomerNumber, leaf: LeafRow) -> Pending<()>;
 

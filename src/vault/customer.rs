@@ -57,7 +57,7 @@ impl Vault {
     /// row and leaf in one transaction of `vault.db`.
     pub async fn create_customer(
         &self,
-        call: &Call,
+        call: &Arc<Call>,
         grant: Grant<Create>,
         request: RequestId,
     ) -> Result<CustomerView> {
@@ -94,7 +94,7 @@ impl Vault {
     /// meanwhile and the caller looks again.
     async fn create_at(
         &self,
-        call: &Call,
+        call: &Arc<Call>,
         tenant: &Arc<Tenant>,
         grant: &Grant<Create>,
         request: &Request,
@@ -106,7 +106,10 @@ impl Vault {
         } else {
             place
         };
-        let (customer, today) = (self.0.store.allocate_customer().in_time().await?, call.time.day());
+        let (customer, today) = (
+            self.0.store.allocate_customer().in_time().await?,
+            call.time.day(),
+        );
         let (customer, keys) = self.new_keys(tenant, customer, today).await?;
         let new = self.new_row(call, tenant, grant, request, &place, &keys)?;
         let page = new.index_page;
@@ -140,7 +143,10 @@ impl Vault {
     /// A tenant's first index page, and the id's place on it.
     async fn first_page(&self, tenant: &Tenant, grant: &Grant<Create>) -> Result<Place> {
         let number = self.0.store.allocate_index_pages(1).in_time().await?;
-        let page = self.0.keyring.new_index_page(tenant.number, number, false)?;
+        let page = self
+            .0
+            .keyring
+            .new_index_page(tenant.number, number, false)?;
         let row = page.row.clone();
         self.0.store.add_index_pages(vec![page]).in_time().await?;
         let id = &grant.target().customer;
@@ -182,7 +188,7 @@ impl Vault {
 
     fn new_row(
         &self,
-        call: &Call,
+        call: &Arc<Call>,
         tenant: &Tenant,
         grant: &Grant<Create>,
         request: &Request,
@@ -256,7 +262,11 @@ impl Vault {
     }
 
     /// What is known of a customer without opening a field.
-    pub async fn show_customer(&self, call: &Call, grant: Grant<Show>) -> Result<CustomerView> {
+    pub async fn show_customer(
+        &self,
+        call: &Arc<Call>,
+        grant: Grant<Show>,
+    ) -> Result<CustomerView> {
         let tenant = self.tenant(grant.principal().tenant())?;
         let grant = Arc::new(grant);
         let asked = Arc::clone(&grant);
@@ -289,7 +299,11 @@ pub(super) fn view(
     let keys = rows.customer_keys(customer)?;
     if let Some(fence) = keys.fence {
         let purged = rows.erasure(customer)?.is_some_and(|row| row.level >= 3);
-        let level = if purged { Level::Purged } else { Level::Shredded };
+        let level = if purged {
+            Level::Purged
+        } else {
+            Level::Shredded
+        };
         let epoch = fence.epoch;
         return Ok((CustomerView::Erased { level, epoch }, None));
     }

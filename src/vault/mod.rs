@@ -1,11 +1,34 @@
 //! The use cases, one file each. They take a grant or a permit, never a bare
 //! name, and what they open leaves only as [`crate::audit::Recorded`].
 
+mod cursor;
+mod customer;
+mod delete;
+mod erase;
+mod find;
 mod index;
 mod keyring;
+mod leaf;
+mod list;
+mod open;
+mod quota;
+mod read;
+mod refuse;
+mod request;
+mod status;
+mod stream;
 mod unseal;
+mod write;
 
+pub use customer::{CustomerView, Level};
+pub use list::Listed;
+pub use open::OpenedRecord;
+pub use read::Outcomes;
+pub use refuse::Refused;
+pub use status::{EpochView, StatusView};
+pub use stream::Chunk;
 pub use unseal::found;
+pub use write::RecordView;
 
 use crate::audit::Log;
 use crate::error::{Error, Result, Unavailable};
@@ -13,6 +36,7 @@ use crate::id::TenantName;
 use crate::store::{Rows, Store};
 use index::Tenant;
 use keyring::Keyring;
+use quota::CustomerQuota;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::oneshot;
@@ -26,6 +50,7 @@ struct Inner {
     keyring: Arc<Keyring>,
     log: Log,
     tenants: RwLock<HashMap<TenantName, Arc<Tenant>>>,
+    quota: Arc<CustomerQuota>,
 }
 
 impl Vault {
@@ -47,6 +72,10 @@ impl Vault {
             .get(name)
             .cloned()
             .ok_or(Error::Internal("a principal of an unknown tenant"))
+    }
+
+    fn quota(&self) -> Arc<CustomerQuota> {
+        Arc::clone(&self.0.quota)
     }
 
     /// Works on a reader thread.

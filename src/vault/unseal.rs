@@ -94,6 +94,7 @@ impl Vault {
             keyring: Arc::new(Keyring::new(deployment, masters)),
             log: Log::new(Arc::clone(&store), node, boot),
             tenants: RwLock::new(HashMap::new()),
+            quota: Arc::default(),
             store,
         }));
         vault.load_tenants()?;

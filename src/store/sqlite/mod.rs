@@ -13,7 +13,7 @@ use super::change::{
     PutRecord, SplitIndex,
 };
 use super::row::{EpochRow, Fence, LeafRow, PageRow, RecordKey, TenantRow};
-use super::{Pending, ReadJob, Rows, Store};
+use super::{DataFile, Pending, ReadJob, Rows, Store};
 use crate::clock::Day;
 use crate::error::{Error, Result, Unavailable};
 use crate::id::CustomerNumber;
@@ -178,8 +178,11 @@ impl Store for Sqlite {
             .change(move |db| keys_file::shred(db, customer, index_page, today))
     }
 
-    fn truncate_keys(&self) -> Pending<bool> {
-        self.keys.between(truncate)
+    fn truncate(&self, file: DataFile) -> Pending<bool> {
+        match file {
+            DataFile::Keys => self.keys.between(truncate),
+            DataFile::Vault => self.vault.between(truncate),
+        }
     }
 
     fn record_shred(&self, customer: CustomerNumber, leaf: LeafRow) -> Pending<()> {
@@ -190,10 +193,6 @@ impl Store for Sqlite {
     fn purge(&self, customer: CustomerNumber, tombstone: Option<Vec<u8>>) -> Pending<bool> {
         self.vault
             .change(move |db| vault_file::purge(db, customer, tombstone.as_deref()))
-    }
-
-    fn truncate_vault(&self) -> Pending<bool> {
-        self.vault.between(truncate)
     }
 
     fn record_purge(&self, customer: CustomerNumber, leaf: LeafRow) -> Pending<()> {
