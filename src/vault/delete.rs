@@ -42,7 +42,8 @@ impl Vault {
                 .await?
             else {
                 let leaf = self.leaf(&grant, Verdict::Allowed);
-                return Ok(self.record_plain(call, &leaf, ()).await?.release());
+                self.record_plain(call, &leaf, ()).await?;
+                return Ok(());
             };
             let today = call.time.day();
             self.0
