@@ -3,11 +3,10 @@
 //! secret ever stands in it: it names files.
 
 pub mod check;
-pub mod strict;
 
+use crate::catalog::{Entry, Section, read_text};
 use crate::error::{Error, Result};
 use crate::id::{ServiceName, TenantName};
-use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -61,8 +60,7 @@ pub enum Transport {
 }
 
 /// PEM files.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The server's certificate, then its intermediates.
     pub certificate: PathBuf,
@@ -75,8 +73,7 @@ pub struct TlsFiles {
 }
 
 /// The log on stderr.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Log {
     /// For people or for programs.
     pub format: LogFormat,
@@ -85,8 +82,7 @@ pub struct Log {
 }
 
 /// The form of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
     /// For people.
     #[default]
@@ -96,8 +92,7 @@ pub enum LogFormat {
 }
 
 /// How much is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Level {
     /// What someone must see to.
     Error,
@@ -110,38 +105,8 @@ pub enum Level {
     Debug,
 }
 
-/// The file as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    listen: SocketAddr,
-    metrics: SocketAddr,
-    data: PathBuf,
-    catalog: PathBuf,
-    policy: PathBuf,
-    roles: PathBuf,
-    trust_domain: String,
-    plaintext_principal: Option<String>,
-    #[serde(default)]
-    reflection: bool,
-    provider: WrittenProvider,
-    tls: Option<TlsFiles>,
-    #[serde(default)]
-    log: Log,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenProvider {
-    kind: ProviderKind,
-    directory: PathBuf,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum ProviderKind {
-    File,
-}
+/// The longest path that a configuration may name (Linux's `PATH_MAX`).
+const PATH_BYTES: usize = 4_096;
 
 impl Config {
     /// Reads `path` and makes its paths absolute. Nothing else is touched; see
@@ -150,86 +115,133 @@ impl Config {
     /// # Errors
     /// [`Error::Setup`] with the place, and what to do.
     pub fn load(path: &Path) -> Result<Self> {
-        let written: Written = strict::read(path)?;
+        let text = read_text(path)?;
         let file = path
             .canonicalize()
             .map_err(|why| Error::Setup(format!("{}: {}", path.display(), why.kind())))?;
+        Self::parse(file, &text)
+    }
+
+    fn parse(file: PathBuf, text: &str) -> Result<Self> {
+        let shown = file.display().to_string();
         let base = file.parent().and_then(Path::parent);
-        let base = base.unwrap_or(Path::new("/")).to_owned();
-        let refused = |what: &str| Error::Setup(format!("{}: {what}", file.display()));
-        if !written.metrics.ip().is_loopback() {
-            return Err(refused(
-                "metrics must be a loopback address, since that port has neither TLS \
-                 nor callers' names; use 127.0.0.1 and a local collector",
-            ));
-        }
-        if !is_trust_domain(&written.trust_domain) {
-            return Err(refused(
-                "trust_domain must be 1 to 255 of a-z 0-9 . _ - (SPIFFE ID, section 2.1), \
-                 without spiffe://",
-            ));
-        }
-        let transport = transport(&base, written.tls, written.plaintext_principal.as_deref())
-            .map_err(refused)?;
-        Ok(Self {
-            listen: written.listen,
-            metrics: written.metrics,
-            data: base.join(written.data),
-            provider: match written.provider.kind {
-                ProviderKind::File => Provider::File {
-                    directory: base.join(written.provider.directory),
-                },
+        let base = base.unwrap_or(Path::new("/"));
+        let mut root = Section::parse(&shown, text)?;
+        let config = Self {
+            listen: root.need("listen")?.parsed(ADDRESS, address)?,
+            metrics: root.need("metrics")?.parsed(METRICS, |text| {
+                address(text).filter(|a| a.ip().is_loopback())
+            })?,
+            data: file_in(base, &root.need("data")?)?,
+            provider: provider(base, root.need("provider")?.section()?)?,
+            catalog: file_in(base, &root.need("catalog")?)?,
+            policy: file_in(base, &root.need("policy")?)?,
+            roles: file_in(base, &root.need("roles")?)?,
+            trust_domain: root
+                .need("trust_domain")?
+                .parsed(TRUST_DOMAIN, trust_domain)?,
+            transport: transport(base, &mut root)?,
+            log: match root.take("log") {
+                Some(entry) => log(entry.section()?)?,
+                None => Log::default(),
             },
-            catalog: base.join(written.catalog),
-            policy: base.join(written.policy),
-            roles: base.join(written.roles),
-            trust_domain: written.trust_domain,
-            transport,
-            log: written.log,
-            reflection: written.reflection,
-            file,
-        })
+            reflection: match root.take("reflection") {
+                Some(entry) => entry.flag()?,
+                None => false,
+            },
+            file: file.clone(),
+        };
+        root.finish()?;
+        Ok(config)
     }
 }
 
-fn transport(
-    base: &Path,
-    tls: Option<TlsFiles>,
-    principal: Option<&str>,
-) -> std::result::Result<Transport, &'static str> {
-    match (tls, principal) {
-        (Some(tls), None) => Ok(Transport::Tls(TlsFiles {
-            certificate: base.join(tls.certificate),
-            key: base.join(tls.key),
-            client_ca: base.join(tls.client_ca),
-            crl: tls.crl.map(|path| base.join(path)),
-        })),
+const ADDRESS: &str = "must be an address and port in quotes, such as \"127.0.0.1:7443\"";
+const METRICS: &str = "must be a loopback address and port, such as \"127.0.0.1:9464\", since \
+                       that port has neither TLS nor callers' names; let a local collector read it";
+const TRUST_DOMAIN: &str = "must be 1 to 255 of a-z 0-9 . _ - without spiffe:// \
+                            (SPIFFE ID, section 2.1)";
+
+fn address(text: &str) -> Option<SocketAddr> {
+    text.parse().ok()
+}
+
+fn trust_domain(text: &str) -> Option<String> {
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
+    ((1..=255).contains(&text.len()) && text.bytes().all(fits)).then(|| text.to_owned())
+}
+
+fn file_in(base: &Path, entry: &Entry<'_>) -> Result<PathBuf> {
+    Ok(base.join(entry.text(PATH_BYTES)?))
+}
+
+fn provider(base: &Path, mut table: Section<'_>) -> Result<Provider> {
+    let file = |text: &str| (text == "file").then_some(());
+    table.need("kind")?.parsed("must be \"file\"", file)?;
+    let directory = file_in(base, &table.need("directory")?)?;
+    table.finish()?;
+    Ok(Provider::File { directory })
+}
+
+fn transport(base: &Path, root: &mut Section<'_>) -> Result<Transport> {
+    match (root.take("tls"), root.take("plaintext_principal")) {
+        (Some(tls), None) => Ok(Transport::Tls(tls_files(base, tls.section()?)?)),
         (None, Some(principal)) => {
-            let names = principal.split_once('/').and_then(|(tenant, service)| {
+            let rule = "must look like \"tenant/service\"";
+            let (tenant, service) = principal.parsed(rule, |text| {
+                let (tenant, service) = text.split_once('/')?;
                 Some((TenantName::parse(tenant)?, ServiceName::parse(service)?))
-            });
-            let (tenant, service) =
-                names.ok_or("plaintext_principal must look like tenant/service")?;
+            })?;
             Ok(Transport::Plaintext(tenant, service))
         }
-        (Some(_), Some(_)) => Err(
-            "plaintext_principal stands beside [tls], where the certificate names the caller; \
+        (Some(_), Some(principal)) => Err(principal.wrong(
+            "stands beside [tls], where the certificate names the caller; \
              take one of the two out",
-        ),
-        (None, None) => Err(
-            "[tls] is missing, so nobody could say who they are; add it \
-             (or, to try things out on this machine, plaintext_principal = \"tenant/service\")",
-        ),
+        )),
+        (None, None) => Err(root.wrong(
+            "[tls] is missing, so nobody could say who they are; add it (or, to try things \
+             out on this machine, plaintext_principal = \"tenant/service\")",
+        )),
     }
 }
 
-fn is_trust_domain(text: &str) -> bool {
-    (1..=255).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
+fn tls_files(base: &Path, mut table: Section<'_>) -> Result<TlsFiles> {
+    let files = TlsFiles {
+        certificate: file_in(base, &table.need("certificate")?)?,
+        key: file_in(base, &table.need("key")?)?,
+        client_ca: file_in(base, &table.need("client_ca")?)?,
+        crl: match table.take("crl") {
+            Some(entry) => Some(file_in(base, &entry)?),
+            None => None,
+        },
+    };
+    table.finish()?;
+    Ok(files)
 }
 
+fn log(mut table: Section<'_>) -> Result<Log> {
+    let mut log = Log::default();
+    if let Some(entry) = table.take("format") {
+        let rule = "must be \"text\" or \"json\"";
+        log.format = entry.parsed(rule, |text| match text {
+            "text" => Some(LogFormat::Text),
+            "json" => Some(LogFormat::Json),
+            _ => None,
+        })?;
+    }
+    if let Some(entry) = table.take("level") {
+        let rule = "must be \"error\", \"warn\", \"info\" or \"debug\"";
+        log.level = entry.parsed(rule, |text| match text {
+            "error" => Some(Level::Error),
+            "warn" => Some(Level::Warn),
+            "info" => Some(Level::Info),
+            "debug" => Some(Level::Debug),
+            _ => None,
+        })?;
+    }
+    table.finish()?;
+    Ok(log)
+}
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -289,16 +301,40 @@ client_ca = "pki/ca.pem"
             ("certificate", "verify = false\ncertificate"),
         ] {
             let message = refusal(&GOOD.replacen(place, key, 1));
-            assert!(message.contains("unknown key `"), "{message}");
+            assert!(
+                message.contains("is not a key that belongs here"),
+                "{message}"
+            );
         }
-        assert!(refusal(&format!("{GOOD}[log]\ncolour = 1\n")).contains("unknown key `colour`"));
+        let message = refusal(&format!("{GOOD}[log]\ncolour = 1\n"));
+        assert!(
+            message.contains(":17:1: log.colour: is not a key"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_secret_in_the_wrong_place_is_never_echoed() {
+        for (key, broken) in [
+            ("\"127.0.0.1:7443\"", "\"hunter2\""),
+            ("\"127.0.0.1:7443\"", "hunter2"),
+            ("\"127.0.0.1:7443\"", "\"hunter2"),
+            ("\"crm.example\"", "[\"HUNTER2 hunter2\"]"),
+            ("\"file\"", "\"hunter2\""),
+            ("[tls]", "[tls]\n\"pass word hunter2\" = 1"),
+            ("[tls]", "hunter2 hunter2\n[tls]"),
+        ] {
+            let message = refusal(&GOOD.replacen(key, broken, 1));
+            assert!(!message.contains("hunter2"), "{message}");
+            assert!(message.contains("oubliette.toml:"), "{message}");
+        }
     }
 
     #[test]
     fn metrics_off_loopback_are_refused() {
         let message = refusal(&GOOD.replace("127.0.0.1:9464", "0.0.0.0:9464"));
         assert!(
-            message.contains("metrics must be a loopback address"),
+            message.contains("metrics: must be a loopback address"),
             "{message}"
         );
     }
@@ -323,7 +359,10 @@ client_ca = "pki/ca.pem"
     fn a_trust_domain_is_a_bare_name() {
         for bad in ["", "spiffe://a", "A.example", "a/b"] {
             let message = refusal(&GOOD.replace("crm.example", bad));
-            assert!(message.contains("trust_domain must be"), "{bad}: {message}");
+            assert!(
+                message.contains("trust_domain: must be"),
+                "{bad}: {message}"
+            );
         }
     }
 }
