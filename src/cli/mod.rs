@@ -1,3 +1,4 @@
 //! The command line: one file a noun.
 
+pub mod init;
 pub mod pki;
