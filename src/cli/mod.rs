@@ -1,1 +1,4 @@
-//! To be written.
+//! The command line: one file a noun.
+
+pub mod init;
+pub mod pki;
