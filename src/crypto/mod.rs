@@ -55,3 +55,6 @@ impl fmt::Display for DoesNotOpen {
 }
 
 impl std::error::Error for DoesNotOpen {}
+
+#[cfg(test)]
+mod tests;
