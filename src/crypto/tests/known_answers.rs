@@ -159,7 +159,7 @@ fn every_message_ever_written_opens_and_is_written_the_same_again() {
     let known: Vec<Message> = read(&directory().join("message.json"));
     assert!(known.len() >= 20);
     for vector in &known {
-        assert_eq!(vector.open().as_deref(), Ok(&vector.plaintext[..]));
+        assert_eq!(vector.open().as_ref(), Ok(&vector.plaintext));
     }
     let made = messages();
     assert_eq!(made, known);
