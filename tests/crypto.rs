@@ -199,8 +199,12 @@ proptest! {
                 ..group.as_ref()
             };
             prop_assert_eq!(open_group(&keys.record, &other, &header).err(), Some(DoesNotOpen));
-            if other.of(&group.as_ref()) != other {
-                let opened = open_group(&keys.record, &other, &group.as_ref());
+            // The header that it was sealed with, at the other place.
+            let opened = open_group(&keys.record, &other, &group.as_ref());
+            prop_assert_eq!(opened.err(), Some(DoesNotOpen));
+            // The place that it was sealed for, with another header.
+            if place().of(&header) != place() {
+                let opened = open_group(&keys.record, &place(), &header);
                 prop_assert_eq!(opened.err(), Some(DoesNotOpen));
             }
         }
