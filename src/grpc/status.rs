@@ -54,6 +54,7 @@ fn code(error: &Error) -> Code {
         Error::Exhausted(..) => Code::ResourceExhausted,
         Error::Unavailable(_) | Error::ErasurePending => Code::Unavailable,
         Error::DeadlineExceeded => Code::DeadlineExceeded,
+        Error::Cancelled => Code::Cancelled,
         Error::DataLoss(_) => Code::DataLoss,
         Error::Setup(_) | Error::Internal(_) => Code::Internal,
     }

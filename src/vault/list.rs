@@ -60,12 +60,7 @@ impl Vault {
                 let more = found.len() > most;
                 let mut records = Vec::with_capacity(found.len());
                 for row in found.iter().take(most) {
-                    let view = RecordView {
-                        revision: row.revision,
-                        schema_version: row.schema_version,
-                        created: row.created,
-                        updated: row.updated,
-                    };
+                    let view = RecordView::of(row);
                     records.push((record_name(deployment, &keys, &customer, row)?, view));
                 }
                 let next = most.checked_sub(1).and_then(|last| found.get(last));

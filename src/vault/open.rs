@@ -3,6 +3,7 @@
 //! purpose's ceiling goes.
 
 use super::keyring::CustomerKeyring;
+use super::write::RecordView;
 use crate::access::{CustomerData, Facts, Grant, Permit, Read};
 use crate::catalog::{Form, RecordType, Value};
 use crate::clock::Day;
@@ -22,14 +23,8 @@ use std::sync::Arc;
 pub struct OpenedRecord {
     /// The record type.
     pub record_type: Arc<RecordType>,
-    /// From 1, one more at each write.
-    pub revision: u64,
-    /// The record type's version at the last write.
-    pub schema_version: u32,
-    /// The day of the first write.
-    pub created: Day,
-    /// The day of the last write.
-    pub updated: Day,
+    /// What is known of it without opening a field.
+    pub view: RecordView,
     /// The fields that hold a value, by rising number.
     pub fields: Vec<(CatalogName, Form, Value)>,
 }
@@ -132,10 +127,7 @@ pub fn open_record(
     }
     Ok(OpenedRecord {
         record_type: Arc::clone(&read.record_type),
-        revision: row.revision,
-        schema_version: row.schema_version,
-        created: row.created,
-        updated: row.updated,
+        view: RecordView::of(row),
         fields,
     })
 }

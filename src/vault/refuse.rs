@@ -17,8 +17,10 @@ pub struct Refused {
     pub record_type: String,
     /// The catalog's version that decided.
     pub catalog: u32,
-    /// The caller's tenant and the customer it asked for.
-    pub about: Option<(TenantName, CustomerId)>,
+    /// The caller's tenant.
+    pub tenant: Option<TenantName>,
+    /// The customers it asked for.
+    pub about: Vec<CustomerId>,
 }
 
 impl Vault {
@@ -35,29 +37,33 @@ impl Vault {
         if let Error::Denied(denial) = error {
             leaf.policies.clone_from(&denial.policies);
         }
-        let subject = match refused.about {
-            None => Subject::nobody()?,
-            Some((tenant, id)) => self.subject_of(call, &tenant, id).await?,
+        let subjects = match &refused.tenant {
+            Some(tenant) if !refused.about.is_empty() => {
+                self.subjects(call, tenant, refused.about).await?
+            }
+            _ => vec![Subject::nobody()?],
         };
-        let row = self.0.log.row(call, &leaf, subject);
-        self.0.log.record(call, vec![row], ()).await?;
+        let row = |subject| self.0.log.row(call, &leaf, subject);
+        let rows = subjects.into_iter().map(row).collect();
+        self.0.log.record(call, rows, ()).await?;
         Ok(())
     }
 
-    async fn subject_of(
+    async fn subjects(
         &self,
         call: &Call,
         tenant: &TenantName,
-        id: CustomerId,
-    ) -> Result<Subject> {
+        ids: Vec<CustomerId>,
+    ) -> Result<Vec<Subject>> {
         let tenant = self.tenant(tenant)?;
         let (vault, time) = (self.clone(), call.time);
-        self.on_rows(
-            move |rows, keyring| match keyring.keys_of(rows, &tenant, &id) {
+        self.on_rows(move |rows, keyring| {
+            let subject = |id| match keyring.keys_of(rows, &tenant, id) {
                 Ok(keys) => vault.subject(time, &keys, &[]),
                 Err(_) => Subject::nobody(),
-            },
-        )
+            };
+            ids.iter().map(subject).collect()
+        })
         .await
     }
 

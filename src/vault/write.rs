@@ -34,6 +34,18 @@ pub struct RecordView {
     pub updated: Day,
 }
 
+impl RecordView {
+    /// What a stored row says.
+    pub(super) fn of(row: &RecordRow) -> Self {
+        Self {
+            revision: row.revision,
+            schema_version: row.schema_version,
+            created: row.created,
+            updated: row.updated,
+        }
+    }
+}
+
 /// What a look at the record found.
 enum Prepared {
     /// The request was made before and is answered again.
