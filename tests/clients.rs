@@ -29,14 +29,20 @@ impl Server {
     fn start() -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         let status = Command::new(OUBLIETTE)
-            .arg("init")
+            .args([
+                "init",
+                "--listen",
+                "127.0.0.1:0",
+                "--metrics",
+                "127.0.0.1:0",
+            ])
             .arg(directory.path())
             .stdin(Stdio::null())
             .status()
             .expect("oubliette runs");
         assert!(status.success(), "oubliette init: {status}");
         let mut process = Command::new(OUBLIETTE)
-            .args(["serve", "--listen", "127.0.0.1:0", "--dir"])
+            .args(["serve", "--dir"])
             .arg(directory.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
