@@ -61,12 +61,13 @@ pub async fn run(address: &str, directory: &Path) -> Result<()> {
         age.transform
     );
 
-    let denied = refusal(read(&recommender, &record, "support", "birth_date").await)?;
+    // Only the privacy office's purpose shows the date itself.
+    let denied = refusal(read(&recommender, &record, "privacy_requests", "birth_date").await)?;
     must(
         denied == "PURPOSE_NOT_GRANTED",
-        "a foreign purpose is refused",
+        "another's purpose is refused",
     )?;
-    println!("recommender: for the purpose of support: denied, {denied}");
+    println!("recommender: the date itself, for privacy_requests: denied, {denied}");
 
     let privacy = connect(address, directory, "acme/privacy-office").await?;
     erase(&privacy, &customer_id).await?;
