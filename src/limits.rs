@@ -25,6 +25,8 @@ pub const RECORD_BYTES: usize = 2 << 20;
 pub const JSON_DEPTH: usize = 32;
 /// Record types, purposes and roles a catalog may declare, each.
 pub const CATALOG_ENTRIES: usize = 256;
+/// A title in the catalog.
+pub const TITLE_BYTES: usize = 400;
 /// One file of the catalog, the policy or the roles.
 pub const CONFIG_FILE_BYTES: usize = 1 << 20;
 /// Records of one customer.
@@ -34,6 +36,8 @@ pub const RECORDS_PER_CUSTOMER: u64 = 4_000_000;
 pub const POLICIES: usize = 512;
 /// Nesting of brackets in a policy, counted before it is parsed.
 pub const POLICY_DEPTH: usize = 16;
+/// Words and signs of one policy, counted before it is parsed.
+pub const POLICY_TOKENS: usize = 1_024;
 /// Stack of the thread that parses policies.
 pub const POLICY_STACK_BYTES: usize = 64 << 20;
 /// Remembered policy decisions.
