@@ -227,8 +227,7 @@ mod tests {
         let tries = Cell::new(0);
         let call = |_: Request<()>| {
             tries.set(tries.get() + 1);
-            let status =
-                Status::with_error_details(Code::Unavailable, "not now", details.clone());
+            let status = Status::with_error_details(Code::Unavailable, "not now", details.clone());
             async move { Err::<Response<()>, _>(status) }
         };
         assert!(repeat((), call).await.is_err());

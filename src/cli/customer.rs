@@ -122,7 +122,10 @@ fn shown(out: &mut Out, customer: &pb::Customer) {
     } else {
         let created = date_text(customer.create_date.as_ref());
         rows.extend([
-            vec!["key generation".to_owned(), customer.key_generation.to_string()],
+            vec![
+                "key generation".to_owned(),
+                customer.key_generation.to_string(),
+            ],
             vec!["records".to_owned(), customer.record_count.to_string()],
             vec!["created".to_owned(), created],
         ]);
@@ -137,7 +140,12 @@ impl Create {
             request_id: self.request_id.unwrap_or_else(request_id),
             recreate_erased: self.recreate_erased,
         };
-        let reply = self.caller.connect().await?.create_customer(request).await?;
+        let reply = self
+            .caller
+            .connect()
+            .await?
+            .create_customer(request)
+            .await?;
         let customer = reply.customer.unwrap_or_default();
         let mut out = self.caller.out();
         out.document(&json!({ "customer": document(&customer) }));
@@ -192,7 +200,9 @@ impl Erase {
         note("This destroys the customer's keys. Nobody can undo it, nor can a backup.");
         let question = format!("Type the id {} to go on: ", printable(&self.id));
         let answer = ask(&question).map_err(|error| {
-            Stop::Failed(format!("the answer cannot be read ({error}); nothing was done"))
+            Stop::Failed(format!(
+                "the answer cannot be read ({error}); nothing was done"
+            ))
         })?;
         match answer == self.id {
             true => Ok(()),

@@ -38,14 +38,30 @@ impl Key {
         out.document(&document(&reply));
         let epochs: Vec<Vec<String>> = reply.epochs.iter().map(epoch_row).collect();
         let header = [
-            "epoch", "state", "provider", "destroying it is", "opened", "pages", "dirty", "erasures",
+            "epoch",
+            "state",
+            "provider",
+            "destroying it is",
+            "opened",
+            "pages",
+            "dirty",
+            "erasures",
         ];
         out.table(&header, &epochs);
         let mut rows = vec![
             vec!["customers".to_owned(), reply.customers.to_string()],
-            vec!["pages of customer keys".to_owned(), reply.customer_pages.to_string()],
-            vec!["pages of the index".to_owned(), reply.index_pages.to_string()],
-            vec!["purges pending".to_owned(), reply.purges_pending.to_string()],
+            vec![
+                "pages of customer keys".to_owned(),
+                reply.customer_pages.to_string(),
+            ],
+            vec![
+                "pages of the index".to_owned(),
+                reply.index_pages.to_string(),
+            ],
+            vec![
+                "purges pending".to_owned(),
+                reply.purges_pending.to_string(),
+            ],
         ];
         rows.extend(reply.generations.iter().map(|g| {
             let what = format!("field keys of generation {}", g.generation);

@@ -2,7 +2,8 @@
 //! what a client needs to turn typed text into values.
 
 use super::stop::{Done, Stop};
-use super::value::{self, Kind};
+use super::value;
+use crate::catalog::{Catalog, Kind};
 use crate::pb;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -15,10 +16,18 @@ pub struct Schema {
 
 impl Schema {
     /// Loads `record_type` from `DIR/config/catalog`.
-    pub fn load(_dir: &Path, record_type: &str) -> Done<Self> {
-        Err(Stop::Failed(format!(
-            "the catalog is not read yet: {record_type}"
-        )))
+    pub fn load(dir: &Path, record_type: &str) -> Done<Self> {
+        let catalog = Catalog::load(&dir.join("config").join("catalog"))?;
+        let Some(found) = catalog.record_type(record_type) else {
+            let known: Vec<&str> = catalog.record_types().map(|t| t.name.as_str()).collect();
+            return Err(Stop::Usage(format!(
+                "the catalog has no record type {record_type:?}; it has {}",
+                known.join(", ")
+            )));
+        };
+        let fields = found.fields().iter();
+        let fields = fields.map(|field| (field.name.as_str().to_owned(), field.kind));
+        Ok(Self::new(record_type, fields))
     }
 
     /// A schema out of its parts.
@@ -87,7 +96,10 @@ mod tests {
 
     fn contact() -> Schema {
         let fields = [("given_name", Kind::String), ("birth_date", Kind::Date)];
-        Schema::new("contact", fields.map(|(name, kind)| (name.to_owned(), kind)))
+        Schema::new(
+            "contact",
+            fields.map(|(name, kind)| (name.to_owned(), kind)),
+        )
     }
 
     fn refusal<T>(done: Done<T>) -> String {

@@ -33,6 +33,8 @@ pub struct Serve {
 impl Serve {
     /// Runs until a signal ends it.
     pub fn run(self) -> Done {
-        Err(Stop::Failed("the server is not part of this build yet".to_owned()))
+        Err(Stop::Failed(
+            "the server is not part of this build yet".to_owned(),
+        ))
     }
 }

@@ -1,6 +1,7 @@
 //! Values between what people type and what the wire carries. An error names
 //! the rule, never the value.
 
+use crate::catalog::Kind;
 use crate::pb;
 use crate::pb::value::Kind as Wire;
 use base64::Engine;
@@ -8,27 +9,6 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::Value as Json;
-
-/// The kinds that a catalog gives a field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// UTF-8 text.
-    String,
-    /// Raw bytes, typed as base64 (RFC 4648).
-    Bytes,
-    /// A signed 64-bit integer.
-    Int64,
-    /// A finite IEEE 754 double.
-    Double,
-    /// `true` or `false`.
-    Bool,
-    /// YYYY-MM-DD.
-    Date,
-    /// RFC 3339 with its offset.
-    Timestamp,
-    /// A JSON text (RFC 8259).
-    Json,
-}
 
 /// Reads a value as typed on the command line or found in a CSV cell.
 ///

@@ -150,7 +150,10 @@ mod tests {
         let failure = Failure::from_status(&status);
         assert!(failure.is("RATE_EXCEEDED"));
         assert_eq!(failure.retry_after, Some(Duration::from_millis(250)));
-        assert_eq!(failure.details.get("policies").map(String::as_str), Some("p1"));
+        assert_eq!(
+            failure.details.get("policies").map(String::as_str),
+            Some("p1")
+        );
         assert_eq!(
             failure.to_string(),
             "slow down\n  fields.phone: must be text\n  \

@@ -1,9 +1,10 @@
 //! A CSV file (RFC 4180, UTF-8) row by row: cells become typed values. What is
 //! wrong with a row is told by its column, never by its value.
 
+use crate::catalog::Kind;
 use crate::cli::schema::Schema;
 use crate::cli::stop::{Done, Stop};
-use crate::cli::value::{self, Kind};
+use crate::cli::value;
 use crate::pb;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
@@ -88,7 +89,8 @@ impl<R: Read> Rows<R> {
     /// The next row; nothing after the last. An error is the file's, not a row's.
     pub fn next(&mut self) -> Done<Option<Line>> {
         let more = self.reader.read_byte_record(&mut self.read);
-        let more = more.map_err(|error| Stop::Failed(format!("the file cannot be read: {error}")))?;
+        let more =
+            more.map_err(|error| Stop::Failed(format!("the file cannot be read: {error}")))?;
         if !more {
             return Ok(None);
         }
@@ -192,7 +194,10 @@ mod tests {
             ("birth_date", Kind::Date),
             ("value", Kind::Double),
         ];
-        Schema::new("contact", fields.map(|(name, kind)| (name.to_owned(), kind)))
+        Schema::new(
+            "contact",
+            fields.map(|(name, kind)| (name.to_owned(), kind)),
+        )
     }
 
     fn open<'a>(schema: &Schema, ignored: &[String], csv: &'a [u8]) -> Done<Rows<&'a [u8]>> {
@@ -219,7 +224,10 @@ mod tests {
         let first = rows.next().unwrap().unwrap();
         assert_eq!((first.number, first.line), (1, 2));
         let row = first.row.ok().unwrap();
-        assert_eq!((row.customer.as_str(), row.record.as_str()), ("c-1", "main"));
+        assert_eq!(
+            (row.customer.as_str(), row.record.as_str()),
+            ("c-1", "main")
+        );
         assert_eq!(text(&row, "given_name"), "Zoë, \"Z\"\n😀");
         assert_eq!(text(&row, "birth_date"), "1987-02-28");
         assert_eq!(text(&row, "value"), "12.5");

@@ -68,7 +68,9 @@ impl Sending {
             }
             let message = format!("{} rows", report.imported + report.done_before);
             self.progress.set(line.byte, &message);
-            let Line { number, line, row, .. } = line;
+            let Line {
+                number, line, row, ..
+            } = line;
             match row {
                 Err(reason) => self.bad(&mut report, line, reason),
                 Ok(row) => {
@@ -76,7 +78,11 @@ impl Sending {
                     let record_type = Arc::clone(&self.record_type);
                     under_way.spawn(async move {
                         let outcome = send(&client, &ids, &record_type, number, row).await?;
-                        Ok(Sent { number, line, outcome })
+                        Ok(Sent {
+                            number,
+                            line,
+                            outcome,
+                        })
                     });
                 }
             }

@@ -173,11 +173,7 @@ impl Change {
         self.request_id.clone().unwrap_or_else(request_id)
     }
 
-    fn values(
-        &self,
-        typed: &[String],
-        file: Option<&Path>,
-    ) -> Done<HashMap<String, pb::Value>> {
+    fn values(&self, typed: &[String], file: Option<&Path>) -> Done<HashMap<String, pb::Value>> {
         let schema = Schema::load(&self.caller.dir, &self.record_type)?;
         match file {
             None => schema.fields(typed),
@@ -205,7 +201,9 @@ fn read_text(file: &Path) -> Done<String> {
 
 impl Put {
     async fn run(self) -> Done {
-        let fields = self.change.values(&self.fields, self.values_from.as_deref())?;
+        let fields = self
+            .change
+            .values(&self.fields, self.values_from.as_deref())?;
         let request = pb::PutRecordRequest {
             name: full_name(&self.change.name)?,
             record_type: self.change.record_type.clone(),
@@ -213,7 +211,13 @@ impl Put {
             request_id: self.change.id(),
             expected_revision: self.change.expected_revision,
         };
-        let reply = self.change.caller.connect().await?.put_record(request).await?;
+        let reply = self
+            .change
+            .caller
+            .connect()
+            .await?
+            .put_record(request)
+            .await?;
         self.change.shown(reply.record.as_ref());
         Ok(())
     }
@@ -221,7 +225,9 @@ impl Put {
 
 impl Update {
     async fn run(self) -> Done {
-        let fields = self.change.values(&self.fields, self.values_from.as_deref())?;
+        let fields = self
+            .change
+            .values(&self.fields, self.values_from.as_deref())?;
         let mut paths: Vec<String> = fields.keys().cloned().collect();
         paths.extend(self.remove.iter().cloned());
         paths.sort();
@@ -233,7 +239,13 @@ impl Update {
             request_id: self.change.id(),
             expected_revision: self.change.expected_revision,
         };
-        let reply = self.change.caller.connect().await?.update_record(request).await?;
+        let reply = self
+            .change
+            .caller
+            .connect()
+            .await?
+            .update_record(request)
+            .await?;
         self.change.shown(reply.record.as_ref());
         Ok(())
     }
@@ -247,7 +259,12 @@ impl Delete {
             request_id: self.change.id(),
             expected_revision: self.change.expected_revision,
         };
-        self.change.caller.connect().await?.delete_record(request).await?;
+        self.change
+            .caller
+            .connect()
+            .await?
+            .delete_record(request)
+            .await?;
         let mut out = self.change.caller.out();
         out.document(&serde_json::json!({ "deleted": true }));
         out.line("The record is deleted.");

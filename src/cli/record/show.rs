@@ -25,12 +25,13 @@ pub fn fields_table(record: &pb::Record) -> String {
         .into_iter()
         .map(|(name, field)| vec![name.clone(), text(field.value.as_ref()), form(field)])
         .collect();
-    rows.extend(
-        record
-            .withheld
-            .iter()
-            .map(|w| vec![w.field.clone(), w.message.clone(), format!("withheld: {}", w.reason)]),
-    );
+    rows.extend(record.withheld.iter().map(|w| {
+        vec![
+            w.field.clone(),
+            w.message.clone(),
+            format!("withheld: {}", w.reason),
+        ]
+    }));
     table(&["field", "value", "form"], &rows)
 }
 

@@ -76,7 +76,10 @@ impl Stream {
                 note(&format!("{count} passed over: {reason}"));
             }
             if !cursor.is_empty() {
-                note(&format!("to go on after this chunk: --cursor {}", printable(&cursor)));
+                note(&format!(
+                    "to go on after this chunk: --cursor {}",
+                    printable(&cursor)
+                ));
             }
         }
         Ok(())
