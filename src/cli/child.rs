@@ -76,6 +76,12 @@ impl Server {
         let _waited = self.child.wait();
     }
 
+    /// Lets it drain and end.
+    pub fn stop(&mut self) -> Done {
+        drop(self.child.stdin.take());
+        self.wait()
+    }
+
     /// Waits until it ends by itself.
     pub fn wait(&mut self) -> Done {
         let status = self.child.wait();

@@ -18,6 +18,7 @@ mod schema;
 mod serve;
 mod stop;
 mod value;
+mod workplace;
 
 use clap::{Parser, Subcommand};
 use std::future::Future;
