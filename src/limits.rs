@@ -27,6 +27,8 @@ pub const JSON_DEPTH: usize = 32;
 pub const CATALOG_ENTRIES: usize = 256;
 /// A title in the catalog.
 pub const TITLE_BYTES: usize = 400;
+/// Principals that a roles file may list.
+pub const PRINCIPALS: usize = 4_096;
 /// One file of the catalog, the policy or the roles.
 pub const CONFIG_FILE_BYTES: usize = 1 << 20;
 /// Records of one customer.

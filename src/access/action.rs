@@ -1,0 +1,88 @@
+//! What a caller can ask to do. One action an RPC, and two that stand behind
+//! a flag or an answer.
+
+/// An action of the policy's schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// RecordService.PutRecord.
+    PutRecord,
+    /// RecordService.GetRecord.
+    GetRecord,
+    /// RecordService.BatchGetRecords.
+    BatchGetRecords,
+    /// RecordService.StreamRecords.
+    StreamRecords,
+    /// RecordService.UpdateRecord.
+    UpdateRecord,
+    /// RecordService.DeleteRecord.
+    DeleteRecord,
+    /// RecordService.ListRecords.
+    ListRecords,
+    /// CustomerService.CreateCustomer.
+    CreateCustomer,
+    /// CustomerService.GetCustomer.
+    GetCustomer,
+    /// CustomerService.EraseCustomer.
+    EraseCustomer,
+    /// KeyService.GetKeyStatus.
+    GetKeyStatus,
+    /// CreateCustomer with `recreate_erased`.
+    RecreateCustomer,
+    /// To be told CUSTOMER_ERASED instead of CUSTOMER_NOT_FOUND.
+    KnowErased,
+}
+
+impl Action {
+    /// Every action.
+    pub const ALL: [Self; 13] = [
+        Self::PutRecord,
+        Self::GetRecord,
+        Self::BatchGetRecords,
+        Self::StreamRecords,
+        Self::UpdateRecord,
+        Self::DeleteRecord,
+        Self::ListRecords,
+        Self::CreateCustomer,
+        Self::GetCustomer,
+        Self::EraseCustomer,
+        Self::GetKeyStatus,
+        Self::RecreateCustomer,
+        Self::KnowErased,
+    ];
+
+    /// Its name in policies and in audit entries.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PutRecord => "put_record",
+            Self::GetRecord => "get_record",
+            Self::BatchGetRecords => "batch_get_records",
+            Self::StreamRecords => "stream_records",
+            Self::UpdateRecord => "update_record",
+            Self::DeleteRecord => "delete_record",
+            Self::ListRecords => "list_records",
+            Self::CreateCustomer => "create_customer",
+            Self::GetCustomer => "get_customer",
+            Self::EraseCustomer => "erase_customer",
+            Self::GetKeyStatus => "get_key_status",
+            Self::RecreateCustomer => "recreate_customer",
+            Self::KnowErased => "know_erased",
+        }
+    }
+
+    /// Whether it is about records of one type; the others are about the vault.
+    pub fn is_about_records(self) -> bool {
+        self.needs_purpose()
+            || matches!(
+                self,
+                Self::PutRecord | Self::UpdateRecord | Self::DeleteRecord
+            )
+    }
+
+    /// Whether it opens something, so that it needs a purpose.
+    pub fn needs_purpose(self) -> bool {
+        matches!(
+            self,
+            Self::GetRecord | Self::BatchGetRecords | Self::StreamRecords | Self::ListRecords
+        )
+    }
+}

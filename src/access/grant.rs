@@ -1,0 +1,235 @@
+//! What access gives out. A [`Grant`] says that a caller may do an action to a
+//! target; with the customer's live [`Facts`] it becomes a [`Permit`], which
+//! alone opens or changes something, once. Neither can be made elsewhere,
+//! copied or taken apart; both carry the target they were decided for, so that
+//! nothing else can be done with them.
+
+use super::action::Action;
+use super::facts::Facts;
+use super::roles::Principal;
+use crate::catalog::{Basis, Field, Form, Purpose, RecordType, Value};
+use crate::error::{Denial, Error, Result, Rule};
+use crate::id::{CustomerId, CustomerNumber, FieldNumber, RecordName};
+use std::sync::Arc;
+
+/// A caller may do something to a target, as far as policy and catalog go.
+pub struct Grant<A> {
+    pub(super) decided: Decided,
+    pub(super) target: A,
+}
+
+/// Who may, why, and by which rules.
+pub(super) struct Decided {
+    pub principal: Arc<Principal>,
+    pub action: Action,
+    pub purpose: Option<Arc<Purpose>>,
+    pub policies: Arc<[String]>,
+    pub catalog_version: u32,
+    pub snapshot: u64,
+}
+
+/// A grant for one customer whose live state allows it. Used up by what is
+/// done with it.
+#[must_use = "a permit is there to be used once"]
+pub struct Permit<A> {
+    grant: Arc<Grant<A>>,
+    customer: CustomerNumber,
+}
+
+/// A target that is a customer's data, so that their state has a say.
+pub trait CustomerData: sealed::Sealed {}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Read {}
+    impl Sealed for super::Write {}
+    impl Sealed for super::Delete {}
+    impl Sealed for super::List {}
+}
+
+impl CustomerData for Read {}
+impl CustomerData for Write {}
+impl CustomerData for Delete {}
+impl CustomerData for List {}
+
+/// Reading records of one type.
+pub struct Read {
+    /// Which records.
+    pub target: ReadTarget,
+    /// Of which type.
+    pub record_type: Arc<RecordType>,
+    /// What may be opened, ordered by field number.
+    pub fields: Vec<GrantedField>,
+    /// What was asked for and is not given.
+    pub withheld: Vec<Withheld>,
+}
+
+/// Which records are read.
+pub enum ReadTarget {
+    /// One by name.
+    One(RecordName),
+    /// Several by name.
+    Batch(Vec<RecordName>),
+    /// Every record of the type, of every customer of the tenant.
+    All,
+}
+
+/// A field that may be opened, and how much of it may be shown.
+#[derive(Clone, Debug)]
+pub struct GrantedField {
+    /// The field.
+    pub field: Arc<Field>,
+    /// The purpose's ceiling.
+    pub form: Form,
+}
+
+/// A field that was asked for and is not given, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withheld {
+    /// The field's number.
+    pub field: FieldNumber,
+    /// The rule that refused it; it names the field.
+    pub denial: Denial,
+}
+
+/// Writing one record. Every value has been checked against its field.
+pub struct Write {
+    /// Which record.
+    pub target: RecordName,
+    /// Of which type.
+    pub record_type: Arc<RecordType>,
+    /// Whether the record is replaced or changed.
+    pub change: Change,
+    /// The new values, ordered by field number.
+    pub values: Vec<(Arc<Field>, Value)>,
+}
+
+/// What becomes of the fields that a write gives no value.
+pub enum Change {
+    /// They are removed: the record holds the new values and nothing else.
+    Replace,
+    /// They stay, but for these, ordered by number, which are removed.
+    Update {
+        /// The fields to remove.
+        remove: Vec<FieldNumber>,
+    },
+}
+
+/// Deleting one record.
+pub struct Delete {
+    /// Which record.
+    pub target: RecordName,
+    /// Of which type.
+    pub record_type: Arc<RecordType>,
+}
+
+/// Listing a customer's records of one type.
+pub struct List {
+    /// Whose records.
+    pub customer: CustomerId,
+    /// Of which type.
+    pub record_type: Arc<RecordType>,
+}
+
+/// Creating a customer.
+pub struct Create {
+    /// The caller's id for them.
+    pub customer: CustomerId,
+    /// Also if a customer of that id was erased in the open epoch.
+    pub recreate: bool,
+}
+
+/// Showing a customer's state.
+pub struct Show {
+    /// Whose.
+    pub customer: CustomerId,
+}
+
+/// Forgetting a customer.
+pub struct Erase {
+    /// Whom.
+    pub customer: CustomerId,
+}
+
+/// Showing the key tree.
+pub struct KeyStatus;
+
+impl<A> Grant<A> {
+    /// Who was granted it.
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.decided.principal
+    }
+
+    /// What was granted.
+    pub fn action(&self) -> Action {
+        self.decided.action
+    }
+
+    /// The purpose; none for an action that opens nothing.
+    pub fn purpose(&self) -> Option<&Arc<Purpose>> {
+        self.decided.purpose.as_ref()
+    }
+
+    /// The legal basis: the purpose's.
+    pub fn basis(&self) -> Option<Basis> {
+        self.purpose().map(|purpose| purpose.basis)
+    }
+
+    /// The ids of the policies that decided, sorted.
+    pub fn policies(&self) -> &[String] {
+        &self.decided.policies
+    }
+
+    /// The version of the catalog it was decided by.
+    pub fn catalog_version(&self) -> u32 {
+        self.decided.catalog_version
+    }
+
+    /// The number of the snapshot it was decided in. When that is no longer
+    /// the one in force, a long stream asks anew.
+    pub fn snapshot(&self) -> u64 {
+        self.decided.snapshot
+    }
+
+    /// What it was decided for.
+    pub fn target(&self) -> &A {
+        &self.target
+    }
+}
+
+impl<A: CustomerData> Grant<A> {
+    /// The permit for one customer, if their state allows it: restricted data
+    /// is neither read nor changed (GDPR art. 18(2)). `facts` must be those of
+    /// `customer`.
+    pub fn permit(self: &Arc<Self>, customer: CustomerNumber, facts: &Facts) -> Result<Permit<A>> {
+        if facts.customer() != customer {
+            return Err(Error::Internal(
+                "a permit was asked for with another's state",
+            ));
+        }
+        if facts.state().restricted {
+            return Err(Error::denied(Rule::Restricted));
+        }
+        Ok(Permit {
+            grant: self.clone(),
+            customer,
+        })
+    }
+}
+
+impl<A> Permit<A> {
+    /// The one customer it is for.
+    pub fn customer(&self) -> CustomerNumber {
+        self.customer
+    }
+
+    /// The grant it was made from.
+    pub fn grant(&self) -> &Grant<A> {
+        &self.grant
+    }
+
+    /// What it was decided for.
+    pub fn target(&self) -> &A {
+        &self.grant.target
+    }
+}

@@ -1,0 +1,63 @@
+//! Who may create, show and forget customers, and look at the keys.
+
+use super::action::Action;
+use super::grant::{Create, Decided, Erase, Grant, KeyStatus, Show};
+use super::roles::Principal;
+use super::snapshot::Snapshot;
+use crate::error::{Error, Result};
+use crate::id::CustomerId;
+use std::sync::Arc;
+
+impl Snapshot {
+    /// Decides the creation of a customer; with `recreate`, of one whose id was
+    /// erased in the open epoch, which a second action guards.
+    pub fn create(
+        &self,
+        principal: &Arc<Principal>,
+        customer: CustomerId,
+        recreate: bool,
+    ) -> Result<Grant<Create>> {
+        let mut decided = self.vault_wide(principal, Action::CreateCustomer)?;
+        if recreate {
+            let second = self.vault_wide(principal, Action::RecreateCustomer)?;
+            let both = decided
+                .policies
+                .iter()
+                .chain(second.policies.iter())
+                .cloned();
+            let both: std::collections::BTreeSet<_> = both.collect();
+            decided.policies = both.into_iter().collect();
+        }
+        let target = Create { customer, recreate };
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether a customer's state is shown.
+    pub fn show(&self, principal: &Arc<Principal>, customer: CustomerId) -> Result<Grant<Show>> {
+        let decided = self.vault_wide(principal, Action::GetCustomer)?;
+        let target = Show { customer };
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether a customer is forgotten. Also a restricted one can be:
+    /// erasing shows and changes nothing of theirs.
+    pub fn erase(&self, principal: &Arc<Principal>, customer: CustomerId) -> Result<Grant<Erase>> {
+        let decided = self.vault_wide(principal, Action::EraseCustomer)?;
+        let target = Erase { customer };
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether the key tree is shown.
+    pub fn key_status(&self, principal: &Arc<Principal>) -> Result<Grant<KeyStatus>> {
+        let decided = self.vault_wide(principal, Action::GetKeyStatus)?;
+        let target = KeyStatus;
+        Ok(Grant { decided, target })
+    }
+
+    pub(super) fn vault_wide(&self, principal: &Arc<Principal>, action: Action) -> Result<Decided> {
+        let principal = self.current(principal)?;
+        let policies = self.permitted(principal, action, None, None, &[]);
+        let policies = policies.map_err(Error::Denied)?;
+        Ok(self.decided(principal, action, None, policies))
+    }
+}
