@@ -1,22 +1,27 @@
-//! `oubliette config`: checked before it is used.
+//! `oubliette config`: everything that the server would refuse at start,
+//! found without starting it.
 
-use super::stop::{Done, Stop};
+use super::out::Out;
+use super::rules::{self, Place};
+use super::stop::Done;
+use crate::config::check::Allowances;
 use clap::{Args, Subcommand};
-use std::path::PathBuf;
+use serde_json::json;
 
-/// What can be done with the config.
+/// What can be done with the configuration.
 #[derive(Subcommand, Debug)]
 pub enum Config {
-    /// Check the config of a directory
+    /// Check the configuration and everything that it names
     Check(Check),
 }
 
 /// Arguments of `config check`.
 #[derive(Args, Debug)]
 pub struct Check {
-    /// A directory made by `oubliette init`
-    #[arg(long, env = "OUBLIETTE_DIR", value_name = "DIR")]
-    dir: PathBuf,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    allowed: Allowances,
     /// Answer with one JSON document
     #[arg(long)]
     json: bool,
@@ -29,12 +34,46 @@ impl Config {
         check.json
     }
 
-    /// Loads and shows it.
+    /// Loads everything and shows what it comes to.
     pub fn run(self) -> Done {
         let Self::Check(check) = self;
-        Err(Stop::Failed(format!(
-            "{} is not read by this build yet",
-            check.dir.display()
-        )))
+        let config = check.place.load()?;
+        config.check(&check.allowed)?;
+        let snapshot = rules::load(&config)?.now();
+        let catalog = snapshot.catalog();
+        let counted = [
+            ("record types", catalog.record_types().count()),
+            ("purposes", catalog.purposes().count()),
+            ("roles", snapshot.roles().roles().count()),
+            ("principals", snapshot.roles().principals().count()),
+        ];
+        let mut out = Out::new(check.json);
+        out.document(&json!({
+            "file": config.file,
+            "listen": config.listen.to_string(),
+            "metrics": config.metrics.to_string(),
+            "data": config.data,
+            "catalog_version": catalog.version(),
+            "counts": counted.iter().copied().collect::<std::collections::BTreeMap<_, _>>(),
+        }));
+        let shown = |name: &str, value: String| vec![name.to_owned(), value];
+        let mut rows = vec![
+            shown("configuration", config.file.display().to_string()),
+            shown("listens on", config.listen.to_string()),
+            shown("metrics on", config.metrics.to_string()),
+            shown("data", config.data.display().to_string()),
+            shown(
+                "catalog",
+                format!("{}, version {}", catalog.title(), catalog.version()),
+            ),
+        ];
+        rows.extend(
+            counted
+                .iter()
+                .map(|(name, count)| shown(name, count.to_string())),
+        );
+        out.table(&["", ""], &rows);
+        out.line("The configuration is good.");
+        Ok(())
     }
 }

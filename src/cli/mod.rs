@@ -14,6 +14,7 @@ mod policy;
 mod progress;
 mod quickstart;
 mod record;
+mod rules;
 mod schema;
 mod serve;
 mod stop;

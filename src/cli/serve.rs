@@ -1,29 +1,23 @@
 //! `oubliette serve`: the server in the foreground.
 
+use super::child::READY;
+use super::out::Out;
+use super::rules::Place;
 use super::stop::{Done, Stop};
+use crate::config::Config;
+use crate::config::check::Allowances;
 use clap::Args;
 use rustix::process::{Signal, getpid, kill_process};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use tokio::runtime::Runtime;
-
-/// Arguments of `serve`.
-#[derive(Args, Debug)]
-#[group(id = "place", required = true, multiple = false)]
-pub struct Place {
-    /// A directory made by `oubliette init`
-    #[arg(long, env = "OUBLIETTE_DIR", value_name = "DIR")]
-    dir: Option<PathBuf>,
-    /// A configuration file
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-}
 
 /// Arguments of `serve`.
 #[derive(Args, Debug)]
 pub struct Serve {
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    allowed: Allowances,
     /// Listen here instead of where the configuration says (port 0: any)
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
@@ -41,10 +35,23 @@ impl Serve {
         if self.until_stdin_closes {
             end_with_stdin();
         }
-        Err(Stop::Failed(
-            "the server is not part of this build yet".to_owned(),
-        ))
+        let mut config = self.place.load()?;
+        config.listen = self.listen.unwrap_or(config.listen);
+        config.metrics = self.metrics.unwrap_or(config.metrics);
+        runtime()?.block_on(serve(config, self.allowed))
     }
+}
+
+/// The one call of the server. What it needs of `crate::serve`:
+/// `pub async fn run(config: Config, allowed: Allowances,
+/// ready: impl FnOnce(SocketAddr)) -> crate::error::Result<()>`, which calls
+/// `ready` once it serves and returns when a signal has ended it.
+async fn serve(config: Config, _allowed: Allowances) -> Done {
+    let _ready = |address: SocketAddr| Out::new(false).line(&format!("{READY}{address}"));
+    Err(Stop::Failed(format!(
+        "{}: the server is not part of this build yet",
+        config.file.display()
+    )))
 }
 
 /// How a server's runtime is made, for people.

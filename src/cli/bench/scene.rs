@@ -41,7 +41,7 @@ customers_per_hour = 1000000000
 "#;
 
 const POLICY: &str = r#"@id("bench-does-all")
-permit (principal in Oubliette::Role::"bench", action, resource);
+permit (principal in Role::"bench", action, resource);
 "#;
 
 /// Writes the bench's configuration over that of a directory that `init` made.
@@ -119,18 +119,31 @@ pub fn next(state: &mut u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::Catalog;
+    use crate::access::{Access, Action, Sources};
+    use crate::clock::Instant;
     use crate::id::RecordName;
 
     #[test]
-    fn the_benchs_catalog_is_a_good_one_with_ten_fields() {
+    fn the_benchs_rules_are_good_and_let_its_principal_do_everything() {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path()).ok().unwrap();
-        let catalog = Catalog::load(&dir.path().join("catalog")).unwrap();
+        let sources = Sources {
+            catalog: dir.path().join("catalog"),
+            roles: dir.path().join("roles.toml"),
+            policy: dir.path().join("policy.cedar"),
+        };
+        let rules = Access::load(sources).unwrap().now();
+        let catalog = rules.catalog();
         let record_type = catalog.record_type(RECORD_TYPE).unwrap();
         assert_eq!(record_type.fields().len(), FIELDS);
         let purpose = catalog.purpose(PURPOSE).unwrap();
         assert_eq!(purpose.granted(record_type.number).count(), FIELDS);
+        let principal = rules.roles().principals().next().unwrap();
+        let today = Instant::now().day();
+        for action in Action::ALL {
+            let explained = rules.explain(principal, action, RECORD_TYPE, PURPOSE, today);
+            assert!(explained.is_ok(), "{action:?}");
+        }
     }
 
     #[test]
