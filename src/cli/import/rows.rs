@@ -61,6 +61,8 @@ pub struct Rows<R> {
     record: String,
     read: csv::ByteRecord,
     number: u64,
+    /// Whether lines end with CR LF.
+    crlf: bool,
 }
 
 impl<R: Read> Rows<R> {
@@ -76,9 +78,13 @@ impl<R: Read> Rows<R> {
             .collect();
         let header =
             header.ok_or_else(|| Stop::Failed("the header is not UTF-8 text".to_owned()))?;
+        let in_header = header.iter().map(|cell| newlines(cell.as_bytes())).sum();
+        // The reader takes CR for the end of a line, and the LF with the next.
+        let crlf = reader.position().line().saturating_sub(in_header) == 1;
         let columns = columns(header, layout)?;
         Ok(Self {
             reader,
+            crlf,
             columns,
             record: layout.record.to_owned(),
             read: csv::ByteRecord::new(),
@@ -95,13 +101,21 @@ impl<R: Read> Rows<R> {
             return Ok(None);
         }
         self.number += 1;
-        let position = self.read.position();
         Ok(Some(Line {
             number: self.number,
-            line: position.map_or(0, csv::Position::line),
-            byte: position.map_or(0, csv::Position::byte),
+            line: self.line(),
+            byte: self.read.position().map_or(0, csv::Position::byte),
             row: self.row(),
         }))
+    }
+
+    /// The line on which the row begins. The reader's own answer is the end of
+    /// the row before, blank lines not counted.
+    fn line(&self) -> u64 {
+        let at_least = self.read.position().map_or(0, csv::Position::line);
+        let own = self.read.iter().map(newlines).sum::<u64>();
+        let end = self.reader.position().line().saturating_sub(own);
+        at_least.max(end.saturating_sub(u64::from(!self.crlf)))
     }
 
     fn row(&self) -> Result<Row, String> {
@@ -136,6 +150,10 @@ impl<R: Read> Rows<R> {
         }
         Ok(row)
     }
+}
+
+fn newlines(cell: &[u8]) -> u64 {
+    cell.iter().map(|byte| u64::from(*byte == b'\n')).sum()
 }
 
 /// Says of each column what it is; every problem is told at once.
@@ -235,6 +253,21 @@ mod tests {
         assert_eq!((second.number, second.line), (2, 4));
         assert_eq!(second.row.ok().unwrap().fields.len(), 1);
         assert!(rows.next().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_row_is_known_by_the_line_that_an_editor_shows() {
+        for end in ["\n", "\r\n"] {
+            let csv = "customer_id,first\n1,a\n\n\n2,b\n\"3\n\",c\n4,d".replace('\n', end);
+            for csv in [csv.clone(), csv + end] {
+                let mut rows = open(&schema(), &[], csv.as_bytes()).unwrap();
+                let mut lines = Vec::new();
+                while let Some(line) = rows.next().unwrap() {
+                    lines.push(line.line);
+                }
+                assert_eq!(lines, [2, 5, 6, 8]);
+            }
+        }
     }
 
     #[test]
