@@ -106,7 +106,11 @@ impl Needles {
 
 fn start_of(bytes: &[u8]) -> Option<u64> {
     let start: [u8; START] = *bytes.first_chunk()?;
-    Some(start.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+    Some(
+        start
+            .iter()
+            .fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
+    )
 }
 
 /// Multiplicative hashing: the upper bits depend on every byte.
@@ -114,7 +118,6 @@ fn bucket(start: u64) -> usize {
     let mixed = start.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - FILTER_BITS);
     usize::try_from(mixed).unwrap_or_default()
 }
-
 
 /// Every form of a value that is looked for.
 fn patterns(value: &str) -> BTreeSet<Vec<u8>> {
@@ -126,7 +129,10 @@ fn patterns(value: &str) -> BTreeSet<Vec<u8>> {
         bytes.extend_from_slice(value.as_bytes());
         // Only the characters that depend on nothing but the value.
         let (first, last) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
-        for text in [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
+        for text in [
+            STANDARD_NO_PAD.encode(&bytes),
+            URL_SAFE_NO_PAD.encode(&bytes),
+        ] {
             patterns.extend(text.as_bytes().get(first..last).map(<[u8]>::to_vec));
         }
     }
@@ -166,7 +172,10 @@ mod tests {
         assert!(!finds(b""));
         assert!(!finds(b"Lukasiewicz+1 anothervalue"));
         assert!(!finds(&VALUE.as_bytes()[1..]));
-        assert_eq!(Needles::new(["short", "long enough", "long enough"]).len(), 1);
+        assert_eq!(
+            Needles::new(["short", "long enough", "long enough"]).len(),
+            1
+        );
     }
 
     #[test]

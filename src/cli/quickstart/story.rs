@@ -26,7 +26,10 @@ impl Story {
     pub fn chapter(&mut self, title: &str) {
         self.chapter += 1;
         let heading = format!("{}. {title}", self.chapter);
-        self.out.line(&format!("\n{heading}\n{}", "─".repeat(heading.chars().count())));
+        self.out.line(&format!(
+            "\n{heading}\n{}",
+            "─".repeat(heading.chars().count())
+        ));
     }
 
     /// Says something.
