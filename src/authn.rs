@@ -2,6 +2,7 @@
 //! opens; whether it still counts is asked on every call, since a connection
 //! may outlive its certificate.
 
+use crate::access::{Principal, Snapshot};
 use crate::clock::Instant;
 use crate::error::{Error, Result, Unauthenticated};
 use crate::id::{ServiceName, TenantName};
@@ -107,8 +108,25 @@ impl Authn {
         })
     }
 
-    /// Whether `identity` counts at `now`: neither expired nor revoked.
-    pub fn check(&self, identity: &Identity, now: Instant) -> Result<()> {
+    /// Who is calling, by the rules that this call sees.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`]: the certificate has expired or was revoked
+    /// meanwhile, or the roles file does not list its holder.
+    pub fn principal(
+        &self,
+        identity: &Identity,
+        rules: &Snapshot,
+        now: Instant,
+    ) -> Result<Arc<Principal>> {
+        self.check(identity, now)?;
+        rules
+            .principal(&identity.tenant, &identity.service)
+            .cloned()
+            .ok_or(Error::Unauthenticated(Unauthenticated::UnknownPrincipal))
+    }
+
+    fn check(&self, identity: &Identity, now: Instant) -> Result<()> {
         if now >= identity.expires || self.revoked.load().contains(&identity.certificate) {
             return Err(Error::Unauthenticated(Unauthenticated::CertificateInvalid));
         }

@@ -8,8 +8,10 @@ mod child;
 mod config;
 mod customer;
 mod import;
+pub mod init;
 mod key;
 mod out;
+pub mod pki;
 mod policy;
 mod progress;
 mod quickstart;
@@ -17,6 +19,7 @@ mod record;
 mod rules;
 mod schema;
 mod serve;
+mod setup;
 mod stop;
 mod value;
 mod workplace;
@@ -40,6 +43,11 @@ enum Command {
     /// See the whole story on a small CRM: keys, server, import, reads, a
     /// denial, an erasure
     Quickstart(quickstart::Quickstart),
+    /// Lay out the directory of a vault: configuration, certificates, keys, data
+    Init(setup::Init),
+    /// Make certificates with a directory's development authority
+    #[command(subcommand)]
+    Pki(setup::Pki),
     /// Run the server
     Serve(serve::Serve),
     /// Import customers from a CSV file
@@ -92,6 +100,8 @@ impl Command {
     fn run(self) -> Done {
         match self {
             Self::Quickstart(quickstart) => block_on(quickstart.run()),
+            Self::Init(init) => init.run(),
+            Self::Pki(pki) => pki.run(),
             Self::Serve(serve) => serve.run(),
             Self::Import(import) => block_on(import.run()),
             Self::Record(record) => block_on(record.run()),
@@ -115,7 +125,8 @@ impl Command {
             Self::Config(config) => config.json(),
             Self::Catalog(catalog) => catalog.json(),
             Self::Policy(policy) => policy.json(),
-            Self::Quickstart(_) | Self::Serve(_) => false,
+            Self::Init(init) => init.json,
+            Self::Quickstart(_) | Self::Pki(_) | Self::Serve(_) => false,
         }
     }
 }

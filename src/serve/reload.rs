@@ -2,6 +2,7 @@
 //! content has changed and then kept still for one more look, so that a file
 //! half copied is not taken for a whole one.
 
+use crate::access::{Access, Sources};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 use sha2::{Digest, Sha256};
@@ -9,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// Something that is read from files and can be read again.
@@ -23,6 +25,33 @@ pub trait Reload: Send + Sync {
     /// [`Error::Setup`] when the new is not usable; the old is then still in
     /// force.
     fn reload(&self) -> Result<()>;
+}
+
+/// Catalog, policy and roles: they change together or not at all.
+pub struct Rules {
+    /// What is loaded anew.
+    pub access: Arc<Access>,
+    /// Where it was loaded from.
+    pub sources: Sources,
+}
+
+impl Reload for Rules {
+    fn name(&self) -> &'static str {
+        "rules"
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let Sources {
+            catalog,
+            roles,
+            policy,
+        } = self.sources.clone();
+        vec![catalog, roles, policy]
+    }
+
+    fn reload(&self) -> Result<()> {
+        self.access.reload()
+    }
 }
 
 /// What the content of some files came to, or that they could not be read.
@@ -67,27 +96,43 @@ impl Watch {
     /// Never ends; drop it to stop watching.
     pub async fn run(mut self) {
         loop {
-            tokio::select! {
-                _ = self.look.tick() => self.look_again(),
-                _ = self.hangup.recv() => self.load_all(),
+            let all = tokio::select! {
+                _ = self.look.tick() => false,
+                _ = self.hangup.recv() => true,
+            };
+            let (mut watched, metrics) = (self.watched, self.metrics.clone());
+            // Files block, and policies take a while to check.
+            let looked = spawn_blocking(move || {
+                if all {
+                    load_all(&mut watched, &metrics);
+                } else {
+                    look_again(&mut watched, &metrics);
+                }
+                watched
+            });
+            match looked.await {
+                Ok(watched) => self.watched = watched,
+                Err(_) => {
+                    return tracing::error!("files are no longer watched; restart the server");
+                }
             }
         }
     }
+}
 
-    /// Loads what has changed and then kept still since the look before.
-    fn look_again(&mut self) {
-        for watched in &mut self.watched {
-            if watched.changed_and_still() {
-                watched.load(&self.metrics);
-            }
+/// Loads what has changed and then kept still since the look before.
+fn look_again(watched: &mut [Watched], metrics: &Metrics) {
+    for watched in watched {
+        if watched.changed_and_still() {
+            watched.load(metrics);
         }
     }
+}
 
-    fn load_all(&mut self) {
-        for watched in &mut self.watched {
-            watched.before = fingerprint(&watched.what.files());
-            watched.load(&self.metrics);
-        }
+fn load_all(watched: &mut [Watched], metrics: &Metrics) {
+    for watched in watched {
+        watched.before = fingerprint(&watched.what.files());
+        watched.load(metrics);
     }
 }
 
@@ -181,8 +226,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_change_is_loaded_once_and_only_when_it_keeps_still() {
+    #[test]
+    fn a_change_is_loaded_once_and_only_when_it_keeps_still() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("thing");
         fs::write(&file, "one").unwrap();
@@ -191,26 +236,26 @@ mod tests {
             loads: AtomicUsize::new(0),
         });
         let metrics = Arc::new(Metrics::new());
-        let mut watch = Watch::new(vec![thing.clone()], metrics.clone()).unwrap();
+        let mut watched = [Watched::new(thing.clone())];
         let loads = || thing.loads.load(Ordering::SeqCst);
-        watch.look_again();
+        look_again(&mut watched, &metrics);
         assert_eq!(loads(), 0, "nothing has changed");
         fs::write(&file, "half").unwrap();
-        watch.look_again();
+        look_again(&mut watched, &metrics);
         fs::write(&file, "half and half").unwrap();
-        watch.look_again();
+        look_again(&mut watched, &metrics);
         assert_eq!(loads(), 0, "it changed between two looks");
-        watch.look_again();
+        look_again(&mut watched, &metrics);
         assert_eq!(loads(), 1, "it kept still");
         fs::write(&file, "bad").unwrap();
         for _ in 0..4 {
-            watch.look_again();
+            look_again(&mut watched, &metrics);
         }
         assert_eq!(loads(), 2, "what was refused is not tried again and again");
         let text = metrics.text();
         assert!(text.contains("oubliette_reloads_total{what=\"thing\",outcome=\"ok\"} 1"));
         assert!(text.contains("oubliette_reloads_total{what=\"thing\",outcome=\"refused\"} 1"));
-        watch.load_all();
+        load_all(&mut watched, &metrics);
         assert_eq!(loads(), 3, "a hangup asks at once");
     }
 

@@ -9,6 +9,7 @@ mod report;
 mod scene;
 
 use super::child::Server;
+use super::init::{self, Layout};
 use super::out::note;
 use super::stop::{Done, Stop};
 use super::workplace::Workplace;
@@ -174,11 +175,16 @@ async fn write(mut to: Connection, number: u64, customers: u64) -> Result<bool, 
     Ok(reply.record.is_some_and(|record| record.revision == 1))
 }
 
-/// Makes a directory with the bench's own catalog and principal.
-fn prepare(_dir: &Path) -> Done {
-    Err(Stop::Failed(
-        "init is not part of this build yet".to_owned(),
-    ))
+/// Lays out a vault with the bench's own rules.
+fn prepare(dir: &Path) -> Done {
+    let rules = Workplace::temporary("bench-rules")?;
+    scene::write(rules.dir())?;
+    let layout = Layout {
+        from: Some(rules.dir().to_owned()),
+        ..Layout::default()
+    };
+    init::init(dir, &layout)?;
+    Ok(())
 }
 
 fn start_echo(dir: &Path) -> Done<Server> {

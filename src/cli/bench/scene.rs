@@ -44,8 +44,8 @@ const POLICY: &str = r#"@id("bench-does-all")
 permit (principal in Role::"bench", action, resource);
 "#;
 
-/// Writes the bench's configuration over that of a directory that `init` made.
-pub fn write(config: &Path) -> Done {
+/// Writes the bench's rules to a directory, for `init` to take them from.
+pub fn write(rules: &Path) -> Done {
     let mut record_type =
         "number = 1\nversion = 1\ntitle = \"Ten fields of 32 bytes\"\n".to_owned();
     let mut purpose = PURPOSE_FILE.to_owned();
@@ -59,21 +59,18 @@ pub fn write(config: &Path) -> Done {
             .and_then(|()| writeln!(purpose, "f{number:02} = \"raw\""))
             .map_err(|_| Stop::Failed("the bench's catalog cannot be made".to_owned()))?;
     }
-    let catalog = config.join("catalog");
+    let catalog = rules.join("catalog");
     let file = |path: &Path, text: &str| {
         let parent = path.parent().unwrap_or(path);
         fs::create_dir_all(parent)
             .and_then(|()| fs::write(path, text))
             .map_err(|error| Stop::file(path, "written", &error))
     };
-    if catalog.exists() {
-        fs::remove_dir_all(&catalog).map_err(|error| Stop::file(&catalog, "emptied", &error))?;
-    }
     file(&catalog.join("catalog.toml"), CATALOG)?;
     file(&catalog.join("types").join("bench.toml"), &record_type)?;
     file(&catalog.join("purposes").join("bench.toml"), &purpose)?;
-    file(&config.join("roles.toml"), ROLES)?;
-    file(&config.join("policy.cedar"), POLICY)
+    file(&rules.join("roles.toml"), ROLES)?;
+    file(&rules.join("policy.cedar"), POLICY)
 }
 
 /// The id of a customer by number.
