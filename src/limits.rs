@@ -156,3 +156,17 @@ pub const CUSTOMERS_PER_HOUR: u64 = 1_000_000;
 
 /// Length of a history slot: a customer's audit entries are found slot by slot.
 pub const HISTORY_SLOT: Duration = Duration::from_secs(3_600);
+
+/// How long the command line's client tries to connect.
+pub const CLIENT_CONNECT_TIME: Duration = Duration::from_secs(5);
+/// How long the client waits for a unary answer: longer than the server's own
+/// limit, so that the server's reason arrives.
+pub const CLIENT_CALL_TIME: Duration = Duration::from_secs(15);
+/// How often the client makes a call that the server asks to repeat.
+pub const CLIENT_TRIES: u32 = 6;
+/// The longest wait between two tries, whatever the server asks.
+pub const CLIENT_WAIT: Duration = Duration::from_secs(2);
+/// Rows of an import under way.
+pub const IMPORT_IN_FLIGHT: usize = 32;
+/// Bad rows of an import that are told one by one; the rest are counted.
+pub const IMPORT_TOLD: usize = 100;
