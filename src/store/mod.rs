@@ -32,7 +32,9 @@ use std::task::{Context, Poll};
 pub struct Pending<T>(tokio::sync::oneshot::Receiver<Result<T>>);
 
 impl<T> Pending<T> {
-    pub(crate) fn new(receiver: tokio::sync::oneshot::Receiver<Result<T>>) -> Self {
+    /// The answer that will come through `receiver`: for whoever keeps rows. A
+    /// sender that is dropped without a word means OUTCOME_UNKNOWN.
+    pub fn new(receiver: tokio::sync::oneshot::Receiver<Result<T>>) -> Self {
         Self(receiver)
     }
 
