@@ -7,7 +7,7 @@ use super::lock::DirectoryLock;
 use super::probes::Probes;
 use super::readiness::{Readiness, State};
 use super::reload::{Reload, Rules, Watch};
-use super::server::{serve, stop_signal};
+use super::server::{Times, serve, stop_signal};
 use super::telemetry;
 use super::tls::Tls;
 use crate::access::{Access, Sources};
@@ -18,7 +18,6 @@ use crate::error::{Error, Result, Unavailable};
 use crate::grpc::{Guard, Parts, SERVICES, Shed, routes};
 use crate::keys::KeyProvider;
 use crate::keys::file::FileProvider;
-use crate::limits;
 use crate::metrics::Metrics;
 use crate::pb;
 use crate::store::Store;
@@ -127,25 +126,13 @@ pub async fn run_over(
         shed,
         metrics,
     };
-    let open = Routes::new(readiness.health_service());
-    let open = if config.reflection {
-        reflect(open)?
-    } else {
-        open
-    };
-    let guard = Guard::new(parts, routes(&vault, assurance), open);
+    let beside = beside(&readiness, config.reflection)?;
+    let guard = Guard::new(parts, routes(&vault, assurance), beside);
     readiness.set(State::Ready).await;
     let _told = AddressFile::write(&config.data, address)?;
     ready(address);
     let ended = ended(stop, vault.clone(), Arc::clone(&readiness));
-    serve(
-        guard,
-        listener.start(),
-        readiness,
-        ended,
-        limits::DRAIN_TIME,
-    )
-    .await?;
+    serve(guard, listener.start(), readiness, ended, Times::default()).await?;
     if vault.is_sound() {
         Ok(())
     } else {
@@ -205,7 +192,12 @@ fn secure(
     }
 }
 
-fn reflect(open: Routes) -> Result<Routes> {
+/// Health, and reflection where it is switched on.
+fn beside(readiness: &Readiness, reflection: bool) -> Result<Routes> {
+    let health = Routes::new(readiness.health_service());
+    if !reflection {
+        return Ok(health);
+    }
     let build = || {
         let builder = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTORS);
@@ -214,7 +206,7 @@ fn reflect(open: Routes) -> Result<Routes> {
             .fold(builder, |b, name| b.with_service_name(*name))
     };
     let failed = |_| Error::Internal("reflection");
-    Ok(open
+    Ok(health
         .add_service(build().build_v1().map_err(failed)?)
         .add_service(build().build_v1alpha().map_err(failed)?))
 }
