@@ -52,7 +52,8 @@ pub async fn open(
     if first.is_none() {
         streaming.record_empty().await?;
     }
-    // One chunk waits while another is on its way: a slow reader holds no more.
+    // One chunk waits while another is on its way: a slow reader holds no more,
+    // and none is opened before there is room for it.
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         let _place = place;
@@ -98,22 +99,29 @@ impl Streaming {
                 return;
             }
             drop(chunk);
+            // The next one is opened when this one was taken, not before: an
+            // erasure stops a stream within one chunk.
+            let Ok(room) = sender.reserve().await else {
+                return;
+            };
             next = match self.again().await {
                 Ok(next) => next,
                 Err(error) => {
-                    let heard = self.guarded.hide(error.clone());
-                    // The chunks before are written down; this ends them.
-                    let (refused, _) = self.guarded.take_refusal();
-                    let written = self
-                        .vault
-                        .record_refusal(&self.guarded.call, refused, &error)
-                        .await;
-                    let heard = written.err().unwrap_or(heard);
-                    let _ = sender.send(Err(status(&heard))).await;
-                    return;
+                    let heard = self.end(&error).await;
+                    return room.send(Err(status(&heard)));
                 }
             };
         }
+    }
+
+    /// Writes down why the stream ends before its end; the chunks before are
+    /// written down. Answers what the caller hears.
+    async fn end(&self, error: &Error) -> Error {
+        let (refused, _) = self.guarded.take_refusal();
+        let call = &self.guarded.call;
+        let written = self.vault.record_refusal(call, refused, error).await;
+        let heard = || self.guarded.hide(error.clone());
+        written.err().unwrap_or_else(heard)
     }
 
     /// The next chunk by the rules that are in force now.

@@ -6,6 +6,7 @@
 
 mod caller;
 mod faulty;
+mod in_place;
 mod index;
 mod log;
 mod needles;
@@ -16,4 +17,5 @@ mod process;
 mod raw;
 mod rules;
 mod streams;
+mod tampered;
 mod written;

@@ -1,7 +1,7 @@
 //! What SQLite said, as the vault says it. A driver's text goes no further
 //! than the log, as a code.
 
-use crate::error::{Error, Unavailable};
+use crate::error::{Error, Lost, Unavailable};
 use rusqlite::ErrorCode;
 
 /// An error outside a commit: nothing was done.
@@ -11,15 +11,35 @@ pub fn refused(error: rusqlite::Error) -> Error {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             Error::Unavailable(Unavailable::StoreSlow)
         }
+        Some(code @ (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) => {
+            tracing::error!(?code, "a database file is damaged");
+            Error::DataLoss(Lost::Row)
+        }
         Some(code) => {
             tracing::error!(?code, "storage failed");
             Error::Unavailable(Unavailable::OutcomeUnknown)
         }
-        None => {
+        None if is_shape(&error) => {
             tracing::error!("a stored row is not of the expected shape");
-            Error::Internal("row shape")
+            Error::DataLoss(Lost::Row)
+        }
+        None => {
+            tracing::error!("a statement did not do what it must");
+            Error::Internal("statement")
         }
     }
+}
+
+/// True where a column does not hold what was written to it.
+fn is_shape(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error as E;
+    matches!(
+        error,
+        E::FromSqlConversionFailure(..)
+            | E::IntegralValueOutOfRange(..)
+            | E::InvalidColumnType(..)
+            | E::Utf8Error(..)
+    )
 }
 
 /// True where the file can no longer be trusted to this process.
