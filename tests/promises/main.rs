@@ -6,6 +6,8 @@
 
 mod caller;
 mod faulty;
+mod forgotten;
+mod guarded;
 mod in_place;
 mod index;
 mod log;

@@ -191,7 +191,10 @@ async fn a_purpose_that_is_taken_back_ends_an_open_stream() {
         assert_eq!(ended.count(), 1, "{what} is written down");
         // A chunk's own leaf counts its records.
         let opened = leaves.iter().filter(|leaf| leaf.count > 1).count();
-        assert!(opened <= 1, "{what}: {opened} chunks were opened afterwards");
+        assert!(
+            opened <= 1,
+            "{what}: {opened} chunks were opened afterwards"
+        );
         fs::write(&file, before).expect("written");
         version += 1;
         reload(&place, &server, version).await;
