@@ -373,7 +373,12 @@ fn writes(table: &mut Table) {
     update.update_mask = Some(prost_types::FieldMask {
         paths: vec!["name".to_owned(), format!("{MARK}.*")],
     });
-    table.add("an unknown path", "UpdateRecord", &update, "update_mask.paths[1]");
+    table.add(
+        "an unknown path",
+        "UpdateRecord",
+        &update,
+        "update_mask.paths[1]",
+    );
     let nobody = record("nobody", "r");
     let missing = (Code::NotFound, "CUSTOMER_NOT_FOUND");
     table
