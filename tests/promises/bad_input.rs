@@ -405,7 +405,7 @@ fn bytes(table: &mut Table) {
     latin1.extend(b"customer\xff");
     let huge = vec![0x0a; limits::REQUEST_BYTES + 1];
     let nested = |depth: usize| {
-        // fields[""].json_value... a map entry in a map entry, over and over.
+        // A map's entry in an entry, over and over.
         let mut bytes = Vec::new();
         for _ in 0..depth {
             let mut outer = vec![0x1a];
@@ -428,7 +428,8 @@ fn bytes(table: &mut Table) {
         table.bytes("an endless group", method, vec![0x0b; 4_096], "message");
         table.bytes("a byte too many", method, huge.clone(), "message");
     }
-    table.bytes("a deep message", "PutRecord", nested(400), "message");
+    // What is no field is skipped without going into it.
+    table.bytes("a deep message", "PutRecord", nested(400), "request_id");
 }
 
 fn path(method: &str) -> String {

@@ -142,7 +142,8 @@ async fn misplace(caller: &Caller, row: &Row, said: &str) {
             .await
             .is_err()
     );
-    let letters: String = said.chars().filter(char::is_ascii_alphanumeric).collect();
+    let letters = said.chars().filter(char::is_ascii_alphanumeric);
+    let letters: String = letters.take(200).collect();
     let path = format!("/oubliette.v1.RecordService/{letters}");
     let mut request = Request::new(said.into_bytes());
     if let Ok(value) = letters.parse() {
