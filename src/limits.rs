@@ -124,17 +124,21 @@ pub const PROBE_TIME: Duration = Duration::from_secs(5);
 pub const SHED_PRINCIPALS: usize = 1_024;
 
 /// Reader threads of the store.
-pub const READER_THREADS: usize = 2;
+pub const READER_THREADS: usize = 1;
 /// Reads waiting for a reader thread.
 pub const READ_QUEUE: usize = 4_096;
 /// Reads that share one state of the files.
-pub const READS_PER_STATE: usize = 16;
+pub const READS_PER_STATE: usize = 64;
 /// How long such a state is held before the next read gets a newer one.
 pub const READ_STATE_TIME: Duration = Duration::from_millis(10);
 /// Changes waiting for a file's writer thread.
 pub const WRITE_QUEUE: usize = 8_192;
 /// Changes that share one commit.
 pub const CHANGES_PER_COMMIT: usize = 512;
+/// A commit of so many changes makes the next one wait for company.
+pub const PACED_CHANGES: usize = 4;
+/// How long it waits.
+pub const COMMIT_PACE: Duration = Duration::from_millis(1);
 /// How long a change waits for its commit.
 pub const COMMIT_TIME: Duration = Duration::from_secs(5);
 /// Tries at a change that lost a race for its revision.

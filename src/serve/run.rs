@@ -18,7 +18,6 @@ use crate::error::{Error, Result, Unavailable};
 use crate::grpc::{Guard, Parts, SERVICES, Shed, routes};
 use crate::keys::KeyProvider;
 use crate::keys::file::FileProvider;
-use crate::limits;
 use crate::metrics::Metrics;
 use crate::pb;
 use crate::store::sqlite::Sqlite;

@@ -98,10 +98,6 @@ pub fn open_reader(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).map_err(|_| missing(path))?;
     prepare(&db)?;
-    // Each commit empties the readers' page caches, so they are small, and the
-    // file is mapped instead: what is read again is not copied again.
-    db.execute_batch("PRAGMA cache_size = -1024; PRAGMA mmap_size = 2147418112;")
-        .map_err(refused)?;
     Ok(db)
 }
 
@@ -112,6 +108,9 @@ fn missing(path: &Path) -> Error {
     ))
 }
 
+/// A commit empties the readers' page caches (and would undo a mapping of the
+/// file), at a cost that grows with the cache: so caches are small, and the
+/// kernel keeps the pages.
 fn prepare(db: &Connection) -> Result<()> {
     use rusqlite::config::DbConfig;
     db.set_prepared_statement_cache_capacity(64);
@@ -127,7 +126,7 @@ fn prepare(db: &Connection) -> Result<()> {
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
                  PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;
                  PRAGMA cell_size_check = ON; PRAGMA foreign_keys = ON;
-                 PRAGMA cache_size = -65536; PRAGMA mmap_size = 0;",
+                 PRAGMA cache_size = -4096; PRAGMA mmap_size = 0;",
             )
         })
         .map_err(refused)

@@ -154,12 +154,18 @@ impl From<rusqlite::Error> for Error {
 
 fn run(db: &Connection, jobs: &Receiver<Job>, failed: &AtomicBool, counts: &Counts) {
     let mut next = jobs.recv().ok();
+    let mut last = 0;
     while let Some(job) = next.take() {
         let mut between = None;
         match job {
             Job::Between(work) => between = Some(work),
             Job::Change(first) => {
                 let mut changes = vec![first];
+                // Many are on their way: a moment's wait lets them share this
+                // commit. Who comes alone does not wait.
+                if last >= limits::PACED_CHANGES {
+                    std::thread::sleep(limits::COMMIT_PACE);
+                }
                 while changes.len() < limits::CHANGES_PER_COMMIT {
                     match jobs.try_recv() {
                         Ok(Job::Change(change)) => changes.push(change),
@@ -170,6 +176,7 @@ fn run(db: &Connection, jobs: &Receiver<Job>, failed: &AtomicBool, counts: &Coun
                         Err(_) => break,
                     }
                 }
+                last = changes.len();
                 commit(db, changes, failed, counts);
             }
         }
