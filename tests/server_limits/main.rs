@@ -1,0 +1,9 @@
+//! The server around the services, attacked from outside: who gets in, for how
+//! long, and how many. The service behind it is grpc.health.v1.
+
+mod connections;
+mod drain;
+mod place;
+mod probes;
+mod raw;
+mod tls;
