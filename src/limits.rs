@@ -135,10 +135,10 @@ pub const READ_STATE_TIME: Duration = Duration::from_millis(10);
 pub const WRITE_QUEUE: usize = 8_192;
 /// Changes that share one commit.
 pub const CHANGES_PER_COMMIT: usize = 512;
-/// A commit of so many changes makes the next one wait for company.
-pub const PACED_CHANGES: usize = 4;
-/// How long it waits.
-pub const COMMIT_PACE: Duration = Duration::from_millis(1);
+/// How long a commit waits for company, for each change of the one before.
+pub const COMMIT_PACE: Duration = Duration::from_micros(100);
+/// How long it waits at most.
+pub const COMMIT_PACE_MAX: Duration = Duration::from_millis(1);
 /// How long a change waits for its commit.
 pub const COMMIT_TIME: Duration = Duration::from_secs(5);
 /// Tries at a change that lost a race for its revision.

@@ -154,7 +154,7 @@ impl From<rusqlite::Error> for Error {
 
 fn run(db: &Connection, jobs: &Receiver<Job>, failed: &AtomicBool, counts: &Counts) {
     let mut next = jobs.recv().ok();
-    let mut last = 0;
+    let mut last = 0_u32;
     while let Some(job) = next.take() {
         let mut between = None;
         match job {
@@ -163,8 +163,9 @@ fn run(db: &Connection, jobs: &Receiver<Job>, failed: &AtomicBool, counts: &Coun
                 let mut changes = vec![first];
                 // Many are on their way: a moment's wait lets them share this
                 // commit. Who comes alone does not wait.
-                if last >= limits::PACED_CHANGES {
-                    std::thread::sleep(limits::COMMIT_PACE);
+                if last > 1 {
+                    let pace = limits::COMMIT_PACE.saturating_mul(last);
+                    std::thread::sleep(pace.min(limits::COMMIT_PACE_MAX));
                 }
                 while changes.len() < limits::CHANGES_PER_COMMIT {
                     match jobs.try_recv() {
@@ -176,7 +177,7 @@ fn run(db: &Connection, jobs: &Receiver<Job>, failed: &AtomicBool, counts: &Coun
                         Err(_) => break,
                     }
                 }
-                last = changes.len();
+                last = u32::try_from(changes.len()).unwrap_or(u32::MAX);
                 commit(db, changes, failed, counts);
             }
         }
