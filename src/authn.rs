@@ -194,3 +194,165 @@ fn principal_of(uri: &str, trust_domain: &str) -> Option<(TenantName, ServiceNam
     let (tenant, service) = path.split_once('/')?;
     Some((TenantName::parse(tenant)?, ServiceName::parse(service)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::{Access, Sources};
+    use rcgen::{
+        CertificateParams, CertificateRevocationListParams, DnType, Issuer, KeyIdMethod, KeyPair,
+        KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
+    };
+    use std::path::Path;
+
+    const DOMAIN: &str = "crm.example";
+    const NOW: Instant = Instant::from_micros(1_795_000_000_000_000);
+
+    fn issuer(name: &str) -> Issuer<'static, KeyPair> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.key_usages = vec![KeyUsagePurpose::CrlSign, KeyUsagePurpose::KeyCertSign];
+        Issuer::new(params, KeyPair::generate().unwrap())
+    }
+
+    fn leaf_of(by: &Issuer<'_, KeyPair>, names: Vec<SanType>) -> Vec<u8> {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = names;
+        params.serial_number = Some(SerialNumber::from(7));
+        params.not_after = date_time_ymd(2030, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        params.signed_by(&key, by).unwrap().der().to_vec()
+    }
+
+    fn uri(text: &str) -> SanType {
+        SanType::URI(text.try_into().unwrap())
+    }
+
+    fn caller(names: Vec<SanType>) -> Caller {
+        Authn::new(DOMAIN).caller(&leaf_of(&issuer("a"), names))
+    }
+
+    fn rules() -> Arc<Snapshot> {
+        let crm = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/crm");
+        let sources = Sources {
+            catalog: crm.join("catalog"),
+            roles: crm.join("roles.toml"),
+            policy: crm.join("policy.cedar"),
+        };
+        Access::load(sources).unwrap().now()
+    }
+
+    #[test]
+    fn the_one_uri_names_tenant_and_service() {
+        let dns = SanType::DnsName("localhost".try_into().unwrap());
+        let caller = caller(vec![dns, uri("spiffe://crm.example/acme/checkout")]);
+        let identity = caller.identity().unwrap();
+        assert_eq!(identity.tenant.as_str(), "acme");
+        assert_eq!(identity.service.as_str(), "checkout");
+    }
+
+    #[test]
+    fn anything_but_exactly_one_principal_of_the_trust_domain_is_nobody() {
+        let good = "spiffe://crm.example/acme/checkout";
+        let not_spiffe = Some(Error::Unauthenticated(Unauthenticated::NotSpiffe));
+        assert_eq!(caller(vec![]).identity().err(), not_spiffe);
+        let twice = vec![uri(good), uri("spiffe://crm.example/acme/mailer")];
+        assert_eq!(caller(twice).identity().err(), not_spiffe);
+        for bad in [
+            "https://crm.example/acme/checkout",
+            "SPIFFE://crm.example/acme/checkout",
+            "spiffe://crm.example.evil/acme/checkout",
+            "spiffe://crm.examplf/acme/checkout",
+            "spiffe://crm.example/acme",
+            "spiffe://crm.example/acme/",
+            "spiffe://crm.example//checkout",
+            "spiffe://crm.example/acme/checkout/x",
+            "spiffe://crm.example/acme/checkout?x",
+            "spiffe://crm.example/acme/../checkout",
+            "spiffe://crm.example/ACME/checkout",
+            "spiffe://user@crm.example/acme/checkout",
+            "spiffe://crm.example:1/acme/checkout",
+        ] {
+            assert_eq!(caller(vec![uri(bad)]).identity().err(), not_spiffe, "{bad}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_certificate_are_nobody_and_never_a_panic() {
+        let good = uri("spiffe://crm.example/acme/checkout");
+        let whole = leaf_of(&issuer("a"), vec![good]);
+        let authn = Authn::new(DOMAIN);
+        let invalid = Some(Error::Unauthenticated(Unauthenticated::CertificateInvalid));
+        for length in 0..whole.len() {
+            let cut = whole.get(..length).unwrap();
+            assert_eq!(authn.caller(cut).identity().err(), invalid, "{length}");
+        }
+        let longer = [whole.as_slice(), &[0]].concat();
+        assert_eq!(authn.caller(&longer).identity().err(), invalid);
+        for position in 0..whole.len() {
+            let mut bent = whole.clone();
+            bent[position] ^= 0x41;
+            // It may still be one, of somebody else; that is the signature's to say.
+            let _ = authn.caller(&bent).identity();
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_expires_or_is_taken_back_ends_its_open_connections() {
+        let (authn, rules) = (Authn::new(DOMAIN), rules());
+        let (ours, other) = (issuer("a"), issuer("b"));
+        let names = vec![uri("spiffe://crm.example/acme/checkout")];
+        let caller = authn.caller(&leaf_of(&ours, names));
+        let ask = |now| {
+            let principal = authn.principal(caller.identity().unwrap(), &rules, now);
+            principal.map(|p| p.to_string())
+        };
+        let invalid = Err(Error::Unauthenticated(Unauthenticated::CertificateInvalid));
+        let known = Ok("acme/checkout".to_owned());
+        // 2030-01-01T00:00:00Z is the last second (RFC 5280, 4.1.2.5).
+        let last = 1_893_456_000_000_000;
+        assert_eq!(ask(NOW), known);
+        assert_eq!(ask(Instant::from_micros(last + 999_999)), known);
+        assert_eq!(ask(Instant::from_micros(last + 1_000_000)), invalid);
+
+        let list_of = |issuer: &Issuer<'_, KeyPair>| {
+            let list = CertificateRevocationListParams {
+                this_update: date_time_ymd(2026, 1, 1),
+                next_update: date_time_ymd(2027, 1, 1),
+                crl_number: SerialNumber::from(1),
+                issuing_distribution_point: None,
+                revoked_certs: vec![RevokedCertParams {
+                    serial_number: SerialNumber::from(7),
+                    revocation_time: date_time_ymd(2026, 1, 1),
+                    reason_code: None,
+                    invalidity_date: None,
+                }],
+                key_identifier_method: KeyIdMethod::Sha256,
+            };
+            list.signed_by(issuer).unwrap().der().to_vec()
+        };
+        authn.revoke([list_of(&other).as_slice()]).unwrap();
+        assert_eq!(ask(NOW), known, "the same number of another authority");
+        authn.revoke([list_of(&ours).as_slice()]).unwrap();
+        assert_eq!(ask(NOW), invalid);
+        assert!(authn.revoke([b"no list".as_slice()]).is_err());
+        assert_eq!(ask(NOW), invalid, "a bad list changes nothing");
+        authn.revoke([]).unwrap();
+        assert_eq!(ask(NOW), known);
+    }
+
+    #[test]
+    fn a_good_certificate_of_somebody_the_roles_file_does_not_list_is_nobody() {
+        let caller = caller(vec![uri("spiffe://crm.example/acme/stranger")]);
+        let identity = caller.identity().unwrap();
+        let refused = Authn::new(DOMAIN).principal(identity, &rules(), NOW).err();
+        let unknown = Error::Unauthenticated(Unauthenticated::UnknownPrincipal);
+        assert_eq!(refused, Some(unknown));
+    }
+
+    #[test]
+    fn a_connection_without_a_certificate_is_nobody() {
+        let none = Error::Unauthenticated(Unauthenticated::NoCertificate);
+        assert_eq!(Caller::without_certificate().identity().err(), Some(none));
+    }
+}

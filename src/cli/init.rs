@@ -10,8 +10,8 @@
 mod sample;
 
 use super::pki::{Authority, ORGANISATION, make_private_dir, write_new};
-use crate::access::Roles;
-use crate::catalog::{Catalog, read_text};
+use crate::access::{Access, Sources};
+use crate::catalog::read_text;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use std::fs;
@@ -122,13 +122,16 @@ fn fill(dir: &Path, layout: &Layout) -> Result<Made> {
     let config = dir.join("config");
     make_private_dir(&config)?;
     copy_rules(&config, layout.from.as_deref())?;
-    Catalog::load(&config.join("catalog"))?;
-    let roles = Roles::load(&config.join("roles.toml"))?;
+    let access = Access::load(Sources {
+        catalog: config.join("catalog"),
+        roles: config.join("roles.toml"),
+        policy: config.join("policy.cedar"),
+    })?;
     let pki = dir.join(PKI);
     let authority = Authority::create(&pki, ORGANISATION)?;
     authority.issue_server(&pki, &layout.server_name)?;
     let mut principals = Vec::new();
-    for principal in roles.principals() {
+    for principal in access.now().roles().principals() {
         authority.issue_client(&pki, TRUST_DOMAIN, principal.tenant(), principal.service())?;
         principals.push(principal.to_string());
     }
@@ -181,8 +184,107 @@ fn rule_files(folder: &Path) -> Result<Vec<PathBuf>> {
     })?;
     let is_rule = |path: &PathBuf| {
         let extension = path.extension().and_then(|e| e.to_str());
-        matches!(extension, Some("toml" | "cedar")) && path.is_file()
+        let is_config = path
+            .file_name()
+            .is_some_and(|name| name == "oubliette.toml");
+        matches!(extension, Some("toml" | "cedar")) && path.is_file() && !is_config
     };
     let paths = entries.flatten().map(|entry| entry.path());
     Ok(paths.filter(is_rule).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Provider;
+    use crate::config::check::Allowances;
+    use std::collections::BTreeSet;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn what_init_lays_out_passes_every_check() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = dir.path().join("new/vault");
+        let made = init(&vault, &Layout::default()).unwrap();
+        assert!(made.principals.contains(&"acme/support-desk".to_owned()));
+        let config = Config::load(&vault.join(CONFIG)).unwrap();
+        config.check(&Allowances::default()).unwrap();
+        let Provider::File { directory } = &config.provider;
+        for private in [directory, &config.data, &vault.join(PKI), &vault] {
+            assert_eq!(mode(private), 0o700, "{}", private.display());
+        }
+        for principal in &made.principals {
+            let name = principal.replace('/', ".");
+            let clients = vault.join("pki/clients");
+            assert!(clients.join(format!("{name}.pem")).is_file());
+            assert_eq!(mode(&clients.join(format!("{name}.key"))), 0o600);
+        }
+        for key in ["pki/server.key", "pki/ca.key"] {
+            assert_eq!(mode(&vault.join(key)), 0o600);
+        }
+    }
+
+    #[test]
+    fn a_directory_that_is_not_empty_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("precious"), "x").unwrap();
+        let refused = init(dir.path(), &Layout::default()).err().unwrap();
+        assert!(refused.to_string().contains("is not empty"), "{refused}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn rules_come_from_another_directory_and_bad_ones_leave_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = dir.path().join("first");
+        init(&first, &Layout::default()).unwrap();
+        let layout = Layout {
+            from: Some(first.join("config")),
+            ..Layout::default()
+        };
+        let second = dir.path().join("second");
+        init(&second, &layout).unwrap();
+        let policy = "config/policy.cedar";
+        assert_eq!(
+            fs::read(first.join(policy)).unwrap(),
+            fs::read(second.join(policy)).unwrap()
+        );
+
+        fs::write(first.join(policy), "permit (").unwrap();
+        let third = dir.path().join("third");
+        assert!(init(&third, &layout).is_err());
+        assert!(!third.exists(), "what fails is taken away again");
+        fs::create_dir(&third).unwrap();
+        assert!(init(&third, &layout).is_err());
+        assert_eq!(fs::read_dir(&third).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_built_in_example_is_the_one_in_the_repository() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/crm");
+        let mut there = BTreeSet::new();
+        for folder in ["", "catalog", "catalog/types", "catalog/purposes"] {
+            for path in rule_files(&root.join(folder)).unwrap() {
+                let name = path.strip_prefix(&root).unwrap().to_str().unwrap();
+                there.insert(name.to_owned());
+            }
+        }
+        let built_in = sample::CRM.iter().map(|(name, _)| (*name).to_owned());
+        assert_eq!(built_in.collect::<BTreeSet<_>>(), there);
+    }
+
+    #[test]
+    fn a_server_name_that_is_none_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout {
+            server_name: vec!["vault internal\u{e9}".to_owned()],
+            ..Layout::default()
+        };
+        let refused = init(&dir.path().join("vault"), &layout).err().unwrap();
+        assert!(refused.to_string().contains("server name"), "{refused}");
+    }
 }

@@ -14,9 +14,13 @@ use x509_parser::pem::Pem;
 /// The organisation that every certificate under `keys-example/` names.
 pub const EXAMPLE_ORGANISATION: &str = "Oubliette EXAMPLE - worthless";
 
-/// SHA-256 of every secret under `keys-example/`: of the key's DER where the
-/// file is PEM, else of the file. Everybody has them.
-const EXAMPLE_KEYS: &[&str] = &[];
+/// The [`fingerprint`] of every secret under `keys-example/`.
+const EXAMPLE_KEYS: &[&str] = &[
+    "71fccf945ffe6ebc6f5b080cee86ac4f97ee5290a86da1743185598147dd29b3",
+    "9803dcff59bf01eba910d6e5268822ab0c1d0107992b9f4dc9f0a561123f07b0",
+    "7acba2d94b910340e2ff12c25f0a7df73e985717a0e244a63ff31701246b4785",
+    "24fa47064f44716338aaaf59e9412f07389e0e336417d0d71f16aa30b816d678",
+];
 
 /// Dangers that someone takes on. They are flags of the command line and not
 /// keys of the file, so that a copied file does not bring one along.
@@ -187,7 +191,7 @@ impl Config {
     fn examples(&self, found: &mut Vec<Found>) -> Result<()> {
         let cure = "is an example that everybody has; make your own with oubliette init";
         for path in self.secrets()?.0 {
-            if EXAMPLE_KEYS.contains(&fingerprint(&path)?.as_str()) {
+            if is_example_key(&path)? {
                 let what = format!("{} {cure}", path.display());
                 found.push((Danger::ExampleKeys, what));
             }
@@ -217,8 +221,20 @@ fn resolved(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// As in [`EXAMPLE_KEYS`]: another layout of the same PEM is the same key.
-fn fingerprint(path: &Path) -> Result<String> {
+/// Whether the file holds one of the keys under `keys-example/`.
+///
+/// # Errors
+/// [`Error::Setup`] when it cannot be read.
+pub fn is_example_key(path: &Path) -> Result<bool> {
+    Ok(EXAMPLE_KEYS.contains(&fingerprint(path)?.as_str()))
+}
+
+/// SHA-256 in hexadecimal of a private key's DER where the file is PEM, so that
+/// another layout is the same key, else of the file.
+///
+/// # Errors
+/// [`Error::Setup`] when it cannot be read.
+pub fn fingerprint(path: &Path) -> Result<String> {
     let content = zeroize::Zeroizing::new(fs::read(path).map_err(|why| missing(path, &why))?);
     let hash = match PrivateKeyDer::from_pem_slice(&content) {
         Ok(key) => Sha256::digest(key.secret_der()),

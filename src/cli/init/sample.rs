@@ -1,7 +1,7 @@
 //! The rules of `examples/crm`, inside the program, so that `init` and
 //! `quickstart` work from any directory.
 
-macro_rules! example {
+macro_rules! file {
     ($path:literal) => {
         (
             $path,
@@ -10,18 +10,18 @@ macro_rules! example {
     };
 }
 
-/// Paths under `examples/crm` and their contents.
+/// Paths under `examples/crm`, and what is there.
 pub const CRM: &[(&str, &str)] = &[
-    example!("catalog/catalog.toml"),
-    example!("catalog/purposes/account_security.toml"),
-    example!("catalog/purposes/analytics.toml"),
-    example!("catalog/purposes/direct_marketing.toml"),
-    example!("catalog/purposes/personalization.toml"),
-    example!("catalog/purposes/privacy_requests.toml"),
-    example!("catalog/purposes/service_delivery.toml"),
-    example!("catalog/purposes/support.toml"),
-    example!("catalog/types/contact.toml"),
-    example!("catalog/types/ticket.toml"),
-    example!("policy.cedar"),
-    example!("roles.toml"),
+    file!("catalog/catalog.toml"),
+    file!("catalog/purposes/account_security.toml"),
+    file!("catalog/purposes/analytics.toml"),
+    file!("catalog/purposes/direct_marketing.toml"),
+    file!("catalog/purposes/personalization.toml"),
+    file!("catalog/purposes/privacy_requests.toml"),
+    file!("catalog/purposes/service_delivery.toml"),
+    file!("catalog/purposes/support.toml"),
+    file!("catalog/types/contact.toml"),
+    file!("catalog/types/ticket.toml"),
+    file!("policy.cedar"),
+    file!("roles.toml"),
 ];
