@@ -140,7 +140,7 @@ fn fill(dir: &Path, layout: &Layout) -> Result<Made> {
     // Last: a directory without it is no vault.
     let file = dir.join(CONFIG);
     write_new(&file, &configuration(layout), 0o600)?;
-    Config::load(&file)?;
+    crate::serve::found(&Config::load(&file)?)?;
     Ok(Made { principals })
 }
 

@@ -42,16 +42,9 @@ impl Serve {
     }
 }
 
-/// The one call of the server. What it needs of `crate::serve`:
-/// `pub async fn run(config: Config, allowed: Allowances,
-/// ready: impl FnOnce(SocketAddr)) -> crate::error::Result<()>`, which calls
-/// `ready` once it serves and returns when a signal has ended it.
-async fn serve(config: Config, _allowed: Allowances) -> Done {
-    let _ready = |address: SocketAddr| Out::new(false).line(&format!("{READY}{address}"));
-    Err(Stop::Failed(format!(
-        "{}: the server is not part of this build yet",
-        config.file.display()
-    )))
+async fn serve(config: Config, allowed: Allowances) -> Done {
+    let ready = |address: SocketAddr| Out::new(false).line(&format!("{READY}{address}"));
+    Ok(crate::serve::run(config, allowed, ready).await?)
 }
 
 /// How a server's runtime is made, for people.

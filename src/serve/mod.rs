@@ -8,6 +8,9 @@ pub mod lock;
 pub mod probes;
 pub mod readiness;
 pub mod reload;
+mod run;
 pub mod server;
 pub mod telemetry;
 pub mod tls;
+
+pub use run::{ADDRESS_FILE, found, run};

@@ -5,6 +5,7 @@
 use crate::access::{Access, Sources};
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
+use crate::vault::Vault;
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,8 @@ pub struct Rules {
     pub access: Arc<Access>,
     /// Where it was loaded from.
     pub sources: Sources,
+    /// Where a new tenant is made ready.
+    pub vault: Vault,
 }
 
 impl Reload for Rules {
@@ -50,7 +53,10 @@ impl Reload for Rules {
     }
 
     fn reload(&self) -> Result<()> {
-        self.access.reload()
+        self.access.reload()?;
+        let rules = self.access.now();
+        self.vault
+            .ensure_tenants(rules.roles().principals().map(|p| p.tenant()))
     }
 }
 

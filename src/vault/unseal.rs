@@ -117,6 +117,15 @@ impl Vault {
         Ok(())
     }
 
+    /// Sweeps request ids that need no longer be remembered. Days are whole, so
+    /// an id is kept for 24 hours at least and 48 at most.
+    pub async fn tidy_up(&self) -> Result<()> {
+        let today = Instant::now().day();
+        let before = crate::clock::Day(today.0.saturating_sub(1));
+        self.0.store.forget_requests(before).in_time().await?;
+        Ok(())
+    }
+
     /// Makes sure that every tenant of the roles file has a number and keys.
     /// Blocks; call it outside the runtime, at start and at reload.
     pub fn ensure_tenants<'a>(&self, names: impl Iterator<Item = &'a TenantName>) -> Result<()> {
