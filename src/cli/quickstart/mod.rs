@@ -11,6 +11,7 @@ mod story;
 mod writing;
 
 use super::stop::{Done, Stop};
+use super::until_interrupted;
 use clap::Args;
 use crm::{Crm, ID_COLUMN, cell};
 use stage::Stage;
@@ -45,7 +46,7 @@ impl Quickstart {
         story.say("Everything happens for real, over gRPC with mTLS; ✓ marks what was checked.");
         let crm = Crm::load()?;
         let mut stage = Stage::set(&mut story, self.dir.as_deref())?;
-        let told = tell(&mut story, &mut stage, &crm).await;
+        let told = until_interrupted(tell(&mut story, &mut stage, &crm)).await;
         if let Err(stop) = &told {
             story.broke(stop);
             story.say("  The server said last:");
