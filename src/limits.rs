@@ -127,6 +127,10 @@ pub const SHED_PRINCIPALS: usize = 1_024;
 pub const READER_THREADS: usize = 2;
 /// Reads waiting for a reader thread.
 pub const READ_QUEUE: usize = 4_096;
+/// Reads that share one state of the files.
+pub const READS_PER_STATE: usize = 16;
+/// How long such a state is held before the next read gets a newer one.
+pub const READ_STATE_TIME: Duration = Duration::from_millis(10);
 /// Changes waiting for a file's writer thread.
 pub const WRITE_QUEUE: usize = 8_192;
 /// Changes that share one commit.

@@ -3,6 +3,9 @@
 //! the worthless keys of `keys-example/` anew; the test then says which hashes
 //! belong in `src/config/check.rs`.
 
+// Tests may fail loudly, their helpers too.
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 use oubliette::cli::init::{CONFIG, Layout, init};
 use oubliette::cli::pki::Authority;
 use oubliette::config::Config;

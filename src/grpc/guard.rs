@@ -367,7 +367,7 @@ mod tests {
         let set = prost_types::FileDescriptorSet::decode(crate::pb::DESCRIPTORS).unwrap();
         let mut declared: Vec<String> = Vec::new();
         for file in set.file {
-            for service in file.service {
+            for service in &file.service {
                 for method in &service.method {
                     declared.push(format!(
                         "/{}.{}/{}",

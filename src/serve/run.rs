@@ -7,7 +7,7 @@ use super::lock::DirectoryLock;
 use super::probes::Probes;
 use super::readiness::{Readiness, State};
 use super::reload::{Reload, Rules, Watch};
-use super::server::{serve, stop_signal};
+use super::server::{Times, serve, stop_signal};
 use super::telemetry;
 use super::tls::Tls;
 use crate::access::{Access, Sources};
@@ -123,14 +123,7 @@ pub async fn run(
     let _told = AddressFile::write(&config.data, address)?;
     ready(address);
     let ended = ended(stop, vault.clone(), Arc::clone(&readiness));
-    serve(
-        guard,
-        listener.start(),
-        readiness,
-        ended,
-        limits::DRAIN_TIME,
-    )
-    .await?;
+    serve(guard, listener.start(), readiness, ended, Times::default()).await?;
     if vault.is_sound() {
         Ok(())
     } else {

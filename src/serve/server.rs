@@ -20,9 +20,31 @@ use tower::{BoxError, Service};
 pub enum Drained {
     /// Every call under way was answered.
     All,
-    /// Some calls took longer than [`limits::DRAIN_TIME`]; their connections
+    /// Some calls took longer than [`Times::drain`]; their connections
     /// end with the process.
     CutShort,
+}
+
+/// How long peers and drains may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// After this long without a word from it a peer is asked (HTTP/2 PING).
+    pub keepalive_interval: Duration,
+    /// How long its answer may take before the connection is closed.
+    pub keepalive_timeout: Duration,
+    /// How long a drain waits for calls under way.
+    pub drain: Duration,
+}
+
+impl Default for Times {
+    /// Those of [`limits`]. Others are for tests.
+    fn default() -> Self {
+        Self {
+            keepalive_interval: limits::KEEPALIVE_INTERVAL,
+            keepalive_timeout: limits::KEEPALIVE_TIMEOUT,
+            drain: limits::DRAIN_TIME,
+        }
+    }
 }
 
 /// Serves `service` on `incoming` until `stop` completes, then drains: health
@@ -39,7 +61,7 @@ pub async fn serve<S, B>(
     incoming: Incoming,
     readiness: Arc<Readiness>,
     stop: impl Future<Output = ()>,
-    drain_time: Duration,
+    times: Times,
 ) -> Result<Drained>
 where
     S: Service<Request<Body>, Response = Response<B>> + Clone + Send + 'static,
@@ -49,7 +71,7 @@ where
     B::Error: Into<BoxError>,
 {
     let (drain, drained) = oneshot::channel::<()>();
-    let serving = builder().serve_with_incoming_shutdown(service, incoming, async {
+    let serving = builder(times).serve_with_incoming_shutdown(service, incoming, async {
         // The sender lives as long as this function.
         let _ = drained.await;
     });
@@ -64,7 +86,7 @@ where
     }
     readiness.set(State::Draining).await;
     let _ = drain.send(());
-    match timeout(drain_time, serving).await {
+    match timeout(times.drain, serving).await {
         Ok(ended) => ended.map(|()| Drained::All).map_err(failed),
         Err(_) => {
             tracing::warn!("calls were still under way at the end of the drain");
@@ -75,14 +97,14 @@ where
 
 /// Every setting that tonic leaves open. Its TCP settings are missing: they
 /// are ignored for an accept loop of one's own, which sets them itself.
-fn builder() -> Server {
+fn builder(times: Times) -> Server {
     Server::builder()
         .max_concurrent_streams(limits::STREAMS_PER_CONNECTION)
         .http2_max_header_list_size(limits::HEADER_BYTES)
         .http2_max_pending_accept_reset_streams(Some(limits::PENDING_RESETS))
         .http2_max_local_error_reset_streams(Some(limits::ERROR_RESETS))
-        .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
+        .http2_keepalive_interval(Some(times.keepalive_interval))
+        .http2_keepalive_timeout(Some(times.keepalive_timeout))
         .http2_adaptive_window(Some(false))
         .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
         .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)

@@ -143,8 +143,12 @@ pub trait Store: Send + Sync {
     fn failed(&self) -> bool;
 }
 
-/// Reads, on a reader thread. Every method sees one state of one file.
+/// Reads, on a reader thread. All reads of a job see each file in one state,
+/// which is no older than the job.
 pub trait Rows {
+    /// From here on the newest state of both files.
+    fn refresh(&mut self);
+
     /// `keys.db`: the deployment's id.
     fn deployment(&mut self) -> Result<Option<[u8; 16]>>;
     /// `keys.db`: every epoch, oldest first.

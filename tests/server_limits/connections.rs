@@ -1,18 +1,20 @@
 //! For how long, and how many.
 
-use crate::place::{LONG, Pki, Running};
+use crate::place::{Pki, Running};
 use crate::raw::{settings, tls_stream, until_closed};
 use oubliette::limits;
 use oubliette::serve::listener::Bounds;
+use oubliette::serve::server::Times;
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tonic_health::pb::HealthCheckRequest;
 
 #[tokio::test]
 async fn a_slow_handshake_is_cut_and_holds_nobody_up() {
     let pki = Pki::new();
     let bounds = Bounds {
-        handshake_time: Duration::from_millis(300),
+        handshake_time: Duration::from_secs(2),
         ..Bounds::default()
     };
     let server = Running::with(&pki, bounds).await;
@@ -39,14 +41,14 @@ async fn handshakes_over_their_bound_wait_their_turn() {
         ..Bounds::default()
     };
     let server = Running::with(&pki, bounds).await;
+    let begun = Instant::now();
     let _silent = TcpStream::connect(server.address).await.expect("TCP");
     server
         .until("the silent one is in", |s| s.metrics.connections.get() == 1)
         .await;
-    let begun = Instant::now();
     let mut client = server.client(&pki, Some(pki.client())).await;
     client.call().await.expect("served in the end");
-    assert!(begun.elapsed() >= Duration::from_millis(200), "it waited");
+    assert!(begun.elapsed() >= bounds.handshake_time, "it waited");
     assert_eq!(server.refused("handshake_slow"), 1);
 }
 
@@ -99,6 +101,49 @@ fn the_bounds_of_the_server_are_those_of_limits() {
         preface_time: limits::PREFACE_TIME,
     };
     assert_eq!(Bounds::default(), expected);
+    let expected = Times {
+        keepalive_interval: limits::KEEPALIVE_INTERVAL,
+        keepalive_timeout: limits::KEEPALIVE_TIMEOUT,
+        drain: limits::DRAIN_TIME,
+    };
+    assert_eq!(Times::default(), expected);
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_answer_a_ping_is_closed_and_one_that_does_is_not() {
+    let times = Times {
+        keepalive_interval: Duration::from_millis(200),
+        keepalive_timeout: Duration::from_secs(1),
+        ..Times::default()
+    };
+    let server = Running::plain(Bounds::default(), times).await;
+    let mut silent = TcpStream::connect(server.address).await.expect("TCP");
+    let begun = Instant::now();
+    assert!(!settings(&mut silent).await.is_empty());
+    let endpoint = format!("http://{}", server.address);
+    let endpoint = tonic::transport::Endpoint::from_shared(endpoint).expect("an endpoint");
+    let _answers = endpoint.connect().await.expect("a connection");
+    until_closed(&mut silent).await;
+    assert!(begun.elapsed() >= times.keepalive_interval + times.keepalive_timeout);
+    server
+        .until("one is left", |s| s.metrics.connections.get() == 1)
+        .await;
+}
+
+#[tokio::test]
+async fn headers_over_their_bound_are_refused() {
+    let pki = Pki::new();
+    let server = Running::with(&pki, Bounds::default()).await;
+    let mut client = server.client(&pki, Some(pki.client())).await;
+    let bound = usize::try_from(limits::HEADER_BYTES).expect("small");
+    for (length, fits) in [(bound / 2, true), (bound + 1, false)] {
+        let mut request = tonic::Request::new(HealthCheckRequest::default());
+        let value = "x".repeat(length).parse().expect("ASCII");
+        request.metadata_mut().insert("x-long", value);
+        let reply = client.0.check(request).await;
+        assert_eq!(reply.is_ok(), fits, "{length}: {reply:?}");
+    }
+    assert_eq!(server.callers.lock().expect("no panic").len(), 1);
 }
 
 #[tokio::test]
@@ -147,7 +192,7 @@ async fn a_peer_that_resets_its_streams_at_once_is_sent_away() {
 
 #[tokio::test]
 async fn a_taken_port_is_refused_with_its_cure() {
-    let server = Running::plain(Bounds::default(), LONG).await;
+    let server = Running::plain(Bounds::default(), Times::default()).await;
     let (readiness, metrics) = (server.readiness.clone(), server.metrics.clone());
     let refused = oubliette::serve::probes::Probes::bind(server.address, metrics, readiness).await;
     let message = refused.err().expect("taken").to_string();

@@ -2,7 +2,7 @@
 
 use crate::place::{LONG, Pki, Running};
 use oubliette::serve::listener::Bounds;
-use oubliette::serve::server::Drained;
+use oubliette::serve::server::{Drained, Times};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tonic_health::ServingStatus;
@@ -27,8 +27,11 @@ async fn a_drain_says_so_first_lets_idle_connections_go_and_frees_the_port() {
 
 #[tokio::test]
 async fn a_stream_under_way_hears_of_the_drain_and_cannot_hold_it_for_ever() {
-    let drain_time = Duration::from_millis(300);
-    let mut server = Running::plain(Bounds::default(), drain_time).await;
+    let times = Times {
+        drain: Duration::from_millis(300),
+        ..Times::default()
+    };
+    let mut server = Running::plain(Bounds::default(), times).await;
     let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", server.address))
         .expect("an endpoint")
         .connect()

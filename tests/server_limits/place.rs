@@ -1,5 +1,6 @@
 //! A server on port 0 with an authority of its own, and clients of it.
 
+use http::Request;
 use oubliette::authn::{Authn, Caller};
 use oubliette::cli::pki::Authority;
 use oubliette::config::TlsFiles;
@@ -7,22 +8,24 @@ use oubliette::id::{ServiceName, TenantName};
 use oubliette::metrics::Metrics;
 use oubliette::serve::listener::{Bounds, Listener, Security};
 use oubliette::serve::readiness::{Readiness, State};
-use oubliette::serve::server::{Drained, serve};
+use oubliette::serve::server::{Drained, Times, serve};
 use oubliette::serve::tls::Tls;
 use rcgen::{CertificateParams, Issuer, KeyPair, SanType};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::Status;
+use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
+use tower::ServiceBuilder;
 
 pub const TRUST_DOMAIN: &str = "test.internal";
 
@@ -104,6 +107,8 @@ pub struct Running {
     pub address: SocketAddr,
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
+    /// Who made each call that arrived.
+    pub callers: Arc<Mutex<Vec<String>>>,
     stop: Option<oneshot::Sender<()>>,
     ended: JoinHandle<oubliette::error::Result<Drained>>,
 }
@@ -111,7 +116,7 @@ pub struct Running {
 impl Running {
     /// Over TLS.
     pub async fn start(tls: Arc<Tls>, authn: Arc<Authn>, bounds: Bounds) -> Self {
-        Self::of(Security::Tls(tls, authn), bounds, LONG).await
+        Self::of(Security::Tls(tls, authn), bounds, Times::default()).await
     }
 
     /// With the files of `pki`.
@@ -121,13 +126,13 @@ impl Running {
     }
 
     /// Without TLS.
-    pub async fn plain(bounds: Bounds, drain_time: Duration) -> Self {
+    pub async fn plain(bounds: Bounds, times: Times) -> Self {
         let (tenant, service) = (TenantName::parse("acme"), ServiceName::parse("desk"));
         let caller = Caller::assumed(tenant.expect("a tenant"), service.expect("a service"));
-        Self::of(Security::Plaintext(caller), bounds, drain_time).await
+        Self::of(Security::Plaintext(caller), bounds, times).await
     }
 
-    async fn of(security: Security, bounds: Bounds, drain_time: Duration) -> Self {
+    async fn of(security: Security, bounds: Bounds, times: Times) -> Self {
         let metrics = Arc::new(Metrics::new());
         let readiness = Arc::new(Readiness::new(Vec::new(), metrics.clone()).await);
         let any_port = "127.0.0.1:0".parse().expect("an address");
@@ -135,22 +140,26 @@ impl Running {
             .await
             .expect("a socket");
         let address = listener.address();
-        let routes = Routes::new(readiness.health_service());
+        let callers = Arc::new(Mutex::new(Vec::new()));
+        let service = ServiceBuilder::new()
+            .map_request(writer(callers.clone()))
+            .service(Routes::new(readiness.health_service()));
         let (stop, stopped) = oneshot::channel::<()>();
         let ended = tokio::spawn(serve(
-            routes,
+            service,
             listener.start(),
             readiness.clone(),
             async {
                 let _ = stopped.await;
             },
-            drain_time,
+            times,
         ));
         readiness.set(State::Ready).await;
         Self {
             address,
             metrics,
             readiness,
+            callers,
             stop: Some(stop),
             ended,
         }
@@ -201,6 +210,17 @@ impl Running {
             .tls_config(tls)
             .expect("certificates");
         Client(HealthClient::new(endpoint.connect_lazy()))
+    }
+}
+
+/// Writes down who is calling, as the connection says it.
+fn writer(callers: Arc<Mutex<Vec<String>>>) -> impl Fn(Request<Body>) -> Request<Body> + Clone {
+    move |request| {
+        let caller = request.extensions().get::<Caller>().expect("a caller");
+        let identity = caller.identity().expect("an identity");
+        let name = format!("{}/{}", identity.tenant, identity.service);
+        callers.lock().expect("no panic").push(name);
+        request
     }
 }
 

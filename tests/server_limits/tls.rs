@@ -12,12 +12,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 #[tokio::test]
-async fn a_client_with_a_good_certificate_is_served() {
+async fn a_client_with_a_good_certificate_is_served_under_its_name() {
     let pki = Pki::new();
     let server = Running::with(&pki, Bounds::default()).await;
     let mut client = server.client(&pki, Some(pki.client())).await;
     client.call().await.expect("an answer");
     assert_eq!(server.refused("handshake_failed"), 0);
+    assert_eq!(*server.callers.lock().expect("no panic"), ["acme/desk"]);
 }
 
 #[tokio::test]
@@ -39,6 +40,7 @@ async fn a_client_without_a_certificate_is_refused() {
     let mut client = server.client(&pki, None).await;
     client.call().await.expect_err("refused");
     assert!(server.refused("handshake_failed") >= 1);
+    assert!(server.callers.lock().expect("no panic").is_empty());
 }
 
 #[tokio::test]
@@ -48,6 +50,7 @@ async fn a_certificate_of_a_foreign_authority_is_refused() {
     let mut client = server.client(&pki, Some(foreign.client())).await;
     client.call().await.expect_err("refused");
     assert!(server.refused("handshake_failed") >= 1);
+    assert!(server.callers.lock().expect("no panic").is_empty());
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ use rusqlite::Connection;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 use writer::Writer;
 
 /// What must be current after a restore.
@@ -93,13 +94,27 @@ impl Drop for Sqlite {
     }
 }
 
+/// Jobs that wait together share one state of the files: it is taken after the
+/// last of them came. None is held longer than a few jobs take.
 fn serve_reads(reader: &mut Reader, jobs: &Mutex<Receiver<ReadJob>>) {
+    let mut together = Vec::with_capacity(limits::READS_PER_STATE);
     loop {
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        match job {
-            Ok(job) => job(reader),
-            Err(_) => return,
+        {
+            let jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
+            let Ok(first) = jobs.recv() else { return };
+            together.push(first);
+            let waiting = jobs.try_iter().take(limits::READS_PER_STATE - 1);
+            together.extend(waiting);
         }
+        let mut since = Instant::now();
+        for job in together.drain(..) {
+            job(reader);
+            if since.elapsed() > limits::READ_STATE_TIME {
+                reader.refresh();
+                since = Instant::now();
+            }
+        }
+        reader.refresh();
     }
 }
 
