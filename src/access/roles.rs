@@ -142,8 +142,13 @@ impl Roles {
             .map(|(name, title)| (name, title.as_str()))
     }
 
-    /// Every principal, by name.
-    pub fn principals(&self) -> impl Iterator<Item = &Arc<Principal>> {
+    /// Every principal's name with its roles, by name.
+    pub fn names(&self) -> impl Iterator<Item = (String, &[CatalogName])> {
+        let principals = self.principals.iter();
+        principals.map(|p| (p.to_string(), p.roles.as_slice()))
+    }
+
+    pub(super) fn principals(&self) -> impl Iterator<Item = &Arc<Principal>> {
         self.principals.iter()
     }
 }
