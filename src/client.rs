@@ -1,1 +1,244 @@
-//! To be written.
+//! The Rust client of the vault: what the command line and the tests use, and
+//! an example to follow. A call that the server asks to repeat is repeated,
+//! since every change carries a request id and every read changes nothing.
+
+mod failure;
+pub mod place;
+
+pub use failure::Failure;
+
+use crate::limits;
+use crate::pb;
+use crate::pb::customer_service_client::CustomerServiceClient;
+use crate::pb::key_service_client::KeyServiceClient;
+use crate::pb::record_service_client::RecordServiceClient;
+use place::Identity;
+use std::fs;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::{Request, Response, Status, Streaming};
+
+/// A connection to a vault as one principal. Cloning shares the connection.
+#[derive(Clone)]
+pub struct Client {
+    records: RecordServiceClient<Channel>,
+    customers: CustomerServiceClient<Channel>,
+    keys: KeyServiceClient<Channel>,
+}
+
+/// A new id for one change. Repeat the change with the same id after a failure
+/// and it is made once.
+pub fn request_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+impl Client {
+    /// Connects to the server of a directory that `init` made, as a principal:
+    /// `tenant/service`, or a service alone where only one tenant has it.
+    ///
+    /// # Errors
+    /// The directory holds no such identity, or the server cannot be reached.
+    pub async fn connect(dir: &Path, principal: &str) -> Result<Self, Failure> {
+        let identity = place::identity(dir, Some(principal))?;
+        Self::connect_to(place::address(dir)?, dir, &identity).await
+    }
+
+    /// Connects to `address` with an identity and the authority of `dir`.
+    ///
+    /// # Errors
+    /// A file cannot be read, or the server cannot be reached.
+    pub async fn connect_to(
+        address: SocketAddr,
+        dir: &Path,
+        identity: &Identity,
+    ) -> Result<Self, Failure> {
+        let channel = channel(address, dir, identity)?;
+        let channel = channel.connect().await.map_err(|error| {
+            Failure::local(format!(
+                "the server at {address} cannot be reached: {}; \
+                 is it running? oubliette serve --dir {} starts it",
+                failure::deepest(&error).unwrap_or_else(|| error.to_string()),
+                dir.display()
+            ))
+        })?;
+        Ok(Self::over(channel))
+    }
+
+    /// Uses a channel that was made elsewhere.
+    pub fn over(channel: Channel) -> Self {
+        Self {
+            records: RecordServiceClient::new(channel.clone())
+                .max_decoding_message_size(limits::REPLY_BYTES)
+                .max_encoding_message_size(limits::REQUEST_BYTES),
+            customers: CustomerServiceClient::new(channel.clone()),
+            keys: KeyServiceClient::new(channel),
+        }
+    }
+
+    /// StreamRecords: every record of a type, chunk by chunk.
+    ///
+    /// # Errors
+    /// What the server refused, or a broken connection.
+    pub async fn stream_records(
+        &self,
+        request: pb::StreamRecordsRequest,
+    ) -> Result<RecordStream, Failure> {
+        let call = |request| {
+            let mut records = self.records.clone();
+            async move { records.stream_records(request).await }
+        };
+        repeat(request, call).await.map(RecordStream)
+    }
+}
+
+/// The open reply of StreamRecords.
+pub struct RecordStream(Streaming<pb::StreamRecordsResponse>);
+
+impl RecordStream {
+    /// The next chunk; nothing after the last.
+    ///
+    /// # Errors
+    /// The stream was ended by the server or the connection broke. Its last
+    /// cursor resumes it.
+    pub async fn next(&mut self) -> Result<Option<pb::StreamRecordsResponse>, Failure> {
+        let chunk = self.0.message().await;
+        chunk.map_err(|status| Failure::from_status(&status))
+    }
+}
+
+macro_rules! unary {
+    ($($client:ident.$method:ident($request:ident) -> $response:ident, $does:literal;)*) => {
+        impl Client {$(
+            #[doc = $does]
+            ///
+            /// # Errors
+            /// What the server refused, or a broken connection.
+            pub async fn $method(&self, request: pb::$request) -> Result<pb::$response, Failure> {
+                let call = |request| {
+                    let mut client = self.$client.clone();
+                    async move { client.$method(request).await }
+                };
+                repeat(request, call).await
+            }
+        )*}
+    };
+}
+
+unary! {
+    records.put_record(PutRecordRequest) -> PutRecordResponse, "Writes a whole record.";
+    records.get_record(GetRecordRequest) -> GetRecordResponse, "Reads one record.";
+    records.batch_get_records(BatchGetRecordsRequest) -> BatchGetRecordsResponse,
+        "Reads up to 100 records of one type.";
+    records.update_record(UpdateRecordRequest) -> UpdateRecordResponse,
+        "Changes the fields in the mask.";
+    records.delete_record(DeleteRecordRequest) -> DeleteRecordResponse, "Deletes one record.";
+    records.list_records(ListRecordsRequest) -> ListRecordsResponse,
+        "Lists a customer's records, never values.";
+    customers.create_customer(CreateCustomerRequest) -> CreateCustomerResponse,
+        "Creates a customer with keys of their own.";
+    customers.get_customer(GetCustomerRequest) -> GetCustomerResponse,
+        "Says what state a customer is in.";
+    customers.erase_customer(EraseCustomerRequest) -> EraseCustomerResponse,
+        "Forgets a customer.";
+    keys.get_key_status(GetKeyStatusRequest) -> GetKeyStatusResponse,
+        "Says which epochs, pages and keys there are.";
+}
+
+/// Makes a call, and again while the server says when to come back: at most
+/// [`limits::CLIENT_TRIES`] times.
+async fn repeat<Req, Res, Call, Answer>(request: Req, call: Call) -> Result<Res, Failure>
+where
+    Req: Clone,
+    Call: Fn(Request<Req>) -> Answer,
+    Answer: Future<Output = Result<Response<Res>, Status>>,
+{
+    let mut tries = 1;
+    loop {
+        let failure = match call(Request::new(request.clone())).await {
+            Ok(response) => return Ok(response.into_inner()),
+            Err(status) => Failure::from_status(&status),
+        };
+        match failure.retry_after {
+            Some(wait) if tries < limits::CLIENT_TRIES => {
+                tries += 1;
+                tokio::time::sleep(wait.min(limits::CLIENT_WAIT)).await;
+            }
+            _ => return Err(failure),
+        }
+    }
+}
+
+/// An mTLS channel to a vault, not yet connected.
+///
+/// # Errors
+/// A certificate or key cannot be read.
+pub fn channel(address: SocketAddr, dir: &Path, identity: &Identity) -> Result<Endpoint, Failure> {
+    let authority = read(dir.join("pki").join("ca.pem"))?;
+    let shown = tonic::transport::Identity::from_pem(
+        read(identity.certificate.clone())?,
+        read(identity.key.clone())?,
+    );
+    // The certificates that init makes name "localhost" for every loopback address.
+    let server_name = match address.ip() {
+        ip if ip.is_loopback() => "localhost".to_owned(),
+        ip => ip.to_string(),
+    };
+    let tls = ClientTlsConfig::new()
+        .ca_certificate(Certificate::from_pem(authority))
+        .identity(shown)
+        .domain_name(server_name);
+    let made = Endpoint::from_shared(format!("https://{address}")).and_then(|endpoint| {
+        endpoint
+            .connect_timeout(limits::CLIENT_CONNECT_TIME)
+            .timeout(limits::CLIENT_CALL_TIME)
+            .http2_keep_alive_interval(limits::KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(limits::KEEPALIVE_TIMEOUT)
+            .tls_config(tls)
+    });
+    made.map_err(|error| {
+        Failure::local(format!(
+            "the certificates under {} cannot be used: {}",
+            dir.join("pki").display(),
+            failure::deepest(&error).unwrap_or_else(|| error.to_string())
+        ))
+    })
+}
+
+fn read(path: PathBuf) -> Result<Vec<u8>, Failure> {
+    fs::read(&path).map_err(|error| {
+        Failure::local(format!(
+            "{} cannot be read ({error}); --dir must name a directory made by oubliette init",
+            path.display()
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::time::Duration;
+    use tonic::Code;
+    use tonic_types::{ErrorDetails, StatusExt};
+
+    async fn tries_of(details: ErrorDetails) -> u32 {
+        let tries = Cell::new(0);
+        let call = |_: Request<()>| {
+            tries.set(tries.get() + 1);
+            let status = Status::with_error_details(Code::Unavailable, "not now", details.clone());
+            async move { Err::<Response<()>, _>(status) }
+        };
+        assert!(repeat((), call).await.is_err());
+        tries.get()
+    }
+
+    #[tokio::test]
+    async fn a_call_is_repeated_only_when_the_server_says_when_and_not_for_ever() {
+        let mut asked = ErrorDetails::with_error_info("OVERLOADED", "oubliette.v1", []);
+        assert_eq!(tries_of(asked.clone()).await, 1);
+        asked.set_retry_info(Some(Duration::ZERO));
+        assert_eq!(tries_of(asked).await, limits::CLIENT_TRIES);
+    }
+}

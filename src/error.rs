@@ -44,6 +44,8 @@ pub enum Error {
     ErasurePending,
     /// The call took longer than its deadline.
     DeadlineExceeded,
+    /// The caller went away.
+    Cancelled,
     /// Stored bytes do not open where they stand.
     DataLoss(Lost),
     /// Configuration, catalog, policy or key files are not as they must be.
@@ -209,6 +211,7 @@ impl Error {
             Self::Unavailable(why) => why.reason(),
             Self::ErasurePending => "ERASURE_PENDING",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::Cancelled => "CANCELLED",
             Self::DataLoss(_) => "DATA_LOSS",
             Self::Setup(_) => "SETUP",
             Self::Internal(_) => "INTERNAL",
@@ -394,6 +397,7 @@ impl fmt::Display for Error {
                  still holds remnants on disk; repeat the call to finish"
             }
             Self::DeadlineExceeded => "the call took longer than its deadline",
+            Self::Cancelled => "the caller went away",
             Self::DataLoss(_) => {
                 "stored data does not open where it stands; it was changed outside the vault, \
                  or restored halfway; see the server's log"

@@ -75,10 +75,29 @@ pub const CONNECTIONS: usize = 1_024;
 pub const HANDSHAKES: usize = 128;
 /// A TLS handshake.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
+/// After its handshake a connection must begin to speak HTTP/2 (the 24 bytes of
+/// RFC 9113, 3.4).
+pub const PREFACE_TIME: Duration = Duration::from_secs(10);
+/// After a failed accept the next one waits: this long at first, then twice as
+/// long each time.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+/// The longest wait after a failed accept.
+pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// An idle connection is asked by TCP whether its peer is there.
+pub const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 /// Streams of one connection.
 pub const STREAMS_PER_CONNECTION: u32 = 256;
 /// Streams reset by a peer before they were accepted (CVE-2023-44487).
 pub const PENDING_RESETS: usize = 64;
+/// Streams that the server reset because the peer broke the protocol, before
+/// the connection is closed.
+pub const ERROR_RESETS: usize = 256;
+/// One HTTP/2 frame (RFC 9113, 4.2: the smallest that may be set).
+pub const FRAME_BYTES: u32 = 16 << 10;
+/// What a peer may send on one stream before it is read.
+pub const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+/// What a peer may send on all streams of a connection before it is read.
+pub const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 /// A connection without an answer to a keep-alive ping is closed.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long the answer to a keep-alive ping may take.
@@ -95,6 +114,12 @@ pub const STREAMS_IN_FLIGHT: usize = 64;
 pub const SHED_RETRY: Duration = Duration::from_millis(250);
 /// How long a drain waits for calls under way.
 pub const DRAIN_TIME: Duration = Duration::from_secs(20);
+/// How often the files of certificates, policy and roles are looked at.
+pub const RELOAD_LOOK: Duration = Duration::from_secs(3);
+/// Open connections to the port of metrics and probes.
+pub const PROBE_CONNECTIONS: usize = 16;
+/// One request to the port of metrics and probes, from its first byte on.
+pub const PROBE_TIME: Duration = Duration::from_secs(5);
 /// Distinct principals whose shed calls are counted at the same time.
 pub const SHED_PRINCIPALS: usize = 1_024;
 
@@ -131,3 +156,17 @@ pub const CUSTOMERS_PER_HOUR: u64 = 1_000_000;
 
 /// Length of a history slot: a customer's audit entries are found slot by slot.
 pub const HISTORY_SLOT: Duration = Duration::from_secs(3_600);
+
+/// How long the command line's client tries to connect.
+pub const CLIENT_CONNECT_TIME: Duration = Duration::from_secs(5);
+/// How long the client waits for a unary answer: longer than the server's own
+/// limit, so that the server's reason arrives.
+pub const CLIENT_CALL_TIME: Duration = Duration::from_secs(15);
+/// How often the client makes a call that the server asks to repeat.
+pub const CLIENT_TRIES: u32 = 6;
+/// The longest wait between two tries, whatever the server asks.
+pub const CLIENT_WAIT: Duration = Duration::from_secs(2);
+/// Rows of an import under way.
+pub const IMPORT_IN_FLIGHT: usize = 32;
+/// Bad rows of an import that are told one by one; the rest are counted.
+pub const IMPORT_TOLD: usize = 100;

@@ -24,6 +24,7 @@ use std::sync::Arc;
 /// certificate `authn` has checked.
 #[derive(Debug)]
 pub struct Principal {
+    name: Arc<str>,
     tenant: TenantName,
     service: ServiceName,
     roles: Vec<CatalogName>,
@@ -50,6 +51,11 @@ pub struct Roles {
 }
 
 impl Principal {
+    /// `tenant/service`.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
     /// Whose customers it works with.
     pub fn tenant(&self) -> &TenantName {
         &self.tenant
@@ -73,7 +79,7 @@ impl Principal {
 
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.tenant, self.service)
+        f.write_str(&self.name)
     }
 }
 
@@ -178,6 +184,7 @@ fn read_principal(
     let (calls, customers) = (calls.transpose()?, customers.transpose()?);
     table.finish()?;
     Ok(Principal {
+        name: format!("{tenant}/{service}").into(),
         tenant,
         service,
         roles,

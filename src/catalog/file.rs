@@ -1,5 +1,5 @@
-//! Reads configuration files strictly. Every refusal names the file, the line
-//! and the key, and says what must stand there; it never repeats what stands
+//! Reads configuration files strictly. Every refusal names the file, the
+//! line, the column and the key, and says what must stand there; it never repeats what stands
 //! there, since a secret may have been pasted into the wrong file.
 
 use crate::error::{Error, Result};
@@ -42,8 +42,10 @@ impl Source<'_> {
     fn wrong(self, span: &Range<usize>, path: &str, what: &str) -> Error {
         let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
         let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+        let column = before.iter().rev().take_while(|b| **b != b'\n').count() + 1;
         let colon = if path.is_empty() { "" } else { ": " };
-        Error::Setup(format!("{}:{line}: {path}{colon}{what}", self.file))
+        let file = self.file;
+        Error::Setup(format!("{file}:{line}:{column}: {path}{colon}{what}"))
     }
 }
 

@@ -1,1 +1,143 @@
-//! To be written.
+//! The command line: one file a noun. Exit codes: 0 done, 1 refused or failed,
+//! 2 wrong usage.
+
+mod bench;
+mod caller;
+mod catalog;
+mod child;
+mod config;
+mod customer;
+mod import;
+pub mod init;
+mod key;
+mod out;
+pub mod pki;
+mod policy;
+mod progress;
+mod quickstart;
+mod record;
+mod rules;
+mod schema;
+mod serve;
+mod setup;
+mod stop;
+mod value;
+mod workplace;
+
+use clap::{Parser, Subcommand};
+use std::future::Future;
+use std::process::ExitCode;
+use stop::{Done, Stop};
+
+/// The vault's arguments.
+#[derive(Parser, Debug)]
+#[command(name = "oubliette", version, about, long_about = None)]
+#[command(after_help = "Start here: oubliette quickstart")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// See the whole story on a small CRM: keys, server, import, reads, a
+    /// denial, an erasure
+    Quickstart(quickstart::Quickstart),
+    /// Lay out the directory of a vault: configuration, certificates, keys, data
+    Init(setup::Init),
+    /// Make certificates with a directory's development authority
+    #[command(subcommand)]
+    Pki(setup::Pki),
+    /// Run the server
+    Serve(serve::Serve),
+    /// Import customers from a CSV file
+    Import(import::Import),
+    /// Write, read and delete customers' records
+    #[command(subcommand)]
+    Record(record::Record),
+    /// Create, look at and forget customers
+    #[command(subcommand)]
+    Customer(customer::Customer),
+    /// Look at the key tree
+    #[command(subcommand)]
+    Key(key::Key),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(config::Config),
+    /// Look at the catalog: record types, fields, purposes
+    #[command(subcommand)]
+    Catalog(catalog::Catalog),
+    /// Look at the access policy
+    #[command(subcommand)]
+    Policy(policy::Policy),
+    /// Measure reads or writes against a bare echo
+    #[command(subcommand)]
+    Bench(bench::Bench),
+}
+
+/// Runs the command that the process was started with.
+pub fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Where the reader has gone away, there is nobody left to tell.
+            let _closed = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let json = arguments.command.json();
+    let Err(stop) = arguments.command.run() else {
+        return ExitCode::SUCCESS;
+    };
+    if let Some(document) = stop.as_json() {
+        out::note(&format!("error: {stop}"));
+        out::Out::new(json).document(&document);
+    }
+    ExitCode::from(stop.exit_code())
+}
+
+impl Command {
+    fn run(self) -> Done {
+        match self {
+            Self::Quickstart(quickstart) => block_on(quickstart.run()),
+            Self::Init(init) => init.run(),
+            Self::Pki(pki) => pki.run(),
+            Self::Serve(serve) => serve.run(),
+            Self::Import(import) => block_on(import.run()),
+            Self::Record(record) => block_on(record.run()),
+            Self::Customer(customer) => block_on(customer.run()),
+            Self::Key(key) => block_on(key.run()),
+            Self::Config(config) => config.run(),
+            Self::Catalog(catalog) => catalog.run(),
+            Self::Policy(policy) => policy.run(),
+            Self::Bench(bench) => bench.run(),
+        }
+    }
+
+    /// Whether errors too are told as JSON.
+    fn json(&self) -> bool {
+        match self {
+            Self::Import(import) => import.caller.json,
+            Self::Record(record) => record.caller().json,
+            Self::Customer(customer) => customer.caller().json,
+            Self::Key(key) => key.caller().json,
+            Self::Bench(bench) => bench.json(),
+            Self::Config(config) => config.json(),
+            Self::Catalog(catalog) => catalog.json(),
+            Self::Policy(policy) => policy.json(),
+            Self::Init(init) => init.json,
+            Self::Quickstart(_) | Self::Pki(_) | Self::Serve(_) => false,
+        }
+    }
+}
+
+/// Runs a client command on this thread.
+fn block_on(command: impl Future<Output = Done>) -> Done {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(command),
+        Err(error) => Err(Stop::Failed(format!("the runtime cannot start: {error}"))),
+    }
+}

@@ -161,16 +161,19 @@ impl<'a> RecordBody<'a> {
 
     fn is_well_formed(&self) -> bool {
         let revisions_rise = self.groups.is_sorted_by(|a, b| a.revision < b.revision);
-        let groups_rise = self.groups.iter().all(|group| {
-            !group.fields.is_empty()
-                && group.fields.is_sorted_by(|a, b| a.number < b.number)
-                && group.fields.iter().all(|f| is_field_number(f.number))
-        });
-        let all = self.commitments();
+        let fields: usize = self.groups.iter().map(|g| g.fields.len()).sum();
         revisions_rise
-            && groups_rise
-            && all.len() <= limits::FIELDS_PER_TYPE
-            && all.is_sorted_by(|(a, _), (b, _)| a < b)
+            && fields <= limits::FIELDS_PER_TYPE
+            && self.groups.iter().all(GroupRef::is_well_formed)
+            && (self.groups.len() < 2 || self.commitments().is_sorted_by(|(a, _), (b, _)| a < b))
+    }
+}
+
+impl GroupRef<'_> {
+    fn is_well_formed(&self) -> bool {
+        !self.fields.is_empty()
+            && self.fields.is_sorted_by(|a, b| a.number < b.number)
+            && self.fields.iter().all(|f| is_field_number(f.number))
     }
 }
 

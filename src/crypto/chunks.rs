@@ -47,6 +47,16 @@ impl OneUse {
         }
     }
 
+    /// A key of the tests' choosing.
+    #[cfg(test)]
+    pub(super) fn of(cipher: Aes256Gcm, base_nonce: [u8; 12]) -> Self {
+        Self {
+            cipher,
+            base_nonce,
+            commitment: [0; COMMITMENT_BYTES],
+        }
+    }
+
     pub(super) fn commitment(&self) -> &[u8; COMMITMENT_BYTES] {
         &self.commitment
     }

@@ -13,7 +13,7 @@ const BLOCK: usize = 128;
 /// Bytes of one SHA-512 digest.
 const DIGEST: usize = 64;
 /// RFC 5869: at most 255 digests from one expansion.
-const LONGEST: usize = 255 * DIGEST;
+pub(super) const LONGEST: usize = 255 * DIGEST;
 
 /// A parent key, ready to expand: its two HMAC key blocks are hashed once, not
 /// at every derivation. On the heap, so that moving it leaves no copy.
@@ -36,7 +36,14 @@ impl Prk {
         Self(Box::new(Hmac::new((&*block).into())))
     }
 
-    fn fill(&self, info: &[&[u8]], out: &mut [u8]) {
+    /// The state itself, for the tests.
+    #[cfg(test)]
+    pub(super) fn into_state(self) -> Box<Hmac<Sha512>> {
+        self.0
+    }
+
+    /// Callers have checked that `out` is no longer than [`LONGEST`].
+    pub(super) fn fill(&self, info: &[&[u8]], out: &mut [u8]) {
         let mut block = Zeroizing::new([0; DIGEST]);
         for (counter, part) in (1..=u8::MAX).zip(out.chunks_mut(DIGEST)) {
             let mut mac = (*self.0).clone();

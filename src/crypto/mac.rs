@@ -25,8 +25,8 @@ impl MacKey {
 pub fn mac(key: &MacKey, parts: &[&[u8]]) -> [u8; 32] {
     let mut state = ready(key.0.expose());
     for part in parts {
-        // A part is in memory and far below 4 GiB; a longer one would be told
-        // apart by its own bytes.
+        // No part comes near 4 GiB: what a caller sends is bounded by
+        // `limits::REQUEST_BYTES`.
         let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
         state.update(&length.to_be_bytes());
         state.update(part);
@@ -34,7 +34,7 @@ pub fn mac(key: &MacKey, parts: &[&[u8]]) -> [u8; 32] {
     finish(state)
 }
 
-/// Whether `expected` is the MAC of `parts` under `key`, in constant time.
+/// Checks that `expected` is the MAC of `parts` under `key`, in constant time.
 pub fn verify(key: &MacKey, parts: &[&[u8]], expected: &[u8]) -> Result<(), DoesNotOpen> {
     same(&mac(key, parts), expected)
 }

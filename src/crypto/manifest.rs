@@ -29,7 +29,7 @@ pub fn manifest(key: &ManifestKey, context: &ManifestContext, body: &RecordBody<
     mac(&key.0, &[&context.bytes(), &fields])
 }
 
-/// Whether `stored` is the manifest of `body` at `context`, in constant time.
+/// Checks that `stored` is the manifest of `body` at `context`, in constant time.
 pub fn verify_manifest(
     key: &ManifestKey,
     context: &ManifestContext,

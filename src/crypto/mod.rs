@@ -1,5 +1,40 @@
 //! Sealing: pure and synchronous. It knows keys, places and bytes, and nothing
-//! of customers' rows, policies or the network.
+//! of rows, policies or the network. `docs/FORMAT.md` gives every byte of it.
+//!
+//! A provider key wraps master keys, a master key wraps page keys and tenants'
+//! keys, a page key wraps the two keys of each of its customers ([`tree`]).
+//! Fields are sealed in groups ([`record`], [`body`]) under a [`manifest`];
+//! everything else is a [`message`]. Both are c2sp.org/chunked-encryption with
+//! SHA-512 and AES-256-GCM, and open only in the [`context`] they were sealed
+//! for. Nothing here takes a salt or a nonce; there is no trial decryption,
+//! and every failure to open is the same [`DoesNotOpen`].
+//!
+//! # Which key does what
+//!
+//! No key has two uses. Each use has its own key, expanded from its parent:
+//!
+//! | parent | `info` | keys, in order |
+//! | --- | --- | --- |
+//! | master key | `oubliette.v1/master` | wrapping |
+//! | page key | `oubliette.v1/page` | wrapping |
+//! | index page key | `oubliette.v1/index-page` | row tag, row body |
+//! | tenant key | `oubliette.v1/tenant` | index, cursor |
+//! | identity key | `oubliette.v1/identity` | state, record locator, audit tag, audit detail, history locator, history mask, ids, request digest |
+//! | field key | `oubliette.v1/field` | record, manifest |
+//!
+//! `oubliette.v1/identity-2` is reserved for consent, handles and tokens. The
+//! labels that contexts begin with are in [`label`].
+//!
+//! # What is wiped
+//!
+//! Keys ([`crate::secret::Key32`]), plaintexts, the derived blocks here, HMAC
+//! states and AES-GCM ciphers are overwritten when dropped: `tests/wiping.rs`
+//! drops each in place and reads the process's memory. Keys that live long are
+//! on the heap, so that moving them leaves no copy. Not wiped: what `hmac`
+//! puts on the stack while it readies a key (the padded key block) or finishes
+//! (the inner digest), and registers and stack slots that the compiler spills;
+//! later calls overwrite them. The short-lived cipher of one group or message
+//! is on the stack and wiped there; a move may leave a copy.
 
 pub mod body;
 mod chunks;
@@ -55,3 +90,6 @@ impl fmt::Display for DoesNotOpen {
 }
 
 impl std::error::Error for DoesNotOpen {}
+
+#[cfg(test)]
+mod tests;

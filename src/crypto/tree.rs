@@ -153,7 +153,7 @@ wrapped!(IdentityKey, Identity, under PageKey);
 wrapped!(FieldKey, Field, under PageKey);
 
 impl MasterKey {
-    fn from_key(key: Key32) -> Self {
+    pub(super) fn from_key(key: Key32) -> Self {
         let [wrapping] = expand_keys(&key, label::MASTER);
         let wrapping = Prk::new(&wrapping);
         Self { key, wrapping }
@@ -165,7 +165,7 @@ impl MasterKey {
 }
 
 impl PageKey {
-    fn from_key(key: Key32) -> Self {
+    pub(super) fn from_key(key: Key32) -> Self {
         let [wrapping] = expand_keys(&key, label::PAGE);
         let wrapping = Prk::new(&wrapping);
         Self { key, wrapping }
@@ -179,7 +179,7 @@ impl PageKey {
 macro_rules! plain {
     ($($key:ty),*) => {$(
         impl $key {
-            fn from_key(key: Key32) -> Self {
+            pub(super) fn from_key(key: Key32) -> Self {
                 Self(key)
             }
 

@@ -1,1 +1,64 @@
-//! To be written.
+//! The wire, thin: messages become words of the house and back. Every call
+//! passes [`guard`], which knows who is calling, sheds what is too much, and
+//! writes down whatever no use case wrote down itself.
+
+mod call;
+mod customers;
+mod guard;
+mod keys;
+mod metadata;
+mod records;
+mod shed;
+mod status;
+mod stream;
+mod value;
+
+pub use guard::{Guard, Parts};
+pub use shed::Shed;
+pub use status::{DOMAIN, status};
+
+use crate::limits;
+use crate::pb::customer_service_server::CustomerServiceServer;
+use crate::pb::key_service_server::KeyServiceServer;
+use crate::pb::record_service_server::RecordServiceServer;
+use crate::vault::Vault;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tonic::service::Routes;
+
+/// The services' full names, as health and reflection know them.
+pub const SERVICES: [&str; 3] = [
+    "oubliette.v1.RecordService",
+    "oubliette.v1.CustomerService",
+    "oubliette.v1.KeyService",
+];
+
+/// The services over a vault, message sizes bounded.
+pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
+    let records = records::Records {
+        vault: vault.clone(),
+        streams: Arc::new(Semaphore::new(limits::STREAMS_IN_FLIGHT)),
+    };
+    let customers = customers::Customers {
+        vault: vault.clone(),
+    };
+    let keys = keys::Keys {
+        vault: vault.clone(),
+        assurance,
+    };
+    Routes::new(
+        RecordServiceServer::new(records)
+            .max_decoding_message_size(limits::REQUEST_BYTES)
+            .max_encoding_message_size(limits::REPLY_BYTES),
+    )
+    .add_service(
+        CustomerServiceServer::new(customers)
+            .max_decoding_message_size(limits::REQUEST_BYTES)
+            .max_encoding_message_size(limits::REPLY_BYTES),
+    )
+    .add_service(
+        KeyServiceServer::new(keys)
+            .max_decoding_message_size(limits::REQUEST_BYTES)
+            .max_encoding_message_size(limits::REPLY_BYTES),
+    )
+}

@@ -1,1 +1,16 @@
-//! To be written.
+//! The server around the services: how connections come in, how long they may
+//! take, what is counted, and how it all ends in order.
+
+pub mod connection;
+pub mod harden;
+pub mod listener;
+pub mod lock;
+pub mod probes;
+pub mod readiness;
+pub mod reload;
+mod run;
+pub mod server;
+pub mod telemetry;
+pub mod tls;
+
+pub use run::{ADDRESS_FILE, found, run};

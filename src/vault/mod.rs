@@ -1,1 +1,97 @@
-//! To be written.
+//! The use cases, one file each. They take a grant or a permit, never a bare
+//! name, and what they open leaves only as [`crate::audit::Recorded`].
+
+mod cursor;
+mod customer;
+mod delete;
+mod erase;
+mod find;
+mod index;
+mod keyring;
+mod leaf;
+mod list;
+mod open;
+mod quota;
+mod read;
+mod refuse;
+mod request;
+mod status;
+mod stream;
+mod unseal;
+mod write;
+
+pub use customer::{CustomerView, Level};
+pub use list::Listed;
+pub use open::OpenedRecord;
+pub use read::Outcomes;
+pub use refuse::Refused;
+pub use status::{EpochView, StatusView};
+pub use stream::Chunk;
+pub use unseal::found;
+pub use write::RecordView;
+
+use crate::audit::Log;
+use crate::error::{Error, Result, Unavailable};
+use crate::id::TenantName;
+use crate::store::{Rows, Store};
+use index::Tenant;
+use keyring::Keyring;
+use quota::CustomerQuota;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::oneshot;
+
+/// The vault: its rows, its unsealed keys and its log. Cheap to clone.
+#[derive(Clone)]
+pub struct Vault(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    keyring: Arc<Keyring>,
+    log: Log,
+    tenants: RwLock<HashMap<TenantName, Arc<Tenant>>>,
+    quota: Arc<CustomerQuota>,
+}
+
+impl Vault {
+    /// The log, for the calls that reach no use case.
+    pub fn log(&self) -> &Log {
+        &self.0.log
+    }
+
+    /// False once storage failed in a way that only a restart mends.
+    pub fn is_sound(&self) -> bool {
+        !self.0.store.failed()
+    }
+
+    /// A tenant that was made ready at start or reload.
+    fn tenant(&self, name: &TenantName) -> Result<Arc<Tenant>> {
+        let tenants = self.0.tenants.read();
+        tenants
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned()
+            .ok_or(Error::Internal("a principal of an unknown tenant"))
+    }
+
+    fn quota(&self) -> Arc<CustomerQuota> {
+        Arc::clone(&self.0.quota)
+    }
+
+    /// Works on a reader thread.
+    async fn on_rows<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn Rows, &Keyring) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, done) = oneshot::channel();
+        let keyring = Arc::clone(&self.0.keyring);
+        self.0.store.read(Box::new(move |rows| {
+            // The caller may be gone; then nobody needs the answer.
+            let _ = answer.send(work(rows, &keyring));
+        }))?;
+        tokio::time::timeout(crate::limits::CALL_TIME, done)
+            .await
+            .map_err(|_| Error::Unavailable(Unavailable::StoreSlow))?
+            .unwrap_or(Err(Error::Unavailable(Unavailable::StoreSlow)))
+    }
+}

@@ -1,0 +1,138 @@
+//! A leaf of the log: one line of JSON, keys in this order, nothing optional
+//! left out, so that a tool of any kind reads it. It holds no personal data:
+//! whom it is about is a tag that only the customer's own key explains.
+
+use super::{Call, Subject};
+use serde::Serialize;
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It was allowed and done.
+    Allowed,
+    /// A rule denied it.
+    Denied,
+    /// It was malformed, missed its target or failed.
+    Failed,
+    /// It was refused before it was read: overload or a quota. `count` says
+    /// how many such calls of the principal this leaf stands for.
+    Shed,
+    /// An erasure is about to destroy the customer's keys.
+    Intended,
+    /// The customer's keys are destroyed (L2).
+    Shredded,
+    /// The customer's rows are gone (L3).
+    Purged,
+}
+
+/// Which keys an erasure destroyed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Shredded {
+    /// SHA-256 of the wrapped keys, in hexadecimal.
+    pub keys: String,
+    /// The epoch whose destruction makes it final (L4).
+    pub epoch: u32,
+}
+
+/// What a leaf says, but for the subject.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// The stable reason, where it was not allowed.
+    pub reason: &'static str,
+    /// The purpose, where one was given and known.
+    pub purpose: String,
+    /// The ids of the deciding policies.
+    pub policies: Vec<String>,
+    /// The catalog's version that decided.
+    pub catalog: u32,
+    /// The record type, where one was given and known.
+    pub record_type: String,
+    /// The numbers of the fields that were opened, written or refused.
+    pub fields: Vec<u16>,
+    /// How many records, or how many calls of a shed leaf.
+    pub count: u64,
+    /// Which keys an erasure destroyed.
+    pub shredded: Option<Shredded>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    v: u8,
+    time: i64,
+    node: &'a str,
+    boot: u64,
+    call: u64,
+    principal: &'a str,
+    method: &'static str,
+    verdict: Verdict,
+    reason: &'static str,
+    purpose: &'a str,
+    policies: &'a [String],
+    catalog: u32,
+    record_type: &'a str,
+    fields: &'a [u16],
+    count: u64,
+    shredded: Option<&'a Shredded>,
+    nonce: &'a str,
+    subject: &'a str,
+    detail: &'a str,
+}
+
+impl Leaf {
+    /// A leaf that says only how it ended.
+    pub fn new(verdict: Verdict, reason: &'static str) -> Self {
+        Self {
+            verdict,
+            reason,
+            purpose: String::new(),
+            policies: Vec::new(),
+            catalog: 0,
+            record_type: String::new(),
+            fields: Vec::new(),
+            count: 0,
+            shredded: None,
+        }
+    }
+
+    /// The bytes that the log hashes.
+    pub(super) fn bytes(&self, node: &str, boot: u64, call: &Call, subject: &Subject) -> Vec<u8> {
+        let (mut nonce, mut tag, mut detail) = ([0; 32], [0; 64], [0; 64]);
+        let line = Line {
+            v: 1,
+            time: call.time.micros(),
+            node,
+            boot,
+            call: call.number,
+            principal: call.principal.as_deref().unwrap_or(""),
+            method: call.method,
+            verdict: self.verdict,
+            reason: self.reason,
+            purpose: &self.purpose,
+            policies: &self.policies,
+            catalog: self.catalog,
+            record_type: &self.record_type,
+            fields: &self.fields,
+            count: self.count,
+            shredded: self.shredded.as_ref(),
+            nonce: digits(&subject.nonce, &mut nonce),
+            subject: digits(&subject.tag, &mut tag),
+            detail: digits(&subject.detail_hash, &mut detail),
+        };
+        let mut bytes = Vec::with_capacity(512);
+        // Numbers and strings always serialize; nothing else is in a line.
+        if serde_json::to_writer(&mut bytes, &line).is_err() {
+            bytes.clear();
+        }
+        bytes
+    }
+}
+
+fn digits<'a>(bytes: &[u8], out: &'a mut [u8]) -> &'a str {
+    if hex::encode_to_slice(bytes, out).is_err() {
+        return "";
+    }
+    std::str::from_utf8(out).unwrap_or("")
+}

@@ -1,0 +1,80 @@
+//! The log: leaves are appended to `vault.db` by its one writer, all that wait
+//! together in one commit.
+
+use super::{Call, Leaf, Subject};
+use crate::clock::Instant;
+use crate::error::{Error, Result, Unavailable};
+use crate::store::{LeafRow, Store};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Something whose audit entry is durable. Only [`Log::record`] makes one, and
+/// only what is in one may leave the vault.
+pub struct Recorded<T>(T);
+
+impl<T> Recorded<T> {
+    /// Lets it out.
+    pub fn release(self) -> T {
+        self.0
+    }
+
+    /// Changes what is inside, which stays recorded.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Recorded<U> {
+        Recorded(change(self.0))
+    }
+}
+
+/// The log of one node.
+pub struct Log {
+    store: Arc<dyn Store>,
+    node: String,
+    boot: u64,
+    calls: AtomicU64,
+}
+
+impl Log {
+    /// The log of `node`, at its `boot`th start.
+    pub fn new(store: Arc<dyn Store>, node: String, boot: u64) -> Self {
+        Self {
+            store,
+            node,
+            boot,
+            calls: AtomicU64::new(0),
+        }
+    }
+
+    /// A call begins.
+    pub fn begin(&self, method: &'static str, principal: Option<Arc<str>>, now: Instant) -> Call {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        Call::new(now, number, principal, method)
+    }
+
+    /// The row of a leaf, for a change that carries it in its own transaction.
+    pub fn row(&self, call: &Call, leaf: &Leaf, subject: Subject) -> LeafRow {
+        LeafRow {
+            leaf: leaf.bytes(&self.node, self.boot, call, &subject),
+            detail: subject.detail,
+            history: subject.history,
+        }
+    }
+
+    /// Makes leaves durable; then, and only then, `opened` may leave.
+    pub async fn record<T>(
+        &self,
+        call: &Call,
+        leaves: Vec<LeafRow>,
+        opened: T,
+    ) -> Result<Recorded<T>> {
+        let appended = self.store.append(leaves).in_time().await;
+        match appended {
+            Ok(_) => {
+                call.mark_recorded();
+                Ok(Recorded(opened))
+            }
+            Err(Error::Unavailable(Unavailable::DiskFull)) => {
+                Err(Error::Unavailable(Unavailable::DiskFull))
+            }
+            Err(_) => Err(Error::Unavailable(Unavailable::AuditWrite)),
+        }
+    }
+}

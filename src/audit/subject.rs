@@ -1,0 +1,145 @@
+//! Whom a leaf is about, said so that only the customer's own key understands
+//! it: a tag, the sealed detail, and a history row. Where a leaf is about
+//! nobody the same bytes are random, so that the log does not tell which.
+
+use crate::clock::Instant;
+use crate::crypto::mac::mac;
+use crate::crypto::{Deployment, IdentityKeys, Label, MessageContext, message, random_bytes};
+use crate::error::Result;
+use crate::id::{CustomerNumber, TenantNumber};
+use crate::limits;
+use crate::store::HistoryRow;
+use sha2::{Digest, Sha256};
+
+/// What the detail says: which customer, which records at which revisions.
+pub struct Detail {
+    /// Whose customer.
+    pub tenant: TenantNumber,
+    /// Which customer.
+    pub customer: CustomerNumber,
+    /// Record numbers and revisions.
+    pub records: Vec<(u64, u64)>,
+}
+
+/// A leaf's subject.
+pub struct Subject {
+    pub(super) nonce: [u8; 16],
+    pub(super) tag: [u8; 32],
+    pub(super) detail: Vec<u8>,
+    pub(super) detail_hash: [u8; 32],
+    pub(super) history: Option<HistoryRow>,
+}
+
+/// The detail is padded to a multiple of this, so that its length says nothing
+/// of a single record's numbers.
+const DETAIL_STEP: usize = 64;
+
+fn encode(detail: &Detail) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(DETAIL_STEP);
+    bytes.extend(detail.customer.0.to_be_bytes());
+    bytes.extend(
+        u32::try_from(detail.records.len())
+            .unwrap_or(u32::MAX)
+            .to_be_bytes(),
+    );
+    for (record, revision) in &detail.records {
+        bytes.extend(record.to_be_bytes());
+        bytes.extend(revision.to_be_bytes());
+    }
+    bytes.resize(bytes.len().next_multiple_of(DETAIL_STEP), 0);
+    bytes
+}
+
+impl Subject {
+    /// About a customer.
+    pub fn of(
+        deployment: Deployment,
+        keys: &IdentityKeys,
+        detail: &Detail,
+        now: Instant,
+    ) -> Result<Self> {
+        let nonce = random_bytes::<16>()?;
+        let [high, low] = halves(&nonce);
+        let context = MessageContext {
+            deployment,
+            label: Label::AuditDetail,
+            tenant: detail.tenant.0,
+            customer: detail.customer.0,
+            number: high,
+            extra: low,
+        };
+        let sealed = message::seal(&keys.audit_detail, &context.bytes(), &encode(detail))?;
+        let row_nonce = random_bytes::<8>()?;
+        let slot = now.seconds() / limits::HISTORY_SLOT.as_secs().cast_signed();
+        let slot_bytes = slot.to_be_bytes();
+        let [first, _] = halves(first_16(&mac(
+            &keys.history_mask,
+            &[&slot_bytes, &row_nonce],
+        )));
+        Ok(Self {
+            tag: mac(&keys.audit_tag, &[&nonce]),
+            nonce,
+            detail_hash: Sha256::digest(&sealed).into(),
+            detail: sealed,
+            history: Some(HistoryRow {
+                slot,
+                locator: *first_16(&mac(&keys.history_locator, &[&slot_bytes])),
+                nonce: row_nonce,
+                mask: first,
+            }),
+        })
+    }
+
+    /// About nobody: random bytes of the same shape, and no history.
+    pub fn nobody() -> Result<Self> {
+        let detail = random_bytes::<DETAIL_OF_ONE>()?;
+        Ok(Self {
+            nonce: random_bytes()?,
+            tag: random_bytes()?,
+            detail_hash: Sha256::digest(detail).into(),
+            detail: detail.to_vec(),
+            history: None,
+        })
+    }
+}
+
+/// Version, suite, salt, commitment, 64 bytes, tag.
+const DETAIL_OF_ONE: usize = 2 + 24 + 32 + DETAIL_STEP + 16;
+
+fn first_16(bytes: &[u8; 32]) -> &[u8; 16] {
+    bytes.first_chunk().unwrap_or(&[0; 16])
+}
+
+fn halves(bytes: &[u8; 16]) -> [u64; 2] {
+    let whole = u128::from_be_bytes(*bytes);
+    #[allow(clippy::cast_possible_truncation)] // The two halves, on purpose.
+    [(whole >> 64) as u64, whole as u64]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::IdentityKey;
+
+    #[test]
+    fn a_leaf_about_nobody_looks_like_one_about_a_customer() {
+        let keys = IdentityKey::generate().unwrap().subkeys();
+        let detail = Detail {
+            tenant: TenantNumber(1),
+            customer: CustomerNumber(7),
+            records: vec![(1, 1)],
+        };
+        let now = Instant::now();
+        let some = Subject::of(Deployment([0; 16]), &keys, &detail, now).unwrap();
+        let none = Subject::nobody().unwrap();
+        assert_eq!(some.detail.len(), none.detail.len());
+        let again = Subject::of(Deployment([0; 16]), &keys, &detail, now).unwrap();
+        assert_ne!(some.tag, again.tag, "tags differ from entry to entry");
+        let locator = |s: &Subject| s.history.as_ref().map(|h| h.locator);
+        assert_eq!(
+            locator(&some),
+            locator(&again),
+            "the key's owner finds both"
+        );
+    }
+}

@@ -1,0 +1,212 @@
+//! `oubliette customer`: created, looked at without opening anything,
+//! forgotten.
+
+use super::caller::Caller;
+use super::out::{Out, ask, can_ask, note, printable};
+use super::stop::{Done, Stop};
+use super::value::date_text;
+use crate::client::request_id;
+use crate::pb;
+use clap::{Args, Subcommand};
+use serde_json::{Value as Json, json};
+
+/// What can be done with customers.
+#[derive(Subcommand, Debug)]
+pub enum Customer {
+    /// Create a customer with keys of their own
+    Create(Create),
+    /// Show what state a customer is in; never a field
+    Show(Show),
+    /// Forget a customer by destroying their keys; cannot be undone
+    Erase(Erase),
+}
+
+/// Arguments of `customer create`.
+#[derive(Args, Debug)]
+pub struct Create {
+    /// The customer's id
+    id: String,
+    /// Create the id anew although a customer of it was erased
+    #[arg(long)]
+    recreate_erased: bool,
+    /// Repeat an earlier change with its request id, a UUID
+    #[arg(long, value_name = "UUID")]
+    request_id: Option<String>,
+    #[command(flatten)]
+    caller: Caller,
+}
+
+/// Arguments of `customer show`.
+#[derive(Args, Debug)]
+pub struct Show {
+    /// The customer's id
+    id: String,
+    #[command(flatten)]
+    caller: Caller,
+}
+
+/// Arguments of `customer erase`.
+#[derive(Args, Debug)]
+pub struct Erase {
+    /// The customer's id
+    id: String,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    caller: Caller,
+}
+
+/// `customers/{customer}` from the id alone or from the whole name.
+pub fn full_name(typed: &str) -> String {
+    match typed.strip_prefix("customers/") {
+        Some(id) => format!("customers/{id}"),
+        None => format!("customers/{typed}"),
+    }
+}
+
+/// How far an erasure has come, with its level from L0 to L4.
+pub fn level(level: pb::ErasureLevel) -> &'static str {
+    match level {
+        pb::ErasureLevel::Unspecified => "",
+        pb::ErasureLevel::Restricted => "L0 restricted: no reads, no writes",
+        pb::ErasureLevel::Grace => "L1 grace: can still be called off",
+        pb::ErasureLevel::Shredded => "L2 shredded: the keys are destroyed",
+        pb::ErasureLevel::Purged => "L3 purged: the ciphertext is gone too",
+        pb::ErasureLevel::Closed => "L4 closed: no backup brings them back",
+    }
+}
+
+impl Customer {
+    /// The client options.
+    pub fn caller(&self) -> &Caller {
+        match self {
+            Self::Create(create) => &create.caller,
+            Self::Show(show) => &show.caller,
+            Self::Erase(erase) => &erase.caller,
+        }
+    }
+
+    /// Makes the call and shows the answer.
+    pub async fn run(self) -> Done {
+        match self {
+            Self::Create(create) => create.run().await,
+            Self::Show(show) => show.run().await,
+            Self::Erase(erase) => erase.run().await,
+        }
+    }
+}
+
+fn document(customer: &pb::Customer) -> Json {
+    json!({
+        "name": customer.name,
+        "state": customer.state().as_str_name().trim_start_matches("CUSTOMER_STATE_"),
+        "erasure_level":
+            customer.erasure_level().as_str_name().trim_start_matches("ERASURE_LEVEL_"),
+        "key_generation": customer.key_generation,
+        "record_count": customer.record_count,
+        "create_date": date_text(customer.create_date.as_ref()),
+    })
+}
+
+fn shown(out: &mut Out, customer: &pb::Customer) {
+    let erased = customer.state() == pb::CustomerState::Erased;
+    let state = if erased { "erased" } else { "active" };
+    let mut rows = vec![
+        vec!["customer".to_owned(), customer.name.clone()],
+        vec!["state".to_owned(), state.to_owned()],
+    ];
+    if erased {
+        let reached = level(customer.erasure_level()).to_owned();
+        rows.push(vec!["erasure".to_owned(), reached]);
+    } else {
+        let created = date_text(customer.create_date.as_ref());
+        rows.extend([
+            vec![
+                "key generation".to_owned(),
+                customer.key_generation.to_string(),
+            ],
+            vec!["records".to_owned(), customer.record_count.to_string()],
+            vec!["created".to_owned(), created],
+        ]);
+    }
+    out.table(&["", ""], &rows);
+}
+
+impl Create {
+    async fn run(self) -> Done {
+        let request = pb::CreateCustomerRequest {
+            customer_id: self.id,
+            request_id: self.request_id.unwrap_or_else(request_id),
+            recreate_erased: self.recreate_erased,
+        };
+        let reply = self
+            .caller
+            .connect()
+            .await?
+            .create_customer(request)
+            .await?;
+        let customer = reply.customer.unwrap_or_default();
+        let mut out = self.caller.out();
+        out.document(&json!({ "customer": document(&customer) }));
+        shown(&mut out, &customer);
+        Ok(())
+    }
+}
+
+impl Show {
+    async fn run(self) -> Done {
+        let name = full_name(&self.id);
+        let client = self.caller.connect().await?;
+        let reply = client.get_customer(pb::GetCustomerRequest { name }).await?;
+        let customer = reply.customer.unwrap_or_default();
+        let mut out = self.caller.out();
+        out.document(&json!({ "customer": document(&customer) }));
+        shown(&mut out, &customer);
+        Ok(())
+    }
+}
+
+impl Erase {
+    async fn run(self) -> Done {
+        if !self.yes {
+            self.confirm()?;
+        }
+        let request = pb::EraseCustomerRequest {
+            name: full_name(&self.id),
+            request_id: request_id(),
+        };
+        let reply = self.caller.connect().await?.erase_customer(request).await?;
+        let customer = reply.customer.unwrap_or_default();
+        let mut out = self.caller.out();
+        out.document(&json!({ "customer": document(&customer), "epoch": reply.epoch }));
+        shown(&mut out, &customer);
+        out.line(&format!(
+            "Nothing of this customer can be read any more. Backups die with key epoch {}.",
+            reply.epoch
+        ));
+        Ok(())
+    }
+
+    /// Asks a person to repeat the id; anyone else must have said `--yes`.
+    fn confirm(&self) -> Done {
+        if !can_ask() {
+            return Err(Stop::Failed(
+                "erasing cannot be undone and there is no terminal to ask; nothing was done; \
+                 repeat the command with --yes"
+                    .to_owned(),
+            ));
+        }
+        note("This destroys the customer's keys. Nobody can undo it, nor can a backup.");
+        let question = format!("Type the id {} to go on: ", printable(&self.id));
+        let answer = ask(&question).map_err(|error| {
+            Stop::Failed(format!(
+                "the answer cannot be read ({error}); nothing was done"
+            ))
+        })?;
+        match answer == self.id {
+            true => Ok(()),
+            false => Err(Stop::Failed("not confirmed; nothing was done".to_owned())),
+        }
+    }
+}

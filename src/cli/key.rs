@@ -1,0 +1,137 @@
+//! `oubliette key`: the key tree, without key bytes.
+
+use super::caller::Caller;
+use super::stop::Done;
+use super::value::date_text;
+use crate::pb;
+use clap::{Args, Subcommand};
+use serde_json::{Value as Json, json};
+
+/// What can be done with keys.
+#[derive(Subcommand, Debug)]
+pub enum Key {
+    /// Show epochs, pages and generations, and what hangs on which
+    Status(Status),
+}
+
+/// Arguments of `key status`.
+#[derive(Args, Debug)]
+pub struct Status {
+    #[command(flatten)]
+    caller: Caller,
+}
+
+impl Key {
+    /// The client options.
+    pub fn caller(&self) -> &Caller {
+        match self {
+            Self::Status(status) => &status.caller,
+        }
+    }
+
+    /// Makes the call and shows the answer.
+    pub async fn run(self) -> Done {
+        let Self::Status(status) = self;
+        let client = status.caller.connect().await?;
+        let reply = client.get_key_status(pb::GetKeyStatusRequest {}).await?;
+        let mut out = status.caller.out();
+        out.document(&document(&reply));
+        let epochs: Vec<Vec<String>> = reply.epochs.iter().map(epoch_row).collect();
+        let header = [
+            "epoch",
+            "state",
+            "provider",
+            "destroying it is",
+            "opened",
+            "pages",
+            "dirty",
+            "erasures",
+        ];
+        out.table(&header, &epochs);
+        let mut rows = vec![
+            vec!["customers".to_owned(), reply.customers.to_string()],
+            vec![
+                "pages of customer keys".to_owned(),
+                reply.customer_pages.to_string(),
+            ],
+            vec![
+                "pages of the index".to_owned(),
+                reply.index_pages.to_string(),
+            ],
+            vec![
+                "purges pending".to_owned(),
+                reply.purges_pending.to_string(),
+            ],
+        ];
+        rows.extend(reply.generations.iter().map(|g| {
+            let what = format!("field keys of generation {}", g.generation);
+            vec![what, g.keys.to_string()]
+        }));
+        out.table(&["", "count"], &rows);
+        Ok(())
+    }
+}
+
+fn state(epoch: &pb::EpochStatus) -> &'static str {
+    match epoch.state() {
+        pb::EpochState::Unspecified => "",
+        pb::EpochState::Active => "active",
+        pb::EpochState::Closing => "closing",
+        pb::EpochState::Destroyed => "destroyed",
+    }
+}
+
+fn assurance(epoch: &pb::EpochStatus) -> &'static str {
+    match epoch.assurance() {
+        pb::Assurance::Unspecified => "",
+        pb::Assurance::Hsm => "hsm",
+        pb::Assurance::Provider => "provider",
+        pb::Assurance::Scheduled => "scheduled",
+        pb::Assurance::BestEffort => "best-effort",
+    }
+}
+
+fn epoch_row(epoch: &pb::EpochStatus) -> Vec<String> {
+    vec![
+        epoch.epoch.to_string(),
+        state(epoch).to_owned(),
+        epoch.provider.clone(),
+        assurance(epoch).to_owned(),
+        date_text(epoch.open_date.as_ref()),
+        epoch.pages.to_string(),
+        epoch.dirty_pages.to_string(),
+        epoch.erasures.to_string(),
+    ]
+}
+
+fn document(reply: &pb::GetKeyStatusResponse) -> Json {
+    let epochs: Vec<Json> = reply
+        .epochs
+        .iter()
+        .map(|epoch| {
+            json!({
+                "epoch": epoch.epoch,
+                "state": state(epoch),
+                "provider": epoch.provider,
+                "assurance": assurance(epoch),
+                "open_date": date_text(epoch.open_date.as_ref()),
+                "pages": epoch.pages,
+                "dirty_pages": epoch.dirty_pages,
+                "erasures": epoch.erasures,
+            })
+        })
+        .collect();
+    let generations: Vec<Json> = reply
+        .generations
+        .iter()
+        .map(|g| json!({"generation": g.generation, "keys": g.keys}))
+        .collect();
+    json!({
+        "epochs": epochs,
+        "customers": reply.customers,
+        "customer_pages": reply.customer_pages,
+        "index_pages": reply.index_pages,
+        "generations": generations,
+        "purges_pending": reply.purges_pending,
+    })
+}

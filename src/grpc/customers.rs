@@ -1,0 +1,134 @@
+//! CustomerService.
+
+use super::call::Guarded;
+use super::value::date;
+use crate::error::Result;
+use crate::id::{CustomerId, RequestId};
+use crate::pb;
+use crate::pb::customer_service_server::CustomerService;
+use crate::vault::{CustomerView, Level, Vault};
+use tonic::{Request, Response, Status};
+
+/// The service over a vault.
+pub struct Customers {
+    /// The vault.
+    pub vault: Vault,
+}
+
+type Reply<T> = std::result::Result<Response<T>, Status>;
+
+fn customer(name: String, view: &CustomerView) -> pb::Customer {
+    match view {
+        CustomerView::Active {
+            generation,
+            records,
+            created,
+        } => pb::Customer {
+            name,
+            state: pb::CustomerState::Active.into(),
+            erasure_level: pb::ErasureLevel::Unspecified.into(),
+            key_generation: generation.cast_signed(),
+            record_count: records.cast_signed(),
+            create_date: Some(date(*created)),
+        },
+        CustomerView::Erased { level, .. } => pb::Customer {
+            name,
+            state: pb::CustomerState::Erased.into(),
+            erasure_level: match level {
+                Level::Shredded => pb::ErasureLevel::Shredded.into(),
+                Level::Purged => pb::ErasureLevel::Purged.into(),
+            },
+            key_generation: 0,
+            record_count: 0,
+            create_date: None,
+        },
+    }
+}
+
+impl Customers {
+    async fn create(
+        &self,
+        guarded: &Guarded,
+        asked: pb::CreateCustomerRequest,
+    ) -> Result<pb::Customer> {
+        let name = format!("customers/{}", asked.customer_id);
+        guarded.about(&name);
+        let id = CustomerId::parse("customer_id", &asked.customer_id)?;
+        let request = RequestId::parse(&asked.request_id)?;
+        let grant = guarded
+            .rules
+            .create(&guarded.principal, id, asked.recreate_erased)?;
+        let view = self
+            .vault
+            .create_customer(&guarded.call, grant, request)
+            .await?;
+        Ok(customer(name, &view))
+    }
+
+    async fn show(&self, guarded: &Guarded, name: String) -> Result<pb::Customer> {
+        guarded.about(&name);
+        let id = CustomerId::parse_name("name", &name)?;
+        let grant = guarded.rules.show(&guarded.principal, id)?;
+        let view = self.vault.show_customer(&guarded.call, grant).await?;
+        if matches!(view, CustomerView::Erased { .. })
+            && !guarded.rules.may_know_erased(&guarded.principal)
+        {
+            return Err(crate::error::Error::CustomerErased);
+        }
+        Ok(customer(name, &view))
+    }
+
+    async fn erase(
+        &self,
+        guarded: &Guarded,
+        asked: pb::EraseCustomerRequest,
+    ) -> Result<pb::EraseCustomerResponse> {
+        guarded.about(&asked.name);
+        let id = CustomerId::parse_name("name", &asked.name)?;
+        RequestId::parse(&asked.request_id)?;
+        let grant = guarded.rules.erase(&guarded.principal, id)?;
+        let view = self.vault.erase_customer(&guarded.call, grant).await?;
+        let epoch = match view {
+            CustomerView::Erased { epoch, .. } => i64::from(epoch),
+            CustomerView::Active { .. } => 0,
+        };
+        Ok(pb::EraseCustomerResponse {
+            customer: Some(customer(asked.name, &view)),
+            epoch,
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl CustomerService for Customers {
+    async fn create_customer(
+        &self,
+        request: Request<pb::CreateCustomerRequest>,
+    ) -> Reply<pb::CreateCustomerResponse> {
+        let guarded = Guarded::of(&request)?;
+        let created = self.create(&guarded, request.into_inner()).await;
+        guarded.answer(created.map(|customer| pb::CreateCustomerResponse {
+            customer: Some(customer),
+        }))
+    }
+
+    async fn get_customer(
+        &self,
+        request: Request<pb::GetCustomerRequest>,
+    ) -> Reply<pb::GetCustomerResponse> {
+        let guarded = Guarded::of(&request)?;
+        let shown = self.show(&guarded, request.into_inner().name).await;
+        guarded.answer(shown.map(|customer| pb::GetCustomerResponse {
+            customer: Some(customer),
+        }))
+    }
+
+    async fn erase_customer(
+        &self,
+        request: Request<pb::EraseCustomerRequest>,
+    ) -> Reply<pb::EraseCustomerResponse> {
+        let guarded = Guarded::of(&request)?;
+        let erased = self.erase(&guarded, request.into_inner()).await;
+        guarded.answer(erased)
+    }
+}

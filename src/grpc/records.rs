@@ -1,0 +1,310 @@
+//! RecordService.
+
+use super::call::Guarded;
+use super::metadata::{failure, metadata, record};
+use super::stream::{self, Chunks};
+use super::value::{expected, values_of};
+use crate::access::{Grant, Read, ReadAsk, ReadMode, ReadTarget, WriteAsk};
+use crate::error::{Error, Exhausted, Result, Violation};
+use crate::id::{CustomerId, RecordName, RequestId};
+use crate::limits;
+use crate::pb;
+use crate::pb::batch_get_result::Outcome;
+use crate::pb::record_service_server::RecordService;
+use crate::vault::Vault;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tonic::{Request, Response, Status};
+
+/// The service over a vault.
+pub struct Records {
+    /// The vault.
+    pub vault: Vault,
+    /// Room for streams.
+    pub streams: Arc<Semaphore>,
+}
+
+type Reply<T> = std::result::Result<Response<T>, Status>;
+
+/// The mode of a read; a value that this server does not know is refused
+/// rather than taken for another.
+fn mode_of(mode: i32) -> Result<ReadMode> {
+    match pb::ReadMode::try_from(mode) {
+        Ok(pb::ReadMode::Unspecified | pb::ReadMode::AllOrNothing) => Ok(ReadMode::AllOrNothing),
+        Ok(pb::ReadMode::WhatIMaySee) => Ok(ReadMode::WhatIMaySee),
+        Err(_) => Err(Error::invalid(Violation::new(
+            "mode",
+            "must be a mode that this server knows",
+        ))),
+    }
+}
+
+/// What a read asks for, but for its target.
+pub struct Asked<'a> {
+    /// The record type's name.
+    pub record_type: &'a str,
+    /// The purpose's name.
+    pub purpose: &'a str,
+    /// The fields' names.
+    pub fields: &'a [String],
+    /// The mode, as on the wire.
+    pub mode: i32,
+}
+
+impl Asked<'_> {
+    /// Decides the read of a target.
+    pub fn grant(&self, guarded: &Guarded, target: ReadTarget) -> Result<Grant<Read>> {
+        let ask = ReadAsk {
+            target,
+            record_type: self.record_type,
+            purpose: self.purpose,
+            fields: self.fields,
+            mode: mode_of(self.mode)?,
+            today: guarded.today(),
+        };
+        guarded.rules.read(&guarded.principal, ask)
+    }
+}
+
+/// A write as both methods ask for it.
+struct Write {
+    name: String,
+    record_type: String,
+    fields: HashMap<String, pb::Value>,
+    mask: Option<Vec<String>>,
+    expected_revision: Option<i64>,
+    request_id: String,
+}
+
+impl Records {
+    async fn write(&self, guarded: &Guarded, write: Write) -> Result<pb::RecordMetadata> {
+        guarded.asks(&write.record_type, "");
+        guarded.about(&write.name);
+        let request = RequestId::parse(&write.request_id)?;
+        let expected = expected(write.expected_revision)?;
+        let ask = WriteAsk {
+            target: RecordName::parse("name", &write.name)?,
+            record_type: &write.record_type,
+            values: values_of(write.fields)?,
+            mask: write.mask.as_deref(),
+            today: guarded.today(),
+        };
+        let grant = guarded.rules.write(&guarded.principal, ask)?;
+        let view = self
+            .vault
+            .write(&guarded.call, grant, expected, request)
+            .await?;
+        Ok(metadata(write.name, write.record_type, &view))
+    }
+
+    async fn get(&self, guarded: &Guarded, asked: pb::GetRecordRequest) -> Result<pb::Record> {
+        guarded.asks(&asked.record_type, &asked.purpose);
+        guarded.about(&asked.name);
+        let target = ReadTarget::One(RecordName::parse("name", &asked.name)?);
+        let read = Asked {
+            record_type: &asked.record_type,
+            purpose: &asked.purpose,
+            fields: &asked.fields,
+            mode: asked.mode,
+        };
+        let grant = Arc::new(read.grant(guarded, target)?);
+        let mut outcomes = self.vault.read(&guarded.call, &grant).await?.release();
+        let opened = outcomes.pop().ok_or(Error::Internal("no outcome"))??;
+        Ok(record(asked.name, &grant, &opened))
+    }
+
+    async fn batch(
+        &self,
+        guarded: &Guarded,
+        asked: pb::BatchGetRecordsRequest,
+    ) -> Result<Vec<pb::BatchGetResult>> {
+        guarded.asks(&asked.record_type, &asked.purpose);
+        if asked.names.is_empty() || asked.names.len() > limits::BATCH_NAMES {
+            let rule = format!("must hold 1 to {} names", limits::BATCH_NAMES);
+            return Err(Error::invalid(Violation::new("names", rule)));
+        }
+        let mut seen = HashSet::with_capacity(asked.names.len());
+        let mut targets = Vec::with_capacity(asked.names.len());
+        for name in &asked.names {
+            guarded.about(name);
+            targets.push(RecordName::parse("names", name)?);
+            if !seen.insert(name.as_str()) {
+                let violation = Violation::new("names", "must not hold a name twice");
+                return Err(Error::invalid(violation));
+            }
+        }
+        let read = Asked {
+            record_type: &asked.record_type,
+            purpose: &asked.purpose,
+            fields: &asked.fields,
+            mode: asked.mode,
+        };
+        let grant = Arc::new(read.grant(guarded, ReadTarget::Batch(targets))?);
+        let outcomes = self.vault.read(&guarded.call, &grant).await?.release();
+        let results = asked.names.into_iter().zip(outcomes);
+        Ok(results
+            .map(|(name, outcome)| {
+                let outcome = match outcome {
+                    Ok(opened) => Outcome::Record(record(name.clone(), &grant, &opened)),
+                    Err(error) => Outcome::Failure(failure(&guarded.hide(error))),
+                };
+                pb::BatchGetResult {
+                    name,
+                    outcome: Some(outcome),
+                }
+            })
+            .collect())
+    }
+
+    async fn list(
+        &self,
+        guarded: &Guarded,
+        asked: pb::ListRecordsRequest,
+    ) -> Result<pb::ListRecordsResponse> {
+        guarded.asks(&asked.record_type, &asked.purpose);
+        guarded.about(&asked.parent);
+        let customer = CustomerId::parse_name("parent", &asked.parent)?;
+        let most = match usize::try_from(asked.page_size) {
+            Ok(0) => limits::LIST_PAGE_DEFAULT,
+            Ok(size) => size.min(limits::LIST_PAGE_MAX),
+            Err(_) => {
+                let violation = Violation::new("page_size", "must not be negative");
+                return Err(Error::invalid(violation));
+            }
+        };
+        let grant = guarded.rules.list(
+            &guarded.principal,
+            customer,
+            &asked.record_type,
+            &asked.purpose,
+            guarded.today(),
+        )?;
+        let listed = self
+            .vault
+            .list(&guarded.call, grant, &asked.page_token, most)
+            .await?
+            .release();
+        let records = listed.records.iter().map(|(name, view)| {
+            metadata(name.expose().to_owned(), asked.record_type.clone(), view)
+        });
+        Ok(pb::ListRecordsResponse {
+            records: records.collect(),
+            next_page_token: listed.next,
+        })
+    }
+
+    async fn delete(&self, guarded: &Guarded, asked: pb::DeleteRecordRequest) -> Result<()> {
+        guarded.asks(&asked.record_type, "");
+        guarded.about(&asked.name);
+        let request = RequestId::parse(&asked.request_id)?;
+        let expected = expected(asked.expected_revision)?;
+        let target = RecordName::parse("name", &asked.name)?;
+        let grant = guarded
+            .rules
+            .delete(&guarded.principal, target, &asked.record_type)?;
+        self.vault
+            .delete_record(&guarded.call, grant, expected, request)
+            .await
+    }
+}
+
+#[tonic::async_trait]
+impl RecordService for Records {
+    type StreamRecordsStream = Chunks;
+
+    async fn put_record(
+        &self,
+        request: Request<pb::PutRecordRequest>,
+    ) -> Reply<pb::PutRecordResponse> {
+        let guarded = Guarded::of(&request)?;
+        let asked = request.into_inner();
+        let write = Write {
+            name: asked.name,
+            record_type: asked.record_type,
+            fields: asked.fields,
+            mask: None,
+            expected_revision: asked.expected_revision,
+            request_id: asked.request_id,
+        };
+        let written = self.write(&guarded, write).await;
+        guarded.answer(written.map(|record| pb::PutRecordResponse {
+            record: Some(record),
+        }))
+    }
+
+    async fn get_record(
+        &self,
+        request: Request<pb::GetRecordRequest>,
+    ) -> Reply<pb::GetRecordResponse> {
+        let guarded = Guarded::of(&request)?;
+        let read = self.get(&guarded, request.into_inner()).await;
+        guarded.answer(read.map(|record| pb::GetRecordResponse {
+            record: Some(record),
+        }))
+    }
+
+    async fn batch_get_records(
+        &self,
+        request: Request<pb::BatchGetRecordsRequest>,
+    ) -> Reply<pb::BatchGetRecordsResponse> {
+        let guarded = Guarded::of(&request)?;
+        let read = self.batch(&guarded, request.into_inner()).await;
+        guarded.answer(read.map(|results| pb::BatchGetRecordsResponse { results }))
+    }
+
+    async fn stream_records(
+        &self,
+        request: Request<pb::StreamRecordsRequest>,
+    ) -> Reply<Self::StreamRecordsStream> {
+        let guarded = Guarded::of(&request)?;
+        let place = Arc::clone(&self.streams)
+            .try_acquire_owned()
+            .map_err(|_| Error::Exhausted(Exhausted::Shed, limits::SHED_RETRY));
+        let opened = match place {
+            Ok(place) => {
+                stream::open(self.vault.clone(), &guarded, request.into_inner(), place).await
+            }
+            Err(error) => Err(error),
+        };
+        guarded.answer(opened)
+    }
+
+    async fn update_record(
+        &self,
+        request: Request<pb::UpdateRecordRequest>,
+    ) -> Reply<pb::UpdateRecordResponse> {
+        let guarded = Guarded::of(&request)?;
+        let asked = request.into_inner();
+        let write = Write {
+            name: asked.name,
+            record_type: asked.record_type,
+            fields: asked.fields,
+            mask: Some(asked.update_mask.map_or_else(Vec::new, |mask| mask.paths)),
+            expected_revision: asked.expected_revision,
+            request_id: asked.request_id,
+        };
+        let written = self.write(&guarded, write).await;
+        guarded.answer(written.map(|record| pb::UpdateRecordResponse {
+            record: Some(record),
+        }))
+    }
+
+    async fn delete_record(
+        &self,
+        request: Request<pb::DeleteRecordRequest>,
+    ) -> Reply<pb::DeleteRecordResponse> {
+        let guarded = Guarded::of(&request)?;
+        let deleted = self.delete(&guarded, request.into_inner()).await;
+        guarded.answer(deleted.map(|()| pb::DeleteRecordResponse {}))
+    }
+
+    async fn list_records(
+        &self,
+        request: Request<pb::ListRecordsRequest>,
+    ) -> Reply<pb::ListRecordsResponse> {
+        let guarded = Guarded::of(&request)?;
+        let listed = self.list(&guarded, request.into_inner()).await;
+        guarded.answer(listed)
+    }
+}

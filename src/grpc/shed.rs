@@ -1,0 +1,86 @@
+//! What is refused before it is read: too many calls a second of one
+//! principal, or too many under way. Such calls are counted, and each second
+//! one leaf a principal and reason says how many there were.
+
+use crate::access::Principal;
+use crate::error::{Error, Exhausted, Result};
+use crate::limits;
+use crate::vault::Vault;
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+/// How often the counts are written down.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// A principal's rate limiter, and the rate that it was made for.
+type Limiter = (u32, Arc<DefaultDirectRateLimiter>);
+
+/// Rates, and the counts of what was shed.
+#[derive(Default)]
+pub struct Shed {
+    rates: RwLock<HashMap<Arc<str>, Limiter>>,
+    counts: Mutex<HashMap<(Arc<str>, &'static str), u64>>,
+}
+
+impl Shed {
+    /// Refuses a call over the principal's rate; a burst of one second's worth
+    /// passes.
+    pub fn rate(&self, principal: &Principal) -> Result<()> {
+        let limiter = self.limiter(principal);
+        limiter.check().map_err(|wait| {
+            let wait = wait.wait_time_from(DefaultClock::default().now());
+            Error::Exhausted(Exhausted::Rate, wait)
+        })
+    }
+
+    fn limiter(&self, principal: &Principal) -> Arc<DefaultDirectRateLimiter> {
+        let rate = principal.quotas().calls_per_second;
+        let known = self.rates.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, limiter)) = known.get(principal.name())
+            && *of == rate
+        {
+            return Arc::clone(limiter);
+        }
+        drop(known);
+        let quota = Quota::per_second(NonZeroU32::new(rate).unwrap_or(NonZeroU32::MIN));
+        let limiter = Arc::new(RateLimiter::direct(quota));
+        let mut known = self.rates.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(Arc::clone(principal.name()), (rate, Arc::clone(&limiter)));
+        limiter
+    }
+
+    /// Counts a call that was shed. Principals come from the roles file, so
+    /// there are few; past the limit they are counted as one.
+    pub fn count(&self, principal: &Arc<str>, reason: &'static str) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = if counts.len() < limits::SHED_PRINCIPALS {
+            (Arc::clone(principal), reason)
+        } else {
+            (Arc::from("others"), reason)
+        };
+        *counts.entry(key).or_insert(0) += 1;
+    }
+
+    /// Writes the counts down, each second, for as long as the server lives.
+    pub async fn write_down(self: Arc<Self>, vault: Vault) {
+        let mut tick = tokio::time::interval(EVERY);
+        loop {
+            tick.tick().await;
+            let counts =
+                std::mem::take(&mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner));
+            for ((principal, reason), count) in counts {
+                if let Err(error) = vault.record_shed(principal, reason, count).await {
+                    tracing::error!(
+                        reason = error.reason(),
+                        count,
+                        "shed calls not written down"
+                    );
+                }
+            }
+        }
+    }
+}

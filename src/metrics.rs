@@ -1,0 +1,236 @@
+//! What is counted, for Prometheus. Every label value is a word of the
+//! program's own (`&'static str`): no tenant, customer, record or purpose can
+//! become a label, so the endpoint says nothing about anybody (promise P1) and
+//! the number of series is fixed.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+use std::time::Duration;
+
+/// The method of a call and the reason it ended with, `OK` for a good one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CallLabels {
+    /// The method's name in the proto, for example `GetRecord`.
+    pub method: &'static str,
+    /// [`crate::error::Error::reason`], or `OK`.
+    pub reason: &'static str,
+}
+
+/// The method of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct MethodLabel {
+    /// The method's name in the proto.
+    pub method: &'static str,
+}
+
+/// Why a connection did not come to be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct WhyLabel {
+    /// One of a few fixed words.
+    pub why: &'static str,
+}
+
+/// Which database file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct FileLabel {
+    /// `keys` or `vault`.
+    pub file: &'static str,
+}
+
+/// What was loaded anew and how that went.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReloadLabels {
+    /// What, for example `tls`.
+    pub what: &'static str,
+    /// `ok` or `refused`.
+    pub outcome: &'static str,
+}
+
+type HistogramFamily<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// All counters of one server. Adding to one takes no lock that a writer holds
+/// for long, so a call may do it on its hot path.
+pub struct Metrics {
+    registry: Registry,
+    /// Calls that ended, by method and reason.
+    pub calls: Family<CallLabels, Counter>,
+    /// How long calls took, in seconds, by method.
+    pub call_seconds: HistogramFamily<MethodLabel>,
+    /// Calls under way.
+    pub calls_in_flight: Gauge,
+    /// Open connections.
+    pub connections: Gauge,
+    /// Connections that were not let in: `full`, `handshake_slow`,
+    /// `handshake_failed`.
+    pub connections_refused: Family<WhyLabel, Counter>,
+    /// Failures of `accept` itself, such as a want of file descriptors.
+    pub accept_failures: Counter,
+    /// Audit entries that are durable.
+    pub audit_entries: Counter,
+    /// Audit entries that could not be made durable; nothing left the vault.
+    pub audit_write_failures: Counter,
+    /// Changes that shared one commit, by database file.
+    pub commit_changes: HistogramFamily<FileLabel>,
+    /// Customers whose keys were destroyed.
+    pub erasures: Counter,
+    /// Certificates, policies and the like loaded anew while serving.
+    pub reloads: Family<ReloadLabels, Counter>,
+    /// 1 while calls are served, else 0.
+    pub ready: Gauge,
+}
+
+/// From 50 microseconds, doubling, to 13 seconds.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_05, 2.0, 19))
+}
+
+/// From 1, doubling, to 512 (`limits::CHANGES_PER_COMMIT`).
+fn changes() -> Histogram {
+    Histogram::new(exponential_buckets(1.0, 2.0, 10))
+}
+
+impl Metrics {
+    /// All at zero.
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("oubliette"),
+            calls: Family::default(),
+            call_seconds: Family::new_with_constructor(seconds as fn() -> Histogram),
+            calls_in_flight: Gauge::default(),
+            connections: Gauge::default(),
+            connections_refused: Family::default(),
+            accept_failures: Counter::default(),
+            audit_entries: Counter::default(),
+            audit_write_failures: Counter::default(),
+            commit_changes: Family::new_with_constructor(changes as fn() -> Histogram),
+            erasures: Counter::default(),
+            reloads: Family::default(),
+            ready: Gauge::default(),
+        };
+        metrics.register_calls();
+        metrics.register_connections();
+        metrics.register_storage();
+        metrics
+    }
+
+    fn register_calls(&mut self) {
+        let r = &mut self.registry;
+        r.register("calls", "Calls that ended", self.calls.clone());
+        let help = "How long calls took, in seconds";
+        r.register("call_seconds", help, self.call_seconds.clone());
+        let help = "Calls under way";
+        r.register("calls_in_flight", help, self.calls_in_flight.clone());
+        let help = "1 while calls are served";
+        r.register("ready", help, self.ready.clone());
+        let help = "Certificates, policies and the like loaded anew";
+        r.register("reloads", help, self.reloads.clone());
+    }
+
+    fn register_connections(&mut self) {
+        let r = &mut self.registry;
+        r.register("connections", "Open connections", self.connections.clone());
+        let help = "Connections that were not let in";
+        r.register(
+            "connections_refused",
+            help,
+            self.connections_refused.clone(),
+        );
+        let help = "Failures of accept, such as a want of file descriptors";
+        r.register("accept_failures", help, self.accept_failures.clone());
+    }
+
+    fn register_storage(&mut self) {
+        let r = &mut self.registry;
+        let help = "Audit entries made durable";
+        r.register("audit_entries", help, self.audit_entries.clone());
+        let help = "Audit entries that could not be written; nothing left";
+        r.register(
+            "audit_write_failures",
+            help,
+            self.audit_write_failures.clone(),
+        );
+        let help = "Changes that shared one commit";
+        r.register("commit_changes", help, self.commit_changes.clone());
+        let help = "Customers whose keys were destroyed";
+        r.register("erasures", help, self.erasures.clone());
+    }
+
+    /// Counts a call that ended.
+    pub fn call_ended(&self, method: &'static str, reason: &'static str, took: Duration) {
+        self.calls
+            .get_or_create(&CallLabels { method, reason })
+            .inc();
+        self.call_seconds
+            .get_or_create(&MethodLabel { method })
+            .observe(took.as_secs_f64());
+    }
+
+    /// Counts a connection that was not let in.
+    pub fn refused(&self, why: &'static str) {
+        self.connections_refused
+            .get_or_create(&WhyLabel { why })
+            .inc();
+    }
+
+    /// Counts one commit of `changes` changes to `file` (`keys` or `vault`).
+    pub fn committed(&self, file: &'static str, changes: u32) {
+        self.commit_changes
+            .get_or_create(&FileLabel { file })
+            .observe(f64::from(changes));
+    }
+
+    /// Counts a reload of `what`.
+    pub fn reloaded(&self, what: &'static str, ok: bool) {
+        let outcome = if ok { "ok" } else { "refused" };
+        self.reloads
+            .get_or_create(&ReloadLabels { what, outcome })
+            .inc();
+    }
+
+    /// The whole in the OpenMetrics text format 1.0.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail; a metric that did would be left out.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_shown_under_its_name() {
+        let metrics = Metrics::new();
+        metrics.call_ended("GetRecord", "OK", Duration::from_micros(70));
+        metrics.refused("full");
+        metrics.committed("vault", 3);
+        metrics.reloaded("tls", false);
+        metrics.erasures.inc();
+        let text = metrics.text();
+        for line in [
+            "oubliette_calls_total{method=\"GetRecord\",reason=\"OK\"} 1",
+            "oubliette_call_seconds_bucket{le=\"0.0001\",method=\"GetRecord\"} 1",
+            "oubliette_call_seconds_bucket{le=\"0.00005\",method=\"GetRecord\"} 0",
+            "oubliette_connections_refused_total{why=\"full\"} 1",
+            "oubliette_commit_changes_sum{file=\"vault\"} 3.0",
+            "oubliette_reloads_total{what=\"tls\",outcome=\"refused\"} 1",
+            "oubliette_erasures_total 1",
+            "oubliette_ready 0",
+            "# EOF",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+}

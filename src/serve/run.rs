@@ -1,0 +1,240 @@
+//! The composition root: the one place that names a concrete store and a
+//! concrete provider and puts them together.
+
+use super::harden::harden;
+use super::listener::{Bounds, Listener, Security};
+use super::lock::DirectoryLock;
+use super::probes::Probes;
+use super::readiness::{Readiness, State};
+use super::reload::{Reload, Rules, Watch};
+use super::server::{serve, stop_signal};
+use super::telemetry;
+use super::tls::Tls;
+use crate::access::{Access, Sources};
+use crate::authn::{Authn, Caller};
+use crate::config::check::Allowances;
+use crate::config::{Config, Provider, Transport};
+use crate::error::{Error, Result, Unavailable};
+use crate::grpc::{Guard, Parts, SERVICES, Shed, routes};
+use crate::keys::KeyProvider;
+use crate::keys::file::FileProvider;
+use crate::limits;
+use crate::metrics::Metrics;
+use crate::pb;
+use crate::store::sqlite::Sqlite;
+use crate::vault::{self, Vault};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::spawn_blocking;
+use tonic::service::Routes;
+
+/// The file in the data directory that says where the server listens.
+pub const ADDRESS_FILE: &str = "server.address";
+/// How often the server looks whether its storage is sound, and old request
+/// ids are swept.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Founds the empty vault that a configuration describes.
+///
+/// # Errors
+/// [`Error::Setup`] when there is one, or a file cannot be made.
+pub fn found(config: &Config) -> Result<()> {
+    let provider = provider(&config.provider)?;
+    vault::found(&config.data, provider.as_ref())
+}
+
+fn provider(provider: &Provider) -> Result<Box<dyn KeyProvider>> {
+    match provider {
+        Provider::File { directory } => Ok(Box::new(FileProvider::new(directory)?)),
+    }
+}
+
+/// Serves until a signal ends it; calls `ready` once it does.
+///
+/// # Errors
+/// [`Error::Setup`] for what must be set right before it can start;
+/// [`Error::Unavailable`] when storage failed so that only a restart mends it.
+pub async fn run(
+    config: Config,
+    allowed: Allowances,
+    ready: impl FnOnce(SocketAddr),
+) -> Result<()> {
+    telemetry::start(&config.log)?;
+    config.check(&allowed)?;
+    harden()?;
+    let stop = stop_signal()?;
+    let _lock = DirectoryLock::take(&config.data)?;
+    let metrics = Arc::new(Metrics::new());
+    let readiness = Arc::new(Readiness::new(SERVICES.to_vec(), Arc::clone(&metrics)).await);
+    let probes = Probes::bind(config.metrics, Arc::clone(&metrics), Arc::clone(&readiness)).await?;
+    tokio::spawn(probes.run());
+
+    let sources = Sources {
+        catalog: config.catalog.clone(),
+        roles: config.roles.clone(),
+        policy: config.policy.clone(),
+    };
+    let access = Arc::new(
+        on_thread({
+            let sources = sources.clone();
+            move || Access::load(sources)
+        })
+        .await?,
+    );
+    let (vault, assurance) = unseal(&config, &access).await?;
+    vault.recover().await?;
+
+    let authn = Arc::new(Authn::new(&config.trust_domain));
+    let rules = Rules {
+        access: Arc::clone(&access),
+        sources,
+        vault: vault.clone(),
+    };
+    let (security, things) = secure(&config, &authn, Arc::new(rules))?;
+    tokio::spawn(Watch::new(things, Arc::clone(&metrics))?.run());
+    let listener = Listener::bind(
+        config.listen,
+        security,
+        Bounds::default(),
+        Arc::clone(&metrics),
+    )
+    .await?;
+    let address = listener.address();
+
+    let shed = Arc::new(Shed::default());
+    tokio::spawn(Arc::clone(&shed).write_down(vault.clone()));
+    let parts = Parts {
+        vault: vault.clone(),
+        access,
+        authn,
+        shed,
+        metrics,
+    };
+    let open = Routes::new(readiness.health_service());
+    let open = if config.reflection {
+        reflect(open)?
+    } else {
+        open
+    };
+    let guard = Guard::new(parts, routes(&vault, assurance), open);
+    readiness.set(State::Ready).await;
+    let _told = AddressFile::write(&config.data, address)?;
+    ready(address);
+    let ended = ended(stop, vault.clone(), Arc::clone(&readiness));
+    serve(
+        guard,
+        listener.start(),
+        readiness,
+        ended,
+        limits::DRAIN_TIME,
+    )
+    .await?;
+    if vault.is_sound() {
+        Ok(())
+    } else {
+        Err(Error::Unavailable(Unavailable::OutcomeUnknown))
+    }
+}
+
+/// Runs what blocks beside the runtime.
+async fn on_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    spawn_blocking(work)
+        .await
+        .map_err(|_| Error::Internal("a start-up step ended by itself"))?
+}
+
+async fn unseal(config: &Config, access: &Arc<Access>) -> Result<(Vault, crate::keys::Assurance)> {
+    let (data, kept, rules) = (config.data.clone(), config.provider.clone(), access.now());
+    on_thread(move || {
+        let provider = provider(&kept)?;
+        let store = Arc::new(Sqlite::open(&data)?);
+        let vault = Vault::unseal(store, provider.as_ref(), NODE.to_owned())?;
+        let tenants = rules.roles().principals().map(|p| p.tenant());
+        vault.ensure_tenants(tenants)?;
+        Ok((vault, provider.assurance()))
+    })
+    .await
+}
+
+/// This node's name in the log; there is one over an embedded store.
+const NODE: &str = "1";
+
+fn secure(
+    config: &Config,
+    authn: &Arc<Authn>,
+    rules: Arc<Rules>,
+) -> Result<(Security, Vec<Arc<dyn Reload>>)> {
+    match &config.transport {
+        Transport::Tls(files) => {
+            let tls = Arc::new(Tls::load(files.clone(), Arc::clone(authn))?);
+            Ok((
+                Security::Tls(Arc::clone(&tls), Arc::clone(authn)),
+                vec![tls, rules],
+            ))
+        }
+        Transport::Plaintext(tenant, service) => {
+            let caller = Caller::assumed(tenant.clone(), service.clone());
+            Ok((Security::Plaintext(caller), vec![rules]))
+        }
+    }
+}
+
+fn reflect(open: Routes) -> Result<Routes> {
+    let build = || {
+        let builder = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(pb::DESCRIPTORS);
+        SERVICES
+            .iter()
+            .fold(builder, |b, name| b.with_service_name(*name))
+    };
+    let failed = |_| Error::Internal("reflection");
+    Ok(open
+        .add_service(build().build_v1().map_err(failed)?)
+        .add_service(build().build_v1alpha().map_err(failed)?))
+}
+
+/// Completes when the server shall end: at a signal, or when storage failed.
+async fn ended(stop: impl Future<Output = ()>, vault: Vault, readiness: Arc<Readiness>) {
+    let mut look = tokio::time::interval(LOOK);
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            _ = look.tick() => {}
+        }
+        if !vault.is_sound() {
+            tracing::error!("storage failed; ending, so that a restart finds out what was done");
+            return;
+        }
+        let state = match vault.tidy_up().await {
+            Err(Error::Unavailable(Unavailable::DiskFull)) => State::Impaired("disk_full"),
+            _ => State::Ready,
+        };
+        if readiness.state() != state {
+            readiness.set(state).await;
+        }
+    }
+}
+
+/// Says where the server listens for as long as it does.
+struct AddressFile(PathBuf);
+
+impl AddressFile {
+    fn write(data: &Path, address: SocketAddr) -> Result<Self> {
+        let path = data.join(ADDRESS_FILE);
+        std::fs::write(&path, format!("{address}\n"))
+            .map_err(|error| Error::Setup(format!("cannot write {}: {error}", path.display())))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for AddressFile {
+    fn drop(&mut self) {
+        // If it stays, the next start overwrites it.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,248 @@
+//! Changes to `keys.db`. Each runs inside the writer's transaction.
+
+use crate::clock::Day;
+use crate::id::CustomerNumber;
+use crate::store::{
+    CreateKeys, EpochRow, Fence, LedgerKind, NewPage, PageKind, PageRow, RecordKey, TenantRow,
+};
+use rusqlite::{Connection, OptionalExtension, Result, params};
+use sha2::{Digest, Sha256};
+
+/// `customer_keys.kind`.
+pub const IDENTITY: u8 = 1;
+/// `customer_keys.kind`.
+pub const FIELD: u8 = 2;
+/// `intents.kind`: a customer is being created.
+const CREATION: u8 = 1;
+/// `epochs.state`.
+pub const ACTIVE: u8 = 1;
+
+pub fn found(db: &Connection, deployment: [u8; 16], epoch: &EpochRow) -> Result<()> {
+    db.execute(
+        "INSERT INTO deployment (one, id) VALUES (1, ?1)",
+        [&deployment[..]],
+    )?;
+    db.execute(
+        "INSERT INTO allocator (name, next) VALUES ('customer', 1), ('index_page', 1)",
+        [],
+    )?;
+    db.execute(
+        "INSERT INTO epochs (epoch, state, provider, provider_key, master, opened_day)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![
+            epoch.epoch,
+            epoch.state,
+            epoch.provider,
+            epoch.provider_key,
+            epoch.master,
+            epoch.opened.0
+        ],
+    )?;
+    Ok(())
+}
+
+/// Takes `count` numbers; answers the first.
+pub fn allocate(db: &Connection, name: &str, count: u64) -> Result<u64> {
+    db.prepare_cached("UPDATE allocator SET next = next + ?2 WHERE name = ?1 RETURNING next")?
+        .query_row(params![name, count], |row| row.get::<_, u64>(0))
+        .map(|next| next.saturating_sub(count))
+}
+
+pub fn page_of(row: &rusqlite::Row<'_>) -> Result<PageRow> {
+    Ok(PageRow {
+        page: row.get(0)?,
+        generation: row.get(1)?,
+        epoch: row.get(2)?,
+        wrapped: row.get(3)?,
+    })
+}
+
+pub fn page(db: &Connection, kind: PageKind, page: u64) -> Result<Option<PageRow>> {
+    db.prepare_cached(
+        "SELECT page, generation, epoch, wrapped FROM pages WHERE kind = ?1 AND page = ?2",
+    )?
+    .query_row(params![kind as u8, page], page_of)
+    .optional()
+}
+
+pub fn allocate_customer(db: &Connection) -> Result<(CustomerNumber, Option<PageRow>)> {
+    let customer = CustomerNumber(allocate(db, "customer", 1)?);
+    db.prepare_cached("INSERT INTO intents (customer, kind) VALUES (?1, ?2)")?
+        .execute(params![customer.0, CREATION])?;
+    Ok((customer, page(db, PageKind::Customers, customer.page())?))
+}
+
+fn insert_page(db: &Connection, kind: PageKind, new: &NewPage) -> Result<()> {
+    db.prepare_cached(
+        "INSERT INTO pages (kind, page, tenant, generation, epoch, dirty, wrapped)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+    )?
+    .execute(params![
+        kind as u8,
+        new.row.page,
+        new.tenant.map(|tenant| tenant.0),
+        new.row.generation,
+        new.row.epoch,
+        new.dirty,
+        new.row.wrapped
+    ])?;
+    Ok(())
+}
+
+pub fn add_page(db: &Connection, new: &NewPage) -> Result<PageRow> {
+    insert_page(db, PageKind::Customers, new)?;
+    page(db, PageKind::Customers, new.row.page)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+}
+
+pub fn create_keys(db: &Connection, new: &CreateKeys) -> Result<bool> {
+    // Compare and swap: a page that was wrapped anew opens nothing of the old.
+    if page(db, PageKind::Customers, new.page.page)?.as_ref() != Some(&new.page) {
+        return Ok(false);
+    }
+    let mut insert = db.prepare_cached(
+        "INSERT INTO customer_keys (customer, kind, generation, tenant, created_day, wrapped)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for (kind, generation, wrapped) in [(IDENTITY, 0, &new.identity), (FIELD, 1, &new.field)] {
+        insert.execute(params![
+            new.customer.0,
+            kind,
+            generation,
+            new.tenant.0,
+            new.today.0,
+            wrapped
+        ])?;
+    }
+    Ok(true)
+}
+
+pub fn abandon_customer(db: &Connection, customer: CustomerNumber) -> Result<()> {
+    let gone = db
+        .prepare_cached("DELETE FROM customer_keys WHERE customer = ?1")?
+        .execute([customer.0])?;
+    if gone > 0 {
+        mark_dirty(db, PageKind::Customers, customer.page())?;
+    }
+    settle_customer(db, customer)
+}
+
+pub fn settle_customer(db: &Connection, customer: CustomerNumber) -> Result<()> {
+    db.prepare_cached("DELETE FROM intents WHERE customer = ?1 AND kind = ?2")?
+        .execute(params![customer.0, CREATION])?;
+    Ok(())
+}
+
+fn mark_dirty(db: &Connection, kind: PageKind, page: u64) -> Result<()> {
+    db.prepare_cached("UPDATE pages SET dirty = 1 WHERE kind = ?1 AND page = ?2 AND dirty = 0")?
+        .execute(params![kind as u8, page])?;
+    Ok(())
+}
+
+fn note(
+    db: &Connection,
+    kind: LedgerKind,
+    customer: CustomerNumber,
+    number: u64,
+    epoch: u32,
+    today: Day,
+) -> Result<()> {
+    db.prepare_cached(
+        "INSERT INTO ledger (kind, customer, number, epoch, day) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute(params![kind as u8, customer.0, number, epoch, today.0])?;
+    Ok(())
+}
+
+pub fn note_deletion(db: &Connection, record: RecordKey, today: Day) -> Result<()> {
+    let epoch = db
+        .prepare_cached("SELECT max(epoch) FROM epochs WHERE state = ?1")?
+        .query_row([ACTIVE], |row| row.get(0))?;
+    note(
+        db,
+        LedgerKind::RecordDeletion,
+        record.customer,
+        record.record.0,
+        epoch,
+        today,
+    )
+}
+
+pub fn fence(db: &Connection, customer: CustomerNumber) -> Result<Option<Fence>> {
+    db.prepare_cached("SELECT epoch, day, fingerprint FROM fences WHERE customer = ?1")?
+        .query_row([customer.0], |row| {
+            Ok(Fence {
+                epoch: row.get(0)?,
+                day: Day(row.get(1)?),
+                fingerprint: row.get(2)?,
+            })
+        })
+        .optional()
+}
+
+pub fn shred(
+    db: &Connection,
+    customer: CustomerNumber,
+    index_page: u64,
+    today: Day,
+) -> Result<Fence> {
+    if let Some(fence) = fence(db, customer)? {
+        return Ok(fence);
+    }
+    // The stamp is the epoch that the page row names now: whoever wraps pages
+    // anew does it in this file's transactions too, so it cannot slip between.
+    // Both pages must die for the erasure to be final: the later one counts.
+    let epoch = db
+        .prepare_cached(
+            "SELECT max(epoch) FROM pages
+             WHERE (kind = 1 AND page = ?1) OR (kind = 2 AND page = ?2)",
+        )?
+        .query_row(params![customer.page(), index_page], |row| row.get(0))?;
+    let fingerprint = destroy_keys(db, customer)?;
+    db.prepare_cached(
+        "INSERT INTO fences (customer, epoch, day, fingerprint) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![customer.0, epoch, today.0, &fingerprint[..]])?;
+    note(db, LedgerKind::Erasure, customer, 0, epoch, today)?;
+    mark_dirty(db, PageKind::Customers, customer.page())?;
+    mark_dirty(db, PageKind::Index, index_page)?;
+    Ok(Fence {
+        epoch,
+        day: today,
+        fingerprint,
+    })
+}
+
+/// Deletes a customer's wrapped keys; answers their fingerprint.
+fn destroy_keys(db: &Connection, customer: CustomerNumber) -> Result<[u8; 32]> {
+    let mut fingerprint = Sha256::new();
+    let mut keys = db.prepare_cached(
+        "SELECT wrapped FROM customer_keys WHERE customer = ?1 ORDER BY kind, generation",
+    )?;
+    let mut rows = keys.query([customer.0])?;
+    while let Some(row) = rows.next()? {
+        fingerprint.update(row.get_ref(0)?.as_bytes()?);
+    }
+    db.prepare_cached("DELETE FROM customer_keys WHERE customer = ?1")?
+        .execute([customer.0])?;
+    Ok(fingerprint.finalize().into())
+}
+
+pub fn add_index_pages(db: &Connection, pages: &[NewPage]) -> Result<()> {
+    pages
+        .iter()
+        .try_for_each(|page| insert_page(db, PageKind::Index, page))
+}
+
+pub fn drop_index_page(db: &Connection, page: u64) -> Result<()> {
+    db.prepare_cached("DELETE FROM pages WHERE kind = ?1 AND page = ?2")?
+        .execute(params![PageKind::Index as u8, page])?;
+    Ok(())
+}
+
+pub fn add_tenant(db: &Connection, new: &TenantRow) -> Result<()> {
+    db.execute(
+        "INSERT INTO tenants (tenant, name, epoch, wrapped) VALUES (?1, ?2, ?3, ?4)",
+        params![new.tenant.0, new.name.as_str(), new.epoch, new.wrapped],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! The embedded store: SQLite, two files, a writer thread each and a few
+//! reader threads.
+
+mod error;
+mod keys_file;
+mod reader;
+mod schema;
+mod vault_file;
+mod writer;
+
+use super::change::{
+    CreateCustomer, CreateKeys, CreateOutcome, DeleteRecord, EraseIntent, NewPage, PutOutcome,
+    PutRecord, SplitIndex,
+};
+use super::row::{EpochRow, Fence, LeafRow, PageRow, RecordKey, TenantRow};
+use super::{DataFile, Pending, ReadJob, Rows, Store};
+use crate::clock::Day;
+use crate::error::{Error, Result, Unavailable};
+use crate::id::CustomerNumber;
+use crate::limits;
+use reader::Reader;
+use rusqlite::Connection;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use writer::Writer;
+
+/// What must be current after a restore.
+pub const KEYS_FILE: &str = "keys.db";
+/// What may be old after a restore.
+pub const VAULT_FILE: &str = "vault.db";
+
+/// Founds an empty vault in `dir`: both files, the deployment's id and its
+/// first epoch.
+pub fn found(dir: &Path, deployment: [u8; 16], epoch: &EpochRow) -> Result<()> {
+    schema::create(&dir.join(KEYS_FILE), schema::KEYS)?;
+    schema::create(&dir.join(VAULT_FILE), schema::VAULT)?;
+    let db = schema::open_writer(&dir.join(KEYS_FILE), schema::KEYS)?;
+    keys_file::found(&db, deployment, epoch)?;
+    Ok(())
+}
+
+/// Opens a vault for reading only, also beside a running server.
+pub fn open_rows(dir: &Path) -> Result<impl Rows> {
+    Reader::open(dir)
+}
+
+/// The embedded store.
+pub struct Sqlite {
+    // Readers end before the writers close their files.
+    readers: Option<SyncSender<ReadJob>>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+    keys: Writer,
+    vault: Writer,
+}
+
+impl Sqlite {
+    /// Opens the vault in `dir` and starts its threads.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let keys = schema::open_writer(&dir.join(KEYS_FILE), schema::KEYS)?;
+        let vault = schema::open_writer(&dir.join(VAULT_FILE), schema::VAULT)?;
+        let (queue, jobs) = sync_channel::<ReadJob>(limits::READ_QUEUE);
+        let jobs = Arc::new(Mutex::new(jobs));
+        let mut threads = Vec::with_capacity(limits::READER_THREADS);
+        for number in 0..limits::READER_THREADS {
+            let (mut reader, jobs) = (Reader::open(dir)?, Arc::clone(&jobs));
+            let thread = std::thread::Builder::new()
+                .name(format!("reader-{number}"))
+                .spawn(move || serve_reads(&mut reader, &jobs))
+                .map_err(|_| Error::Internal("thread"))?;
+            threads.push(thread);
+        }
+        Ok(Self {
+            readers: Some(queue),
+            threads,
+            keys: Writer::start("keys-writer", keys)?,
+            vault: Writer::start("vault-writer", vault)?,
+        })
+    }
+
+    /// Commits of `vault.db` and the changes in them, so far.
+    pub fn vault_commits(&self) -> (u64, u64) {
+        self.vault.counts()
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.readers = None;
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve_reads(reader: &mut Reader, jobs: &Mutex<Receiver<ReadJob>>) {
+    loop {
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match job {
+            Ok(job) => job(reader),
+            Err(_) => return,
+        }
+    }
+}
+
+/// Tries to empty the write-ahead log; false while a reader holds it.
+fn truncate(db: &Connection) -> rusqlite::Result<bool> {
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+        row.get::<_, i64>(0).map(|busy| busy == 0)
+    })
+}
+
+impl Store for Sqlite {
+    fn read(&self, job: ReadJob) -> Result<()> {
+        let queue = self
+            .readers
+            .as_ref()
+            .ok_or(Error::Unavailable(Unavailable::Draining))?;
+        queue.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Unavailable(Unavailable::StoreSlow),
+            TrySendError::Disconnected(_) => Error::Unavailable(Unavailable::Draining),
+        })
+    }
+
+    fn append(&self, leaves: Vec<LeafRow>) -> Pending<u64> {
+        self.vault.change(move |db| vault_file::append(db, &leaves))
+    }
+
+    fn allocate_customer(&self) -> Pending<(CustomerNumber, Option<PageRow>)> {
+        self.keys.change(keys_file::allocate_customer)
+    }
+
+    fn add_page(&self, page: NewPage) -> Pending<PageRow> {
+        self.keys.change(move |db| keys_file::add_page(db, &page))
+    }
+
+    fn create_keys(&self, new: CreateKeys) -> Pending<bool> {
+        self.keys.change(move |db| keys_file::create_keys(db, &new))
+    }
+
+    fn create_customer(&self, new: CreateCustomer) -> Pending<CreateOutcome> {
+        self.vault
+            .change(move |db| vault_file::create_customer(db, &new))
+    }
+
+    fn abandon_customer(&self, customer: CustomerNumber) -> Pending<()> {
+        self.keys
+            .change(move |db| keys_file::abandon_customer(db, customer))
+    }
+
+    fn settle_customer(&self, customer: CustomerNumber) -> Pending<()> {
+        self.keys
+            .change(move |db| keys_file::settle_customer(db, customer))
+    }
+
+    fn put_record(&self, put: PutRecord) -> Pending<PutOutcome> {
+        self.vault
+            .change(move |db| vault_file::put_record(db, &put))
+    }
+
+    fn note_deletion(&self, record: RecordKey, today: Day) -> Pending<()> {
+        self.keys
+            .change(move |db| keys_file::note_deletion(db, record, today))
+    }
+
+    fn delete_record(&self, delete: DeleteRecord) -> Pending<PutOutcome> {
+        self.vault
+            .change(move |db| vault_file::delete_record(db, &delete))
+    }
+
+    fn intend_erasure(&self, intent: EraseIntent) -> Pending<bool> {
+        self.vault
+            .change(move |db| vault_file::intend_erasure(db, &intent))
+    }
+
+    fn shred(&self, customer: CustomerNumber, index_page: u64, today: Day) -> Pending<Fence> {
+        self.keys
+            .change(move |db| keys_file::shred(db, customer, index_page, today))
+    }
+
+    fn truncate(&self, file: DataFile) -> Pending<bool> {
+        match file {
+            DataFile::Keys => self.keys.between(truncate),
+            DataFile::Vault => self.vault.between(truncate),
+        }
+    }
+
+    fn record_shred(&self, customer: CustomerNumber, leaf: LeafRow) -> Pending<()> {
+        self.vault
+            .change(move |db| vault_file::record_level(db, customer, 2, &leaf))
+    }
+
+    fn purge(&self, customer: CustomerNumber, tombstone: Option<Vec<u8>>) -> Pending<bool> {
+        self.vault
+            .change(move |db| vault_file::purge(db, customer, tombstone.as_deref()))
+    }
+
+    fn record_purge(&self, customer: CustomerNumber, leaf: LeafRow) -> Pending<()> {
+        self.vault
+            .change(move |db| vault_file::record_level(db, customer, 3, &leaf))
+    }
+
+    fn add_index_pages(&self, pages: Vec<NewPage>) -> Pending<()> {
+        self.keys
+            .change(move |db| keys_file::add_index_pages(db, &pages))
+    }
+
+    fn allocate_index_pages(&self, count: u32) -> Pending<u64> {
+        self.keys
+            .change(move |db| keys_file::allocate(db, "index_page", u64::from(count)))
+    }
+
+    fn split_index(&self, split: SplitIndex) -> Pending<bool> {
+        self.vault
+            .change(move |db| vault_file::split_index(db, &split))
+    }
+
+    fn drop_index_page(&self, page: u64) -> Pending<()> {
+        self.keys
+            .change(move |db| keys_file::drop_index_page(db, page))
+    }
+
+    fn add_tenant(&self, tenant: TenantRow) -> Pending<()> {
+        self.keys
+            .change(move |db| keys_file::add_tenant(db, &tenant))
+    }
+
+    fn next_boot(&self) -> Pending<u64> {
+        self.vault.change(vault_file::next_boot)
+    }
+
+    fn forget_requests(&self, before: Day) -> Pending<usize> {
+        self.vault
+            .change(move |db| vault_file::forget_requests(db, before))
+    }
+
+    fn failed(&self) -> bool {
+        self.keys.failed() || self.vault.failed()
+    }
+}

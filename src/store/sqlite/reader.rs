@@ -1,0 +1,392 @@
+//! Reads: one connection a file, never written through.
+
+use super::keys_file::{self, FIELD, IDENTITY};
+use super::schema;
+use super::vault_file::{key_at, place};
+use super::{KEYS_FILE, VAULT_FILE};
+use crate::clock::Day;
+use crate::error::{Error, Result};
+use crate::id::{CustomerNumber, TenantName, TenantNumber};
+use crate::store::{
+    CustomerKeys, CustomerRow, EpochRow, ErasureRow, Fence, GenerationKeys, IndexRef, KeyCounts,
+    KeyRow, PageKind, PageRow, RecordKey, RecordRow, RequestKey, RequestRow, Rows, TenantRow,
+};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::path::Path;
+
+pub struct Reader {
+    keys: Connection,
+    vault: Connection,
+}
+
+impl Reader {
+    pub fn open(dir: &Path) -> Result<Self> {
+        Ok(Self {
+            keys: schema::open_reader(&dir.join(KEYS_FILE))?,
+            vault: schema::open_reader(&dir.join(VAULT_FILE))?,
+        })
+    }
+}
+
+/// One state of the file for several statements.
+fn in_one_state<T>(
+    db: &Connection,
+    read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> Result<T> {
+    db.prepare_cached("BEGIN")?.execute([])?;
+    let found = read(db);
+    db.prepare_cached("COMMIT")?.execute([])?;
+    Ok(found?)
+}
+
+const CUSTOMER: &str = "SELECT tenant, created_day, records, next_record, state, state_mac,
+                               sealed_id
+                        FROM customers WHERE customer = ?1";
+
+fn customer_of(row: &Row<'_>) -> rusqlite::Result<CustomerRow> {
+    Ok(CustomerRow {
+        tenant: TenantNumber(row.get(0)?),
+        created: Day(row.get(1)?),
+        records: row.get(2)?,
+        next_record: row.get(3)?,
+        state: row.get(4)?,
+        state_mac: row.get(5)?,
+        sealed_id: row.get(6)?,
+    })
+}
+
+fn record_of(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
+    Ok(RecordRow {
+        key: key_at(row.get(0)?),
+        record_type: row.get(1)?,
+        revision: row.get(2)?,
+        schema_version: row.get(3)?,
+        generation: row.get(4)?,
+        created: Day(row.get(5)?),
+        updated: Day(row.get(6)?),
+        manifest: row.get(7)?,
+        sealed_id: row.get(8)?,
+        body: row.get(9)?,
+    })
+}
+
+pub fn request(db: &Connection, key: &RequestKey) -> rusqlite::Result<Option<RequestRow>> {
+    db.prepare_cached("SELECT customer, digest, outcome FROM requests WHERE request = ?1")?
+        .query_row([&key.0[..]], |row| {
+            Ok(RequestRow {
+                customer: CustomerNumber(row.get(0)?),
+                digest: row.get(1)?,
+                outcome: row.get(2)?,
+            })
+        })
+        .optional()
+}
+
+fn erasure_of(row: &Row<'_>) -> rusqlite::Result<ErasureRow> {
+    Ok(ErasureRow {
+        customer: CustomerNumber(row.get(0)?),
+        tenant: TenantNumber(row.get(1)?),
+        level: row.get(2)?,
+        index_page: row.get(3)?,
+        index_tag: row.get(4)?,
+    })
+}
+
+pub fn erasure(db: &Connection, customer: CustomerNumber) -> rusqlite::Result<Option<ErasureRow>> {
+    db.prepare_cached(
+        "SELECT customer, tenant, level, index_page, index_tag FROM erasures WHERE customer = ?1",
+    )?
+    .query_row([customer.0], erasure_of)
+    .optional()
+}
+
+fn keys_of(db: &Connection, customer: CustomerNumber) -> rusqlite::Result<CustomerKeys> {
+    let mut found = CustomerKeys {
+        tenant: None,
+        identity: None,
+        fields: Vec::with_capacity(1),
+        page: None,
+        fence: None,
+    };
+    let mut statement = db.prepare_cached(
+        "SELECT kind, generation, tenant, wrapped FROM customer_keys
+         WHERE customer = ?1 ORDER BY kind, generation",
+    )?;
+    let mut rows = statement.query([customer.0])?;
+    while let Some(row) = rows.next()? {
+        found.tenant = Some(TenantNumber(row.get(2)?));
+        let key = KeyRow {
+            generation: row.get(1)?,
+            wrapped: row.get(3)?,
+        };
+        match row.get(0)? {
+            IDENTITY => found.identity = Some(key),
+            FIELD => found.fields.push(key),
+            _ => {}
+        }
+    }
+    if found.identity.is_some() {
+        found.page = keys_file::page(db, PageKind::Customers, customer.page())?;
+    } else {
+        found.fence = keys_file::fence(db, customer)?;
+    }
+    Ok(found)
+}
+
+impl Rows for Reader {
+    fn deployment(&mut self) -> Result<Option<[u8; 16]>> {
+        Ok(self
+            .keys
+            .query_row("SELECT id FROM deployment", [], |row| row.get(0))
+            .optional()?)
+    }
+
+    fn epochs(&mut self) -> Result<Vec<EpochRow>> {
+        let mut statement = self.keys.prepare_cached(
+            "SELECT epoch, provider, provider_key, master, opened_day, state
+             FROM epochs ORDER BY epoch",
+        )?;
+        let rows = statement.query_map([], |row| {
+            Ok(EpochRow {
+                epoch: row.get(0)?,
+                provider: row.get(1)?,
+                provider_key: row.get(2)?,
+                master: row.get(3)?,
+                opened: Day(row.get(4)?),
+                state: row.get(5)?,
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn tenants(&mut self) -> Result<Vec<TenantRow>> {
+        let mut statement = self
+            .keys
+            .prepare_cached("SELECT tenant, name, epoch, wrapped FROM tenants ORDER BY tenant")?;
+        let mut rows = statement.query([])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let name: String = row.get(1)?;
+            found.push(TenantRow {
+                tenant: TenantNumber(row.get(0)?),
+                name: TenantName::parse(&name).ok_or(Error::Internal("tenant name"))?,
+                epoch: row.get(2)?,
+                wrapped: row.get(3)?,
+            });
+        }
+        Ok(found)
+    }
+
+    fn page(&mut self, kind: PageKind, page: u64) -> Result<Option<PageRow>> {
+        Ok(keys_file::page(&self.keys, kind, page)?)
+    }
+
+    fn customer_keys(&mut self, customer: CustomerNumber) -> Result<CustomerKeys> {
+        in_one_state(&self.keys, |db| keys_of(db, customer))
+    }
+
+    fn key_counts(&mut self) -> Result<KeyCounts> {
+        in_one_state(&self.keys, key_counts)
+    }
+
+    fn creations(&mut self) -> Result<Vec<CustomerNumber>> {
+        let mut statement = self
+            .keys
+            .prepare_cached("SELECT customer FROM intents WHERE kind = 1 ORDER BY customer")?;
+        let rows = statement.query_map([], |row| row.get(0).map(CustomerNumber))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn fence(&mut self, customer: CustomerNumber) -> Result<Option<Fence>> {
+        Ok(keys_file::fence(&self.keys, customer)?)
+    }
+
+    fn index_ref(&mut self, tenant: TenantNumber, prefix: u32) -> Result<Option<IndexRef>> {
+        Ok(self
+            .vault
+            .prepare_cached(
+                "SELECT page, start, depth, rows, changes FROM index_pages
+                 WHERE tenant = ?1 AND start <= ?2 ORDER BY start DESC LIMIT 1",
+            )?
+            .query_row(params![tenant.0, prefix], |row| {
+                Ok(IndexRef {
+                    page: row.get(0)?,
+                    start: row.get(1)?,
+                    depth: row.get(2)?,
+                    rows: row.get(3)?,
+                    changes: row.get(4)?,
+                })
+            })
+            .optional()?)
+    }
+
+    fn index_row(&mut self, page: u64, tag: &[u8; 16]) -> Result<Option<Vec<u8>>> {
+        Ok(self
+            .vault
+            .prepare_cached("SELECT body FROM index_rows WHERE page = ?1 AND tag = ?2")?
+            .query_row(params![page, &tag[..]], |row| row.get(0))
+            .optional()?)
+    }
+
+    fn index_rows(&mut self, page: u64) -> Result<Vec<([u8; 16], Vec<u8>)>> {
+        let mut statement = self
+            .vault
+            .prepare_cached("SELECT tag, body FROM index_rows WHERE page = ?1 ORDER BY tag")?;
+        let rows = statement.query_map([page], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn customer(&mut self, customer: CustomerNumber) -> Result<Option<CustomerRow>> {
+        Ok(self
+            .vault
+            .prepare_cached(CUSTOMER)?
+            .query_row([customer.0], customer_of)
+            .optional()?)
+    }
+
+    fn record(
+        &mut self,
+        customer: CustomerNumber,
+        locator: &[u8; 16],
+    ) -> Result<(Option<CustomerRow>, Option<RecordRow>)> {
+        in_one_state(&self.vault, |db| {
+            let owner = db
+                .prepare_cached(CUSTOMER)?
+                .query_row([customer.0], customer_of)
+                .optional()?;
+            let record = db
+                .prepare_cached(
+                    "SELECT place, type, revision, schema_version, generation, created_day, updated_day,
+                            manifest, sealed_id, body
+                     FROM records WHERE place =
+                       (SELECT place FROM locators WHERE customer = ?1 AND locator = ?2)",
+                )?
+                .query_row(params![customer.0, &locator[..]], record_of)
+                .optional()?;
+            Ok((owner, record))
+        })
+    }
+
+    fn records_of_type(
+        &mut self,
+        tenant: TenantNumber,
+        record_type: u16,
+        after: Option<RecordKey>,
+        most: usize,
+        bytes: usize,
+    ) -> Result<Vec<RecordRow>> {
+        let mut statement = self.vault.prepare_cached(
+            "SELECT place, type, revision, schema_version, generation, created_day, updated_day,
+                    manifest, sealed_id, body
+             FROM records WHERE tenant = ?1 AND type = ?2 AND place > ?3 ORDER BY place LIMIT ?4",
+        )?;
+        let after = after.map_or(-1, place);
+        let mut rows = statement.query(params![tenant.0, record_type, after, most])?;
+        let (mut found, mut weight) = (Vec::with_capacity(most), 0_usize);
+        while let Some(row) = rows.next()? {
+            let record = record_of(row)?;
+            weight = weight.saturating_add(record.body.len());
+            if weight > bytes && !found.is_empty() {
+                break;
+            }
+            found.push(record);
+        }
+        Ok(found)
+    }
+
+    fn records_of_customer(
+        &mut self,
+        customer: CustomerNumber,
+        record_type: u16,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<RecordRow>> {
+        let mut statement = self.vault.prepare_cached(
+            "SELECT place, type, revision, schema_version, generation, created_day, updated_day,
+                    manifest, sealed_id, x'' FROM records
+             WHERE place > ?1 AND place < ?2 AND type = ?3 ORDER BY place LIMIT ?4",
+        )?;
+        let rows = statement.query_map(
+            params![
+                place(RecordKey::new(customer, after)),
+                place(RecordKey::new(CustomerNumber(customer.0 + 1), 0)),
+                record_type,
+                most
+            ],
+            record_of,
+        )?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn request(&mut self, key: &RequestKey) -> Result<Option<RequestRow>> {
+        Ok(request(&self.vault, key)?)
+    }
+
+    fn erasures(&mut self) -> Result<Vec<ErasureRow>> {
+        let mut statement = self.vault.prepare_cached(
+            "SELECT customer, tenant, level, index_page, index_tag FROM erasures
+             WHERE level < 3 ORDER BY customer",
+        )?;
+        let rows = statement.query_map([], erasure_of)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn erasure(&mut self, customer: CustomerNumber) -> Result<Option<ErasureRow>> {
+        Ok(erasure(&self.vault, customer)?)
+    }
+
+    fn leaf_count(&mut self) -> Result<u64> {
+        Ok(self
+            .vault
+            .query_row("SELECT count(*) FROM leaves", [], |row| row.get(0))?)
+    }
+
+    fn leaves(&mut self, from: u64, most: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let mut statement = self.vault.prepare_cached(
+            "SELECT leaf, detail FROM leaves WHERE number >= ?1 ORDER BY number LIMIT ?2",
+        )?;
+        let rows =
+            statement.query_map(params![from, most], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+fn key_counts(db: &Connection) -> rusqlite::Result<KeyCounts> {
+    let pages = |kind: PageKind| {
+        db.query_row(
+            "SELECT count(*) FROM pages WHERE kind = ?1",
+            [kind as u8],
+            |row| row.get(0),
+        )
+    };
+    let mut epochs = db.prepare(
+        "SELECT epoch, (SELECT count(*) FROM pages p WHERE p.epoch = e.epoch),
+                (SELECT count(*) FROM pages p WHERE p.epoch = e.epoch AND p.dirty = 1),
+                (SELECT count(*) FROM fences f WHERE f.epoch = e.epoch)
+         FROM epochs e ORDER BY epoch",
+    )?;
+    let epochs = epochs.query_map([], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    })?;
+    let mut generations = db.prepare(
+        "SELECT generation, count(*) FROM customer_keys WHERE kind = 2
+         GROUP BY generation ORDER BY generation",
+    )?;
+    let generations = generations.query_map([], |row| {
+        Ok(GenerationKeys {
+            generation: row.get(0)?,
+            keys: row.get(1)?,
+        })
+    })?;
+    Ok(KeyCounts {
+        epochs: epochs.collect::<rusqlite::Result<_>>()?,
+        customer_pages: pages(PageKind::Customers)?,
+        index_pages: pages(PageKind::Index)?,
+        customers: db.query_row(
+            "SELECT count(*) FROM customer_keys WHERE kind = 1",
+            [],
+            |row| row.get(0),
+        )?,
+        generations: generations.collect::<rusqlite::Result<_>>()?,
+    })
+}

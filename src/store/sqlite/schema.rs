@@ -1,0 +1,150 @@
+//! The tables of both files, one list of steps each. `user_version` says how
+//! many steps a file has seen: a newer file is refused, an older one migrated.
+
+use super::error::refused;
+use crate::error::{Error, Result};
+use rusqlite::{Connection, OpenFlags};
+use std::path::Path;
+
+/// `keys.db`: what must be current after a restore.
+pub const KEYS: &[&str] = &["
+CREATE TABLE deployment (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL) STRICT;
+CREATE TABLE allocator (name TEXT PRIMARY KEY, next INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE epochs (
+    epoch INTEGER PRIMARY KEY, state INTEGER NOT NULL, provider TEXT NOT NULL,
+    provider_key TEXT NOT NULL, master BLOB NOT NULL, opened_day INTEGER NOT NULL) STRICT;
+CREATE TABLE tenants (
+    tenant INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, epoch INTEGER NOT NULL,
+    wrapped BLOB NOT NULL) STRICT;
+CREATE TABLE pages (
+    kind INTEGER NOT NULL, page INTEGER NOT NULL, tenant INTEGER, generation INTEGER NOT NULL,
+    epoch INTEGER NOT NULL, dirty INTEGER NOT NULL, wrapped BLOB NOT NULL,
+    PRIMARY KEY (kind, page)) STRICT, WITHOUT ROWID;
+CREATE TABLE customer_keys (
+    customer INTEGER NOT NULL, kind INTEGER NOT NULL, generation INTEGER NOT NULL,
+    tenant INTEGER NOT NULL, created_day INTEGER NOT NULL, wrapped BLOB NOT NULL,
+    PRIMARY KEY (customer, kind, generation)) STRICT, WITHOUT ROWID;
+CREATE TABLE fences (
+    customer INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, day INTEGER NOT NULL,
+    fingerprint BLOB NOT NULL) STRICT;
+CREATE TABLE intents (customer INTEGER PRIMARY KEY, kind INTEGER NOT NULL) STRICT;
+CREATE TABLE ledger (
+    entry INTEGER PRIMARY KEY, kind INTEGER NOT NULL, customer INTEGER NOT NULL,
+    number INTEGER NOT NULL, epoch INTEGER NOT NULL, day INTEGER NOT NULL) STRICT;
+"];
+
+/// `vault.db`: what may be old after a restore.
+pub const VAULT: &[&str] = &["
+CREATE TABLE boots (one INTEGER PRIMARY KEY CHECK (one = 1), boot INTEGER NOT NULL) STRICT;
+CREATE TABLE customers (
+    customer INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, created_day INTEGER NOT NULL,
+    next_record INTEGER NOT NULL, records INTEGER NOT NULL, state BLOB NOT NULL,
+    state_mac BLOB NOT NULL, sealed_id BLOB NOT NULL) STRICT;
+CREATE TABLE records (
+    place INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, type INTEGER NOT NULL,
+    locator BLOB NOT NULL, revision INTEGER NOT NULL, schema_version INTEGER NOT NULL,
+    generation INTEGER NOT NULL, created_day INTEGER NOT NULL, updated_day INTEGER NOT NULL, manifest BLOB NOT NULL,
+    sealed_id BLOB NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE TABLE locators (
+    customer INTEGER NOT NULL, locator BLOB NOT NULL, place INTEGER NOT NULL,
+    PRIMARY KEY (customer, locator)) STRICT, WITHOUT ROWID;
+CREATE INDEX records_by_type ON records (tenant, type, place);
+CREATE TABLE index_pages (
+    tenant INTEGER NOT NULL, start INTEGER NOT NULL, depth INTEGER NOT NULL,
+    page INTEGER NOT NULL UNIQUE, rows INTEGER NOT NULL, changes INTEGER NOT NULL,
+    PRIMARY KEY (tenant, start)) STRICT, WITHOUT ROWID;
+CREATE TABLE index_rows (
+    page INTEGER NOT NULL, tag BLOB NOT NULL, body BLOB NOT NULL,
+    PRIMARY KEY (page, tag)) STRICT, WITHOUT ROWID;
+CREATE TABLE requests (
+    request BLOB PRIMARY KEY, customer INTEGER NOT NULL, digest BLOB NOT NULL,
+    outcome INTEGER NOT NULL, day INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX requests_by_customer ON requests (customer);
+CREATE INDEX requests_by_day ON requests (day);
+CREATE TABLE erasures (
+    customer INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, level INTEGER NOT NULL,
+    index_page INTEGER NOT NULL, index_tag BLOB NOT NULL, day INTEGER NOT NULL) STRICT;
+CREATE INDEX erasures_unfinished ON erasures (index_page) WHERE level < 3;
+CREATE TABLE leaves (number INTEGER PRIMARY KEY, leaf BLOB NOT NULL, detail BLOB NOT NULL) STRICT;
+CREATE TABLE history (
+    slot INTEGER NOT NULL, locator BLOB NOT NULL, nonce BLOB NOT NULL, masked INTEGER NOT NULL,
+    PRIMARY KEY (slot, locator, nonce)) STRICT, WITHOUT ROWID;
+"];
+
+/// Makes a file that must not be there yet.
+pub fn create(path: &Path, steps: &[&str]) -> Result<()> {
+    if path.exists() {
+        return Err(Error::Setup(format!(
+            "{} exists already; a vault is founded once",
+            path.display()
+        )));
+    }
+    let db = Connection::open(path).map_err(refused)?;
+    prepare(&db)?;
+    migrate(&db, steps, path)
+}
+
+/// Opens a file for its writer and brings it to the newest step.
+pub fn open_writer(path: &Path, steps: &[&str]) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags).map_err(|_| missing(path))?;
+    prepare(&db)?;
+    migrate(&db, steps, path)?;
+    Ok(db)
+}
+
+/// Opens a file for reading only.
+pub fn open_reader(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags).map_err(|_| missing(path))?;
+    prepare(&db)?;
+    Ok(db)
+}
+
+fn missing(path: &Path) -> Error {
+    Error::Setup(format!(
+        "{} cannot be opened; is there a vault? `oubliette init DIR` founds one",
+        path.display()
+    ))
+}
+
+fn prepare(db: &Connection) -> Result<()> {
+    use rusqlite::config::DbConfig;
+    db.set_prepared_statement_cache_capacity(64);
+    db.busy_timeout(std::time::Duration::from_secs(2))
+        .and_then(|()| db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true))
+        .and_then(|_| db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false))
+        .and_then(|_| {
+            // Without it STAT4 plans a statement anew at each bind.
+            db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        })
+        .and_then(|_| {
+            db.execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+                 PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;
+                 PRAGMA cell_size_check = ON; PRAGMA foreign_keys = ON;
+                 PRAGMA cache_size = -65536; PRAGMA mmap_size = 0;",
+            )
+        })
+        .map_err(refused)
+}
+
+fn migrate(db: &Connection, steps: &[&str], path: &Path) -> Result<()> {
+    let seen: usize = db
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(refused)?;
+    if seen > steps.len() {
+        return Err(Error::Setup(format!(
+            "{} was written by a newer version of this program; run that version",
+            path.display()
+        )));
+    }
+    for (done, step) in steps.iter().enumerate().skip(seen) {
+        let version = done + 1;
+        db.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {step} PRAGMA user_version = {version}; COMMIT;"
+        ))
+        .map_err(refused)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,390 @@
+//! Changes to `vault.db`. Each runs inside the writer's transaction, its audit
+//! leaf with it.
+
+use super::reader::{erasure, request};
+use crate::clock::Day;
+use crate::id::CustomerNumber;
+use crate::limits;
+use crate::store::{
+    CreateCustomer, CreateOutcome, DeleteRecord, EraseIntent, LeafRow, PutOutcome, PutRecord,
+    RecordKey, RequestClaim, SplitIndex,
+};
+use rusqlite::{Connection, OptionalExtension, Result, params};
+
+/// A record's number takes the low bits of its place, the customer's the high:
+/// a customer's records lie together.
+const RECORD_BITS: u32 = 24;
+
+/// Where a record lies: `records.place`.
+pub fn place(key: RecordKey) -> i64 {
+    let record = key.record.0 & ((1 << RECORD_BITS) - 1);
+    i64::try_from((key.customer.0 << RECORD_BITS) | record).unwrap_or(i64::MAX)
+}
+
+/// The record that lies at a place.
+pub fn key_at(place: i64) -> RecordKey {
+    let place = place.unsigned_abs();
+    RecordKey::new(
+        CustomerNumber(place >> RECORD_BITS),
+        place & ((1 << RECORD_BITS) - 1),
+    )
+}
+
+pub fn append(db: &Connection, leaves: &[LeafRow]) -> Result<u64> {
+    let mut first = None;
+    for leaf in leaves {
+        let number = append_one(db, leaf)?;
+        first.get_or_insert(number);
+    }
+    Ok(first.unwrap_or(0))
+}
+
+fn append_one(db: &Connection, leaf: &LeafRow) -> Result<u64> {
+    db.prepare_cached("INSERT INTO leaves (leaf, detail) VALUES (?1, ?2)")?
+        .execute(params![leaf.leaf, leaf.detail])?;
+    let number = db.last_insert_rowid().unsigned_abs();
+    if let Some(history) = &leaf.history {
+        let masked = (number ^ history.mask).cast_signed();
+        db.prepare_cached(
+            "INSERT INTO history (slot, locator, nonce, masked) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![
+            history.slot,
+            &history.locator[..],
+            &history.nonce[..],
+            masked
+        ])?;
+    }
+    Ok(number)
+}
+
+fn claim(db: &Connection, claim: &RequestClaim, about: CustomerNumber, outcome: u64) -> Result<()> {
+    db.prepare_cached(
+        "INSERT INTO requests (request, customer, digest, outcome, day)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute(params![
+        &claim.key.0[..],
+        about.0,
+        &claim.digest[..],
+        outcome,
+        claim.today.0
+    ])?;
+    Ok(())
+}
+
+pub fn create_customer(db: &Connection, new: &CreateCustomer) -> Result<CreateOutcome> {
+    if let Some(row) = request(db, &new.request.key)? {
+        return Ok(CreateOutcome::Repeated(row));
+    }
+    let rows: Option<u64> = db
+        .prepare_cached(
+            "UPDATE index_pages SET rows = rows + ?2, changes = changes + 1
+             WHERE page = ?1 RETURNING rows",
+        )?
+        .query_row(
+            params![new.index_page, u8::from(new.replaces.is_none())],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let rows = match rows {
+        Some(rows) => rows,
+        None if first_index_page(db, new)? => 1,
+        None => return Ok(CreateOutcome::Moved),
+    };
+    let placed = match &new.replaces {
+        None => db
+            .prepare_cached(
+                "INSERT INTO index_rows (page, tag, body) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![new.index_page, &new.index_tag[..], new.index_body])?,
+        Some(tombstone) => db
+            .prepare_cached(
+                "UPDATE index_rows SET body = ?3 WHERE page = ?1 AND tag = ?2 AND body = ?4",
+            )?
+            .execute(params![
+                new.index_page,
+                &new.index_tag[..],
+                new.index_body,
+                tombstone.old
+            ])?,
+    };
+    if placed == 0 {
+        if new.replaces.is_none() {
+            db.prepare_cached("UPDATE index_pages SET rows = rows - 1 WHERE page = ?1")?
+                .execute([new.index_page])?;
+        }
+        return Ok(CreateOutcome::Taken);
+    }
+    db.prepare_cached(
+        "INSERT INTO customers (customer, tenant, created_day, next_record, records, state,
+                                state_mac, sealed_id) VALUES (?1, ?2, ?3, 1, 0, ?4, ?5, ?6)",
+    )?
+    .execute(params![
+        new.customer.0,
+        new.tenant.0,
+        new.today.0,
+        new.state,
+        &new.state_mac[..],
+        new.sealed_id
+    ])?;
+    claim(db, &new.request, new.customer, 0)?;
+    append_one(db, &new.leaf)?;
+    Ok(CreateOutcome::Created(rows))
+}
+
+/// A tenant's first index page holds every prefix. False where the tenant has
+/// index pages already, so that the given one is out of date.
+fn first_index_page(db: &Connection, new: &CreateCustomer) -> Result<bool> {
+    let added = db
+        .prepare_cached(
+            "INSERT INTO index_pages (tenant, start, depth, page, rows, changes)
+             SELECT ?1, 0, 0, ?2, 1, 1
+             WHERE NOT EXISTS (SELECT 1 FROM index_pages WHERE tenant = ?1)",
+        )?
+        .execute(params![new.tenant.0, new.index_page])?;
+    Ok(added == 1)
+}
+
+pub fn put_record(db: &Connection, put: &PutRecord) -> Result<PutOutcome> {
+    if let Some(row) = request(db, &put.request.key)? {
+        return Ok(PutOutcome::Repeated(row));
+    }
+    let at = place(put.key);
+    let created = if put.replaces == 0 {
+        // The next number and the locator's uniqueness are checked by the
+        // statements themselves; a lost race changes nothing.
+        let taken = db
+            .prepare_cached(
+                "UPDATE customers SET next_record = next_record + 1, records = records + 1
+                 WHERE customer = ?1 AND next_record = ?2
+                   AND NOT EXISTS (SELECT 1 FROM locators WHERE customer = ?1 AND locator = ?3)",
+            )?
+            .execute(params![
+                put.key.customer.0,
+                put.key.record.0,
+                &put.locator[..]
+            ])?;
+        if taken == 0 {
+            return lost_or_gone(db, put.key.customer);
+        }
+        db.prepare_cached(
+            "INSERT INTO records (place, tenant, type, locator, revision, schema_version,
+                                  created_day, updated_day, manifest, sealed_id, body,
+                                  generation)
+             VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            at,
+            put.tenant.0,
+            put.record_type,
+            &put.locator[..],
+            put.schema_version,
+            put.today.0,
+            &put.manifest[..],
+            put.sealed_id,
+            put.body,
+            put.generation
+        ])?;
+        db.prepare_cached("INSERT INTO locators (customer, locator, place) VALUES (?1, ?2, ?3)")?
+            .execute(params![put.key.customer.0, &put.locator[..], at])?;
+        put.today
+    } else {
+        let created: Option<i32> = db
+            .prepare_cached(
+                "UPDATE records SET revision = revision + 1, schema_version = ?3,
+                        updated_day = ?4, manifest = ?5, body = ?6, generation = ?7
+                 WHERE place = ?1 AND revision = ?2 RETURNING created_day",
+            )?
+            .query_row(
+                params![
+                    at,
+                    put.replaces,
+                    put.schema_version,
+                    put.today.0,
+                    &put.manifest[..],
+                    put.body,
+                    put.generation
+                ],
+                |row| row.get(0),
+            )
+            .optional()?;
+        match created {
+            Some(day) => Day(day),
+            None => return lost_or_gone(db, put.key.customer),
+        }
+    };
+    claim(db, &put.request, put.key.customer, put.replaces + 1)?;
+    append_one(db, &put.leaf)?;
+    Ok(PutOutcome::Done(created, put.today))
+}
+
+fn lost_or_gone(db: &Connection, customer: CustomerNumber) -> Result<PutOutcome> {
+    let there = db
+        .prepare_cached("SELECT 1 FROM customers WHERE customer = ?1")?
+        .exists([customer.0])?;
+    Ok(if there {
+        PutOutcome::Lost
+    } else {
+        PutOutcome::Gone
+    })
+}
+
+pub fn delete_record(db: &Connection, delete: &DeleteRecord) -> Result<PutOutcome> {
+    if let Some(row) = request(db, &delete.request.key)? {
+        return Ok(PutOutcome::Repeated(row));
+    }
+    let at = place(delete.key);
+    let gone: Option<(i32, Vec<u8>)> = db
+        .prepare_cached(
+            "DELETE FROM records WHERE place = ?1 AND revision = ?2
+             RETURNING created_day, locator",
+        )?
+        .query_row(params![at, delete.revision], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let Some((created, locator)) = gone else {
+        return lost_or_gone(db, delete.key.customer);
+    };
+    db.prepare_cached("DELETE FROM locators WHERE customer = ?1 AND locator = ?2")?
+        .execute(params![delete.key.customer.0, locator])?;
+    db.prepare_cached("UPDATE customers SET records = records - 1 WHERE customer = ?1")?
+        .execute([delete.key.customer.0])?;
+    claim(db, &delete.request, delete.key.customer, delete.revision)?;
+    append_one(db, &delete.leaf)?;
+    Ok(PutOutcome::Done(Day(created), Day(created)))
+}
+
+pub fn intend_erasure(db: &Connection, intent: &EraseIntent) -> Result<bool> {
+    // While the intent stands, the index page is not split.
+    let there = db
+        .prepare_cached("SELECT 1 FROM index_rows WHERE page = ?1 AND tag = ?2")?
+        .exists(params![intent.index_page, &intent.index_tag[..]])?;
+    if !there {
+        return Ok(false);
+    }
+    db.prepare_cached(
+        "INSERT INTO erasures (customer, tenant, level, index_page, index_tag, day)
+         VALUES (?1, ?2, 1, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+    )?
+    .execute(params![
+        intent.customer.0,
+        intent.tenant.0,
+        intent.index_page,
+        &intent.index_tag[..],
+        intent.today.0
+    ])?;
+    append_one(db, &intent.leaf)?;
+    Ok(true)
+}
+
+/// Raises an erasure's level, once, with its leaf.
+pub fn record_level(
+    db: &Connection,
+    customer: CustomerNumber,
+    level: u8,
+    leaf: &LeafRow,
+) -> Result<()> {
+    let raised = db
+        .prepare_cached("UPDATE erasures SET level = ?2 WHERE customer = ?1 AND level < ?2")?
+        .execute(params![customer.0, level])?;
+    if raised == 1 {
+        append_one(db, leaf)?;
+    }
+    Ok(())
+}
+
+pub fn purge(db: &Connection, customer: CustomerNumber, tombstone: Option<&[u8]>) -> Result<bool> {
+    let most = limits::PURGE_ROWS;
+    let (first, last) = (
+        place(RecordKey::new(customer, 0)),
+        place(RecordKey::new(customer, (1 << RECORD_BITS) - 1)),
+    );
+    let mut gone = 0;
+    for (sql, with_place) in [
+        (
+            "DELETE FROM records WHERE place IN
+               (SELECT place FROM records WHERE place BETWEEN ?1 AND ?2 LIMIT ?3)",
+            true,
+        ),
+        (
+            "DELETE FROM locators WHERE (customer, locator) IN
+               (SELECT customer, locator FROM locators WHERE customer = ?1 LIMIT ?3)",
+            false,
+        ),
+        (
+            "DELETE FROM requests WHERE request IN
+               (SELECT request FROM requests WHERE customer = ?1 LIMIT ?3)",
+            false,
+        ),
+    ] {
+        let from = if with_place {
+            first
+        } else {
+            customer.0.cast_signed()
+        };
+        gone += db.prepare_cached(sql)?.execute(params![from, last, most])?;
+    }
+    if gone > 0 {
+        return Ok(false);
+    }
+    db.prepare_cached("DELETE FROM customers WHERE customer = ?1")?
+        .execute([customer.0])?;
+    if let (Some(body), Some(erasure)) = (tombstone, erasure(db, customer)?) {
+        db.prepare_cached("UPDATE index_rows SET body = ?3 WHERE page = ?1 AND tag = ?2")?
+            .execute(params![erasure.index_page, &erasure.index_tag[..], body])?;
+        db.prepare_cached("UPDATE index_pages SET changes = changes + 1 WHERE page = ?1")?
+            .execute([erasure.index_page])?;
+    }
+    Ok(true)
+}
+
+pub fn split_index(db: &Connection, split: &SplitIndex) -> Result<bool> {
+    let gone = db
+        .prepare_cached(
+            "DELETE FROM index_pages WHERE tenant = ?1 AND page = ?2 AND changes = ?3
+               AND NOT EXISTS (SELECT 1 FROM erasures WHERE level < 3 AND index_page = ?2)",
+        )?
+        .execute(params![split.tenant.0, split.old, split.changes])?;
+    if gone == 0 {
+        return Ok(false);
+    }
+    db.prepare_cached("DELETE FROM index_rows WHERE page = ?1")?
+        .execute([split.old])?;
+    for part in &split.new {
+        db.prepare_cached(
+            "INSERT INTO index_pages (tenant, start, depth, page, rows, changes)
+             VALUES (?1, ?2, ?3, ?4, ?5, 0)",
+        )?
+        .execute(params![
+            split.tenant.0,
+            part.start,
+            part.depth,
+            part.page,
+            part.rows.len()
+        ])?;
+        for (tag, body) in &part.rows {
+            db.prepare_cached("INSERT INTO index_rows (page, tag, body) VALUES (?1, ?2, ?3)")?
+                .execute(params![part.page, &tag[..], body])?;
+        }
+    }
+    Ok(true)
+}
+
+pub fn next_boot(db: &Connection) -> Result<u64> {
+    db.prepare_cached(
+        "INSERT INTO boots (one, boot) VALUES (1, 1)
+         ON CONFLICT (one) DO UPDATE SET boot = boot + 1 RETURNING boot",
+    )?
+    .query_row([], |row| row.get(0))
+}
+
+pub fn forget_requests(db: &Connection, before: Day) -> Result<usize> {
+    db.prepare_cached(
+        "DELETE FROM requests WHERE request IN
+           (SELECT request FROM requests WHERE day < ?1 LIMIT ?2)",
+    )?
+    .execute(params![before.0, limits::PURGE_ROWS])
+}

@@ -1,0 +1,225 @@
+//! One writer thread a file. Changes that wait together share one commit, each
+//! in a savepoint of its own so that a refused one spoils no other; nobody is
+//! answered before the commit is durable.
+
+use super::error::{is_fatal, refused};
+use crate::error::{Error, Result, Unavailable};
+use crate::limits;
+use crate::store::Pending;
+use rusqlite::Connection;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use tokio::sync::oneshot;
+
+/// Told how the commit went.
+type Settle = Box<dyn FnOnce(std::result::Result<(), Error>) + Send>;
+
+/// Made inside the shared transaction; answers how to settle it.
+type Change = Box<dyn FnOnce(&Connection) -> Settle + Send>;
+
+enum Job {
+    /// Part of a shared transaction.
+    Change(Change),
+    /// Between transactions: a checkpoint.
+    Between(Box<dyn FnOnce(&Connection) + Send>),
+}
+
+/// A file's writer.
+pub struct Writer {
+    queue: Option<SyncSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    failed: Arc<AtomicBool>,
+    counts: Arc<Counts>,
+}
+
+/// How many commits there were and how many changes they carried.
+#[derive(Default)]
+pub struct Counts {
+    /// Durable commits.
+    pub commits: AtomicU64,
+    /// Changes in them.
+    pub changes: AtomicU64,
+}
+
+impl Writer {
+    /// Starts the thread that owns `db`.
+    pub fn start(name: &str, db: Connection) -> Result<Self> {
+        let (queue, jobs) = sync_channel(limits::WRITE_QUEUE);
+        let failed = Arc::new(AtomicBool::new(false));
+        let counts = Arc::new(Counts::default());
+        let (failing, counting) = (Arc::clone(&failed), Arc::clone(&counts));
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || run(&db, &jobs, &failing, &counting))
+            .map_err(|_| Error::Internal("thread"))?;
+        Ok(Self {
+            queue: Some(queue),
+            thread: Some(thread),
+            failed,
+            counts,
+        })
+    }
+
+    /// Queues a change; the answer comes once it is durable.
+    pub fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Pending<T> {
+        let (answer, pending) = oneshot::channel();
+        let job = Job::Change(Box::new(move |db| {
+            let done = in_savepoint(db, change);
+            Box::new(move |commit| {
+                // The caller may be gone; the change stands all the same.
+                let _ = answer.send(commit.and(done));
+            })
+        }));
+        self.submit(job);
+        Pending::new(pending)
+    }
+
+    /// Queues work that runs between transactions.
+    pub fn between<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Pending<T> {
+        let (answer, pending) = oneshot::channel();
+        self.submit(Job::Between(Box::new(move |db| {
+            let _ = answer.send(work(db).map_err(refused));
+        })));
+        Pending::new(pending)
+    }
+
+    /// True once a commit failed in a way that leaves the outcome unknown.
+    pub fn failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Commits and the changes in them, so far.
+    pub fn counts(&self) -> (u64, u64) {
+        (
+            self.counts.commits.load(Ordering::Relaxed),
+            self.counts.changes.load(Ordering::Relaxed),
+        )
+    }
+
+    fn submit(&self, job: Job) {
+        let Some(queue) = &self.queue else { return };
+        // A job that is not taken is dropped, and with it the sender of its
+        // answer: the caller then reads OUTCOME_UNKNOWN, which is safe to say.
+        if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) = queue.try_send(job)
+        {
+            refuse(job);
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn refuse(job: Job) {
+    tracing::warn!("the write queue is full");
+    drop(job);
+}
+
+fn in_savepoint<T>(
+    db: &Connection,
+    change: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> Result<T> {
+    let begun = db.prepare_cached("SAVEPOINT change")?.execute([]);
+    begun.map_err(refused)?;
+    let done = change(db);
+    let end = match &done {
+        Ok(_) => db.prepare_cached("RELEASE change")?.execute([]),
+        Err(_) => db
+            .execute_batch("ROLLBACK TO change; RELEASE change")
+            .map(|()| 0),
+    };
+    end.map_err(refused)?;
+    done.map_err(refused)
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        refused(error)
+    }
+}
+
+fn run(db: &Connection, jobs: &Receiver<Job>, failed: &AtomicBool, counts: &Counts) {
+    let mut next = jobs.recv().ok();
+    while let Some(job) = next.take() {
+        let mut between = None;
+        match job {
+            Job::Between(work) => between = Some(work),
+            Job::Change(first) => {
+                let mut changes = vec![first];
+                while changes.len() < limits::CHANGES_PER_COMMIT {
+                    match jobs.try_recv() {
+                        Ok(Job::Change(change)) => changes.push(change),
+                        Ok(Job::Between(work)) => {
+                            between = Some(work);
+                            break;
+                        }
+                        Err(_) => break,
+                    }
+                }
+                commit(db, changes, failed, counts);
+            }
+        }
+        if let Some(work) = between {
+            work(db);
+        }
+        next = jobs.recv().ok();
+    }
+}
+
+fn commit(db: &Connection, changes: Vec<Change>, failed: &AtomicBool, counts: &Counts) {
+    let many = u64::try_from(changes.len()).unwrap_or(u64::MAX);
+    let outcome = (|| {
+        if failed.load(Ordering::Acquire) {
+            return Err((Vec::new(), Error::Unavailable(Unavailable::OutcomeUnknown)));
+        }
+        db.execute_batch("BEGIN IMMEDIATE")
+            .map_err(|e| (Vec::new(), refused(e)))?;
+        let mut settles: Vec<Settle> = Vec::with_capacity(changes.len());
+        for change in changes {
+            settles.push(change(db));
+            // A full disk or a failed read ends the whole transaction.
+            if db.is_autocommit() {
+                return Err((settles, Error::Unavailable(Unavailable::DiskFull)));
+            }
+        }
+        match db.execute_batch("COMMIT") {
+            Ok(()) => Ok(settles),
+            Err(error) => {
+                if is_fatal(&error) {
+                    failed.store(true, Ordering::Release);
+                }
+                // The failed commit may have rolled back already.
+                let _ = db.execute_batch("ROLLBACK");
+                Err((settles, refused(error)))
+            }
+        }
+    })();
+    match outcome {
+        Ok(settles) => {
+            counts.commits.fetch_add(1, Ordering::Relaxed);
+            counts.changes.fetch_add(many, Ordering::Relaxed);
+            for settle in settles {
+                settle(Ok(()));
+            }
+        }
+        Err((settles, error)) => {
+            for settle in settles {
+                settle(Err(error.clone()));
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Forgetting a customer. The order is what makes it safe: intent leaf, then in
+//! one transaction of `keys.db` the fence, the ledger entry, the keys gone and
+//! their pages dirty, then the write-ahead log emptied, then the shred leaf,
+//! then the reply (L2). Behind it the rows are purged (L3). Every step may be
+//! repeated; start-up completes whatever a crash cut off.
+
+use super::Vault;
+use super::customer::{CustomerView, Level, view};
+use super::index::Entry;
+use super::keyring::CustomerKeyring;
+use crate::access::{Erase, Grant};
+use crate::audit::{Call, Leaf, Shredded, Subject, Verdict};
+use crate::clock::Instant;
+use crate::error::{Error, Missing, Result};
+use crate::id::CustomerNumber;
+use crate::limits;
+use crate::store::{DataFile, EraseIntent, ErasureRow, Fence};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a purge waits before it tries again after a failure.
+const PURGE_PAUSE: Duration = Duration::from_secs(1);
+
+/// What a look at the customer found.
+enum Target {
+    /// Alive: the keys, and where the index row is.
+    Alive(Box<CustomerKeyring>, u64, [u8; 16]),
+    /// Shredded before.
+    Shredded(CustomerNumber, CustomerView),
+}
+
+impl Vault {
+    /// Forgets the customer of the grant; answers at L2 or beyond.
+    /// ERASURE_PENDING where a reader still holds remnants of the keys on disk:
+    /// they open nothing any more, and a repeat finishes.
+    pub async fn erase_customer(
+        &self,
+        call: &Arc<Call>,
+        grant: Grant<Erase>,
+    ) -> Result<CustomerView> {
+        let grant = Arc::new(grant);
+        let leaf = self.leaf(&grant, Verdict::Intended);
+        for _ in 0..limits::REVISION_RETRIES {
+            match self.look_before_erase(&grant).await? {
+                Target::Shredded(customer, view) => {
+                    return self.erase_again(call, &grant, customer, view).await;
+                }
+                Target::Alive(keys, page, tag) => {
+                    let today = call.time.day();
+                    let intent = EraseIntent {
+                        customer: keys.customer,
+                        tenant: keys.tenant,
+                        index_page: page,
+                        index_tag: tag,
+                        leaf: self.subject_row(call, &leaf, &keys, &[])?,
+                        today,
+                    };
+                    if !self.0.store.intend_erasure(intent).in_time().await? {
+                        continue;
+                    }
+                    let subject = self.subject(call.time, &keys, &[])?;
+                    let customer = keys.customer;
+                    drop(keys);
+                    let fence = self.0.store.shred(customer, page, today).in_time().await?;
+                    self.finish_shred(call, customer, fence, &leaf, subject)
+                        .await?;
+                    self.purge_behind(customer);
+                    return Ok(CustomerView::Erased {
+                        level: Level::Shredded,
+                        epoch: fence.epoch,
+                    });
+                }
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    async fn look_before_erase(&self, grant: &Arc<Grant<Erase>>) -> Result<Target> {
+        let tenant = self.tenant(grant.principal().tenant())?;
+        let asked = Arc::clone(grant);
+        self.on_rows(move |rows, keyring| {
+            let place = keyring.find(rows, &tenant, &asked.target().customer)?;
+            let (Some(entry), Some(page)) = (place.entry, place.page) else {
+                return Err(Error::NotFound(Missing::Customer));
+            };
+            let (Entry::Customer(customer) | Entry::Tombstone(customer)) = entry;
+            match view(rows, keyring, customer)? {
+                (_, Some(keys)) => Ok(Target::Alive(Box::new(keys), page.page, place.tag)),
+                (view, None) => Ok(Target::Shredded(customer, view)),
+            }
+        })
+        .await
+    }
+
+    /// An erasure that was asked for before: what is left to do is done.
+    async fn erase_again(
+        &self,
+        call: &Arc<Call>,
+        grant: &Grant<Erase>,
+        customer: CustomerNumber,
+        view: CustomerView,
+    ) -> Result<CustomerView> {
+        let leaf = self.leaf(grant, Verdict::Allowed);
+        if !matches!(
+            view,
+            CustomerView::Erased {
+                level: Level::Purged,
+                ..
+            }
+        ) {
+            let fence = self.fence(customer).await?;
+            self.finish_shred(call, customer, fence, &leaf, Subject::nobody()?)
+                .await?;
+            self.purge_behind(customer);
+        }
+        Ok(self.record_plain(call, &leaf, view).await?.release())
+    }
+
+    async fn fence(&self, customer: CustomerNumber) -> Result<Fence> {
+        let fence = self.on_rows(move |rows, _| rows.fence(customer)).await?;
+        fence.ok_or(Error::Internal("an erasure without a fence"))
+    }
+
+    /// From the keys gone to L2: nothing of them left in `keys.db`'s log, and
+    /// the shred leaf, which is written once however often this runs.
+    async fn finish_shred(
+        &self,
+        call: &Call,
+        customer: CustomerNumber,
+        fence: Fence,
+        of: &Leaf,
+        subject: Subject,
+    ) -> Result<()> {
+        if !self.truncated(DataFile::Keys).await? {
+            self.purge_behind(customer);
+            return Err(Error::ErasurePending);
+        }
+        let mut leaf = of.clone();
+        leaf.verdict = Verdict::Shredded;
+        leaf.shredded = Some(Shredded {
+            keys: hex::encode(fence.fingerprint),
+            epoch: fence.epoch,
+        });
+        let row = self.0.log.row(call, &leaf, subject);
+        self.0.store.record_shred(customer, row).in_time().await?;
+        call.mark_recorded();
+        Ok(())
+    }
+
+    /// Empties a write-ahead log, waiting for readers up to a limit; false
+    /// where one still holds it then.
+    async fn truncated(&self, file: DataFile) -> Result<bool> {
+        let deadline = tokio::time::Instant::now() + limits::TRUNCATE_TIME;
+        while !self.0.store.truncate(file).in_time().await? {
+            if tokio::time::Instant::now() >= deadline {
+                return Ok(false);
+            }
+            tokio::time::sleep(limits::TRUNCATE_PAUSE).await;
+        }
+        Ok(true)
+    }
+
+    /// Purges a shredded customer's rows, behind the reply.
+    fn purge_behind(&self, customer: CustomerNumber) {
+        let vault = self.clone();
+        let call = self.0.log.begin("Purge", None, Instant::now());
+        tokio::spawn(async move {
+            while let Err(error) = vault.purge(&call, customer).await {
+                tracing::warn!(reason = error.reason(), "a purge waits");
+                if !vault.is_sound() {
+                    return;
+                }
+                tokio::time::sleep(PURGE_PAUSE).await;
+            }
+        });
+    }
+
+    /// From L1's intent or L2 to L3, whatever of it is left to do.
+    async fn purge(&self, call: &Call, customer: CustomerNumber) -> Result<()> {
+        let erasure = self.on_rows(move |rows, _| rows.erasure(customer)).await?;
+        let Some(erasure) = erasure.filter(|row| row.level < 3) else {
+            return Ok(());
+        };
+        let today = call.time.day();
+        let fence = self
+            .0
+            .store
+            .shred(customer, erasure.index_page, today)
+            .in_time()
+            .await?;
+        let leaf = Leaf::new(Verdict::Shredded, "");
+        if erasure.level < 2 {
+            self.finish_shred(call, customer, fence, &leaf, Subject::nobody()?)
+                .await?;
+        }
+        let tombstone = self.tombstone(&erasure).await?;
+        while !self
+            .0
+            .store
+            .purge(customer, tombstone.clone())
+            .in_time()
+            .await?
+        {}
+        if !self.truncated(DataFile::Vault).await? {
+            return Err(Error::ErasurePending);
+        }
+        let row = self.plain_row(call, &Leaf::new(Verdict::Purged, ""))?;
+        self.0.store.record_purge(customer, row).in_time().await
+    }
+
+    async fn tombstone(&self, erasure: &ErasureRow) -> Result<Option<Vec<u8>>> {
+        let of = erasure.clone();
+        self.on_rows(move |rows, keyring| {
+            keyring.tombstone(rows, of.tenant, of.index_page, &of.index_tag)
+        })
+        .await
+    }
+
+    /// Finishes what a crash cut off: erasures that were intended, creations
+    /// that did not settle. Runs before the first call is served.
+    pub async fn recover(&self) -> Result<()> {
+        let (erasures, creations) = self
+            .on_rows(|rows, _| {
+                let mut absent = Vec::new();
+                for customer in rows.creations()? {
+                    absent.push((customer, rows.customer(customer)?.is_some()));
+                }
+                Ok((rows.erasures()?, absent))
+            })
+            .await?;
+        for (customer, is_there) in creations {
+            if is_there {
+                self.0.store.settle_customer(customer).in_time().await?;
+            } else {
+                self.0.store.abandon_customer(customer).in_time().await?;
+            }
+        }
+        for erasure in erasures {
+            let call = self.0.log.begin("Purge", None, Instant::now());
+            self.purge(&call, erasure.customer).await?;
+        }
+        Ok(())
+    }
+}

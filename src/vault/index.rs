@@ -1,0 +1,283 @@
+//! Finding a customer by the caller's id, in two stages: the blinded id's first
+//! bits choose an index page; under that page's own key the rest becomes a tag,
+//! and the row behind it says the number. Belonging to a page says nothing, and
+//! a page's tags die with its key.
+
+use super::keyring::Keyring;
+use crate::crypto::index::{blind, tag};
+use crate::crypto::{IndexPageKeys, Label, MessageContext, TenantKeys, message};
+use crate::error::{Error, Lost, Result};
+use crate::id::{CustomerId, CustomerNumber, TenantNumber};
+use crate::limits;
+use crate::store::{IndexRef, NewPage, PageKind, PageRow, Rows, SplitIndex, SplitPart};
+use std::sync::Arc;
+
+/// A tenant, with the keys of its index.
+pub struct Tenant {
+    /// Its number.
+    pub number: TenantNumber,
+    /// The keys under its key.
+    pub keys: TenantKeys,
+}
+
+/// What an index row says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A customer.
+    Customer(CustomerNumber),
+    /// A customer was here and was erased in the epoch that is still open.
+    Tombstone(CustomerNumber),
+}
+
+/// Where an id stands in the index, or would stand.
+pub struct Place {
+    /// The blinded id.
+    blind: [u8; 32],
+    /// The page; `None` where the tenant has no index yet.
+    pub page: Option<IndexRef>,
+    /// The row's tag under that page's key.
+    pub tag: [u8; 16],
+    /// What stands there.
+    pub entry: Option<Entry>,
+    /// The row's body as it was read.
+    pub body: Vec<u8>,
+    keys: Option<Arc<IndexPageKeys>>,
+}
+
+/// Version of the row body: blinded id, number, tombstone flag.
+const ROW_BYTES: usize = 32 + 8 + 1;
+/// How often a look-up that met a split looks again.
+const TRIES: usize = 4;
+
+impl Place {
+    /// The bits that choose the index page.
+    pub fn prefix(&self) -> u32 {
+        prefix(&self.blind)
+    }
+}
+
+impl Keyring {
+    /// Looks an id up.
+    pub fn find(&self, rows: &mut dyn Rows, tenant: &Tenant, id: &CustomerId) -> Result<Place> {
+        let blind = blind(&tenant.keys.index, id);
+        for _ in 0..TRIES {
+            let Some(page) = rows.index_ref(tenant.number, prefix(&blind))? else {
+                return Ok(Place {
+                    blind,
+                    page: None,
+                    tag: [0; 16],
+                    entry: None,
+                    body: Vec::new(),
+                    keys: None,
+                });
+            };
+            // A page whose key is gone was split since; look again.
+            let Some(row) = rows.page(PageKind::Index, page.page)? else {
+                continue;
+            };
+            let keys = self.index_page(tenant.number, &row)?;
+            let tag = tag(&keys.tag, &blind);
+            let body = rows.index_row(page.page, &tag)?;
+            if body.is_none()
+                && rows
+                    .index_ref(tenant.number, prefix(&blind))?
+                    .map(|now| now.page)
+                    != Some(page.page)
+            {
+                continue;
+            }
+            let entry = match &body {
+                None => None,
+                Some(body) => Some(
+                    self.open_row(&keys, tenant.number, page.page, &tag, body)?
+                        .1,
+                ),
+            };
+            return Ok(Place {
+                blind,
+                page: Some(page),
+                tag,
+                entry,
+                body: body.unwrap_or_default(),
+                keys: Some(keys),
+            });
+        }
+        Err(Error::Contended)
+    }
+
+    fn row_context(&self, tenant: TenantNumber, page: u64, tag: &[u8; 16]) -> Vec<u8> {
+        MessageContext {
+            deployment: self.deployment(),
+            label: Label::IndexRow,
+            tenant: tenant.0,
+            customer: 0,
+            number: page,
+            extra: u64::from_be_bytes(*tag.first_chunk().unwrap_or(&[0; 8])),
+        }
+        .bytes()
+    }
+
+    fn open_row(
+        &self,
+        keys: &IndexPageKeys,
+        tenant: TenantNumber,
+        page: u64,
+        tag: &[u8; 16],
+        body: &[u8],
+    ) -> Result<([u8; 32], Entry)> {
+        let lost = || Error::DataLoss(Lost::Index);
+        let context = self.row_context(tenant, page, tag);
+        let opened = message::open(&keys.body, &context, body).map_err(|_| lost())?;
+        let (blind, rest) = opened.expose().split_first_chunk().ok_or_else(lost)?;
+        let (number, flag) = rest.split_first_chunk().ok_or_else(lost)?;
+        let number = CustomerNumber(u64::from_be_bytes(*number));
+        match flag {
+            [0] => Ok((*blind, Entry::Customer(number))),
+            [1] => Ok((*blind, Entry::Tombstone(number))),
+            _ => Err(lost()),
+        }
+    }
+
+    fn seal_row(
+        &self,
+        keys: &IndexPageKeys,
+        tenant: TenantNumber,
+        page: u64,
+        blind: &[u8; 32],
+        entry: Entry,
+    ) -> Result<([u8; 16], Vec<u8>)> {
+        let tag = tag(&keys.tag, blind);
+        let (number, flag) = match entry {
+            Entry::Customer(number) => (number, 0),
+            Entry::Tombstone(number) => (number, 1),
+        };
+        let mut body = Vec::with_capacity(ROW_BYTES);
+        body.extend(blind);
+        body.extend(number.0.to_be_bytes());
+        body.push(flag);
+        let context = self.row_context(tenant, page, &tag);
+        Ok((tag, message::seal(&keys.body, &context, &body)?))
+    }
+
+    /// The row that shall stand at a place: its page, tag and body.
+    pub fn row_at(
+        &self,
+        tenant: TenantNumber,
+        place: &Place,
+        entry: Entry,
+    ) -> Result<(u64, [u8; 16], Vec<u8>)> {
+        let (Some(page), Some(keys)) = (&place.page, &place.keys) else {
+            return Err(Error::Internal("an index place without a page"));
+        };
+        let (tag, body) = self.seal_row(keys, tenant, page.page, &place.blind, entry)?;
+        Ok((page.page, tag, body))
+    }
+
+    /// The place of an id on a tenant's first index page, just made.
+    pub fn first_place(&self, tenant: &Tenant, id: &CustomerId, page: &PageRow) -> Result<Place> {
+        let blind = blind(&tenant.keys.index, id);
+        let keys = self.index_page(tenant.number, page)?;
+        Ok(Place {
+            page: Some(IndexRef {
+                page: page.page,
+                start: 0,
+                depth: 0,
+                rows: 0,
+                changes: 0,
+            }),
+            tag: tag(&keys.tag, &blind),
+            entry: None,
+            body: Vec::new(),
+            keys: Some(keys),
+            blind,
+        })
+    }
+
+    /// The tombstone of an erased customer, from the row that stands there.
+    /// `None` where the row is gone or is one already.
+    pub fn tombstone(
+        &self,
+        rows: &mut dyn Rows,
+        tenant: TenantNumber,
+        page: u64,
+        tag: &[u8; 16],
+    ) -> Result<Option<Vec<u8>>> {
+        let (Some(row), Some(body)) = (
+            rows.page(PageKind::Index, page)?,
+            rows.index_row(page, tag)?,
+        ) else {
+            return Ok(None);
+        };
+        let keys = self.index_page(tenant, &row)?;
+        match self.open_row(&keys, tenant, page, tag, &body)? {
+            (_, Entry::Tombstone(_)) => Ok(None),
+            (blind, Entry::Customer(number)) => self
+                .seal_row(&keys, tenant, page, &blind, Entry::Tombstone(number))
+                .map(|(_, body)| Some(body)),
+        }
+    }
+
+    /// Splits an index page in two: `first` and the number after it are the
+    /// new pages. `None` where it need not or can no longer be split.
+    pub fn split(
+        &self,
+        rows: &mut dyn Rows,
+        tenant: TenantNumber,
+        page: &IndexRef,
+        first: u64,
+    ) -> Result<Option<(Vec<NewPage>, SplitIndex)>> {
+        let Some(row) = rows.page(PageKind::Index, page.page)? else {
+            return Ok(None);
+        };
+        if page.rows <= limits::INDEX_ROWS_PER_PAGE || page.depth >= 32 {
+            return Ok(None);
+        }
+        let old = self.index_page(tenant, &row)?;
+        let bit = 1_u32 << (31 - page.depth);
+        let mut halves = [Vec::new(), Vec::new()];
+        for (tag, body) in rows.index_rows(page.page)? {
+            let opened = self.open_row(&old, tenant, page.page, &tag, &body)?;
+            let [low, high] = &mut halves;
+            if prefix(&opened.0) & bit == 0 {
+                low.push(opened);
+            } else {
+                high.push(opened);
+            }
+        }
+        let (mut pages, mut parts) = (Vec::new(), Vec::new());
+        for ((half, number), start) in halves
+            .into_iter()
+            .zip(first..)
+            .zip([page.start, page.start | bit])
+        {
+            let dirty = half
+                .iter()
+                .any(|(_, entry)| matches!(entry, Entry::Tombstone(_)));
+            let new = self.new_index_page(tenant, number, dirty)?;
+            let keys = self.index_page(tenant, &new.row)?;
+            let rows = half
+                .iter()
+                .map(|(blind, entry)| self.seal_row(&keys, tenant, number, blind, *entry))
+                .collect::<Result<_>>()?;
+            pages.push(new);
+            parts.push(SplitPart {
+                page: number,
+                start,
+                depth: page.depth + 1,
+                rows,
+            });
+        }
+        let split = SplitIndex {
+            tenant,
+            old: page.page,
+            changes: page.changes,
+            new: parts,
+        };
+        Ok(Some((pages, split)))
+    }
+}
+
+/// The bits of a blinded id that choose its page.
+fn prefix(blind: &[u8; 32]) -> u32 {
+    u32::from_be_bytes(*blind.first_chunk().unwrap_or(&[0; 4]))
+}

@@ -1,0 +1,281 @@
+//! The keys in memory: master keys while unsealed, page keys as they are
+//! needed. A customer's keys are never kept: unwrapping costs microseconds,
+//! and so no cache outlives a shred.
+
+use crate::crypto::{
+    Deployment, FieldKey, FieldKeys, IdentityKey, IdentityKeys, IndexPageKey, IndexPageKeys,
+    MasterKey, PageKey, TenantKey, TenantKeys, WrapContext,
+};
+use crate::error::{Error, Lost, Result, Unavailable};
+use crate::id::{CustomerNumber, TenantNumber};
+use crate::limits;
+use crate::store::{CustomerKeys, KeyRow, NewPage, PageRow, TenantRow};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// The unsealed part of the key tree.
+pub struct Keyring {
+    deployment: Deployment,
+    masters: BTreeMap<u32, MasterKey>,
+    customer_pages: Cache<PageKey>,
+    index_pages: Cache<IndexPageKeys>,
+}
+
+/// Unwrapped page keys, each beside the row that it was unwrapped from: a row
+/// that differs in a single byte is unwrapped again.
+struct Cache<K>(RwLock<HashMap<u64, (PageRow, Arc<K>)>>);
+
+impl<K> Cache<K> {
+    fn new() -> Self {
+        Self(RwLock::new(HashMap::new()))
+    }
+
+    fn get(&self, row: &PageRow, unwrap: impl FnOnce() -> Result<K>) -> Result<Arc<K>> {
+        let kept = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, key)) = kept.get(&row.page)
+            && of == row
+        {
+            return Ok(Arc::clone(key));
+        }
+        drop(kept);
+        let key = Arc::new(unwrap()?);
+        let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= limits::PAGE_KEYS_CACHED {
+            kept.clear();
+        }
+        kept.insert(row.page, (row.clone(), Arc::clone(&key)));
+        Ok(key)
+    }
+}
+
+/// A customer's identity key in use, with the way to their field keys.
+pub struct CustomerKeyring {
+    /// Which customer.
+    pub customer: CustomerNumber,
+    /// Whose customer.
+    pub tenant: TenantNumber,
+    /// The keys under the identity key.
+    pub identity: IdentityKeys,
+    /// The newest generation.
+    pub generation: u32,
+    page: Arc<PageKey>,
+    place: WrapContext,
+    fields: Vec<KeyRow>,
+}
+
+impl Keyring {
+    /// A keyring of these master keys, by epoch.
+    pub fn new(deployment: Deployment, masters: BTreeMap<u32, MasterKey>) -> Self {
+        Self {
+            deployment,
+            masters,
+            customer_pages: Cache::new(),
+            index_pages: Cache::new(),
+        }
+    }
+
+    /// Which vault this is.
+    pub fn deployment(&self) -> Deployment {
+        self.deployment
+    }
+
+    /// The epoch that new keys are wrapped under, and its master key.
+    fn newest(&self) -> Result<(u32, &MasterKey)> {
+        self.masters
+            .last_key_value()
+            .map(|(epoch, master)| (*epoch, master))
+            .ok_or(Error::Unavailable(Unavailable::Sealed))
+    }
+
+    fn master(&self, epoch: u32) -> Result<&MasterKey> {
+        self.masters.get(&epoch).ok_or_else(|| {
+            tracing::error!(epoch, "a row is wrapped under an epoch that is not open");
+            Error::DataLoss(Lost::Key)
+        })
+    }
+
+    /// The wrap context of a page's own key.
+    fn page_place(&self, tenant: u32, page: u64, generation: u32, epoch: u32) -> WrapContext {
+        WrapContext {
+            deployment: self.deployment,
+            tenant,
+            number: 0,
+            generation: 0,
+            page,
+            page_generation: generation,
+            epoch,
+        }
+    }
+
+    /// The wrap context of a tenant's key.
+    fn tenant_place(&self, tenant: TenantNumber, epoch: u32) -> WrapContext {
+        self.page_place(tenant.0, 0, 0, epoch)
+    }
+
+    /// A new tenant's key, wrapped.
+    pub fn new_tenant(&self, tenant: TenantNumber) -> Result<(u32, Vec<u8>)> {
+        let (epoch, master) = self.newest()?;
+        let place = self.tenant_place(tenant, epoch);
+        Ok((epoch, TenantKey::generate()?.wrap_under(master, &place)?))
+    }
+
+    /// A tenant's keys.
+    pub fn tenant(&self, row: &TenantRow) -> Result<TenantKeys> {
+        let place = self.tenant_place(row.tenant, row.epoch);
+        TenantKey::unwrap_from(self.master(row.epoch)?, &place, &row.wrapped)
+            .map(|key| key.subkeys())
+            .map_err(|_| Error::DataLoss(Lost::Key))
+    }
+
+    /// A new page for customers' keys.
+    pub fn new_customer_page(&self, page: u64) -> Result<NewPage> {
+        let (epoch, master) = self.newest()?;
+        let wrapped =
+            PageKey::generate()?.wrap_under(master, &self.page_place(0, page, 1, epoch))?;
+        Ok(new_page(page, epoch, wrapped, None, false))
+    }
+
+    /// A new page of a tenant's index. `dirty`: it takes over a row that must
+    /// be gone when its epoch is closed.
+    pub fn new_index_page(&self, tenant: TenantNumber, page: u64, dirty: bool) -> Result<NewPage> {
+        let (epoch, master) = self.newest()?;
+        let place = self.page_place(tenant.0, page, 1, epoch);
+        let wrapped = IndexPageKey::generate()?.wrap_under(master, &place)?;
+        Ok(new_page(page, epoch, wrapped, Some(tenant), dirty))
+    }
+
+    fn customer_page(&self, row: &PageRow) -> Result<Arc<PageKey>> {
+        self.customer_pages.get(row, || {
+            let place = self.page_place(0, row.page, row.generation, row.epoch);
+            PageKey::unwrap_from(self.master(row.epoch)?, &place, &row.wrapped)
+                .map_err(|_| Error::DataLoss(Lost::Key))
+        })
+    }
+
+    /// The keys of an index page.
+    pub fn index_page(&self, tenant: TenantNumber, row: &PageRow) -> Result<Arc<IndexPageKeys>> {
+        self.index_pages.get(row, || {
+            let place = self.page_place(tenant.0, row.page, row.generation, row.epoch);
+            IndexPageKey::unwrap_from(self.master(row.epoch)?, &place, &row.wrapped)
+                .map(|key| key.subkeys())
+                .map_err(|_| Error::DataLoss(Lost::Key))
+        })
+    }
+
+    /// The wrap context of a customer's keys. The epoch is not in it: the rows
+    /// of a clean page outlive their epoch as they are.
+    fn customer_place(
+        &self,
+        tenant: TenantNumber,
+        customer: CustomerNumber,
+        page: &PageRow,
+    ) -> WrapContext {
+        WrapContext {
+            deployment: self.deployment,
+            tenant: tenant.0,
+            number: customer.0,
+            generation: 0,
+            page: page.page,
+            page_generation: page.generation,
+            epoch: 0,
+        }
+    }
+
+    /// A new customer's two keys: wrapped under `page`, and ready for use.
+    pub fn new_customer(
+        &self,
+        tenant: TenantNumber,
+        customer: CustomerNumber,
+        page: &PageRow,
+    ) -> Result<(Vec<u8>, Vec<u8>, CustomerKeyring)> {
+        let page_key = self.customer_page(page)?;
+        let place = self.customer_place(tenant, customer, page);
+        let identity = IdentityKey::generate()?;
+        let wrapped_identity = identity.wrap_under(&page_key, &place)?;
+        let of_first = WrapContext {
+            generation: 1,
+            ..place
+        };
+        let wrapped_field = FieldKey::generate()?.wrap_under(&page_key, &of_first)?;
+        let keyring = CustomerKeyring {
+            customer,
+            tenant,
+            identity: identity.subkeys(),
+            generation: 1,
+            page: page_key,
+            place,
+            fields: vec![KeyRow {
+                generation: 1,
+                wrapped: wrapped_field.clone(),
+            }],
+        };
+        Ok((wrapped_identity, wrapped_field, keyring))
+    }
+
+    /// A customer's keys as they were just read. CUSTOMER_ERASED where a fence
+    /// stands in their place.
+    pub fn customer(
+        &self,
+        customer: CustomerNumber,
+        rows: CustomerKeys,
+    ) -> Result<CustomerKeyring> {
+        if rows.fence.is_some() {
+            return Err(Error::CustomerErased);
+        }
+        let (Some(tenant), Some(identity), Some(page)) = (rows.tenant, rows.identity, rows.page)
+        else {
+            tracing::error!("a customer in the index has no keys and no fence");
+            return Err(Error::DataLoss(Lost::Key));
+        };
+        let generation = rows.fields.last().map_or(0, |key| key.generation);
+        let page_key = self.customer_page(&page)?;
+        let place = self.customer_place(tenant, customer, &page);
+        let identity = IdentityKey::unwrap_from(&page_key, &place, &identity.wrapped)
+            .map_err(|_| Error::DataLoss(Lost::Key))?;
+        Ok(CustomerKeyring {
+            customer,
+            tenant,
+            identity: identity.subkeys(),
+            generation,
+            page: page_key,
+            place,
+            fields: rows.fields,
+        })
+    }
+}
+
+impl CustomerKeyring {
+    /// The keys under the field key of a generation; `None` where the customer
+    /// has no such generation any more.
+    pub fn field(&self, generation: u32) -> Result<Option<FieldKeys>> {
+        let Some(row) = self.fields.iter().find(|key| key.generation == generation) else {
+            return Ok(None);
+        };
+        let place = WrapContext {
+            generation,
+            ..self.place
+        };
+        FieldKey::unwrap_from(&self.page, &place, &row.wrapped)
+            .map(|key| Some(key.subkeys()))
+            .map_err(|_| Error::DataLoss(Lost::Key))
+    }
+}
+
+fn new_page(
+    page: u64,
+    epoch: u32,
+    wrapped: Vec<u8>,
+    tenant: Option<TenantNumber>,
+    dirty: bool,
+) -> NewPage {
+    NewPage {
+        row: PageRow {
+            page,
+            generation: 1,
+            epoch,
+            wrapped,
+        },
+        tenant,
+        dirty,
+    }
+}

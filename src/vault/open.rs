@@ -1,0 +1,167 @@
+//! Opening a record: the customer's state and the record's manifest are
+//! checked first, then each granted field is opened and shown as far as the
+//! purpose's ceiling goes.
+
+use super::keyring::CustomerKeyring;
+use super::write::RecordView;
+use crate::access::{CustomerData, Facts, Grant, Permit, Read};
+use crate::catalog::{Form, RecordType, Value};
+use crate::clock::Day;
+use crate::crypto::manifest::verify_manifest;
+use crate::crypto::record::open_group;
+use crate::crypto::{
+    Deployment, FieldKeys, FieldRef, GroupOpener, GroupRef, ManifestContext, RecordBody,
+    RecordContext,
+};
+use crate::error::{Error, Lost, Result};
+use crate::id::CatalogName;
+use crate::store::{CustomerRow, RecordRow};
+use std::sync::Arc;
+
+/// A record, opened as far as its permit goes. It leaves the vault only when
+/// its audit entry is durable.
+pub struct OpenedRecord {
+    /// The record type.
+    pub record_type: Arc<RecordType>,
+    /// What is known of it without opening a field.
+    pub view: RecordView,
+    /// The fields that hold a value, by rising number.
+    pub fields: Vec<(CatalogName, Form, Value)>,
+}
+
+/// Checks the customer's live state and makes the permit that opening takes.
+pub fn permit<A: CustomerData>(
+    grant: &Arc<Grant<A>>,
+    keys: &CustomerKeyring,
+    row: &CustomerRow,
+) -> Result<Permit<A>> {
+    let facts = Facts::verify(
+        &row.state,
+        &row.state_mac,
+        &keys.identity.state,
+        keys.customer,
+    )?;
+    grant.permit(keys.customer, &facts)
+}
+
+/// Where a record's groups stand, but for what each group says of itself.
+pub fn record_place(
+    deployment: Deployment,
+    keys: &CustomerKeyring,
+    row: &RecordRow,
+) -> RecordContext {
+    RecordContext {
+        deployment,
+        tenant: keys.tenant.0,
+        customer: keys.customer.0,
+        generation: row.generation,
+        record_type: row.record_type,
+        record: row.key.record.0,
+        schema_version: row.schema_version,
+        revision: row.revision,
+    }
+}
+
+/// Where a record's manifest stands.
+pub fn manifest_place(place: &RecordContext) -> ManifestContext {
+    ManifestContext {
+        deployment: place.deployment,
+        tenant: place.tenant,
+        customer: place.customer,
+        record_type: place.record_type,
+        record: place.record,
+        revision: place.revision,
+    }
+}
+
+/// A stored record's body, once it matches its manifest.
+pub fn checked_body<'a>(
+    place: &RecordContext,
+    keys: &FieldKeys,
+    row: &'a RecordRow,
+) -> Result<RecordBody<'a>> {
+    let lost = |_| Error::DataLoss(Lost::Record);
+    let body = RecordBody::parse(&row.body).map_err(lost)?;
+    verify_manifest(&keys.manifest, &manifest_place(place), &body, &row.manifest).map_err(lost)?;
+    Ok(body)
+}
+
+/// The keys of a generation that a row names; it must be there.
+pub fn field_keys(keys: &CustomerKeyring, generation: u32) -> Result<FieldKeys> {
+    keys.field(generation)?.ok_or(Error::DataLoss(Lost::Key))
+}
+
+/// Opens what the permit allows of a record of its customer.
+pub fn open_record(
+    deployment: Deployment,
+    keys: &CustomerKeyring,
+    permit: Permit<Read>,
+    row: &RecordRow,
+    today: Day,
+) -> Result<OpenedRecord> {
+    let read = permit.target();
+    if permit.customer() != row.key.customer || read.record_type.number != row.record_type {
+        return Err(Error::Internal("a permit for another record"));
+    }
+    let place = record_place(deployment, keys, row);
+    let newest = field_keys(keys, row.generation)?;
+    let body = checked_body(&place, &newest, row)?;
+    let mut opener = Openers {
+        place,
+        keys,
+        newest,
+        ready: Vec::with_capacity(1),
+    };
+    let mut fields = Vec::with_capacity(read.fields.len());
+    for granted in &read.fields {
+        let shown = match body.field(granted.field.number) {
+            None => granted.form.of_nothing(),
+            Some((group, field)) => {
+                let value = opener.open(group, field)?;
+                Some(granted.form.apply(value, today))
+            }
+        };
+        if let Some(value) = shown {
+            fields.push((granted.field.name.clone(), granted.form, value));
+        }
+    }
+    Ok(OpenedRecord {
+        record_type: Arc::clone(&read.record_type),
+        view: RecordView::of(row),
+        fields,
+    })
+}
+
+/// One derivation a group, whatever many of its fields are opened.
+struct Openers<'a> {
+    place: RecordContext,
+    keys: &'a CustomerKeyring,
+    newest: FieldKeys,
+    ready: Vec<(u64, GroupOpener)>,
+}
+
+impl Openers<'_> {
+    fn open(&mut self, group: &GroupRef<'_>, field: FieldRef<'_>) -> Result<Value> {
+        let lost = |_| Error::DataLoss(Lost::Record);
+        let at = match self.ready.iter().position(|(of, _)| *of == group.revision) {
+            Some(at) => at,
+            None => {
+                let context = self.place.of(group);
+                let opener = if group.generation == self.place.generation {
+                    open_group(&self.newest.record, &context, group)
+                } else {
+                    open_group(
+                        &field_keys(self.keys, group.generation)?.record,
+                        &context,
+                        group,
+                    )
+                };
+                self.ready.push((group.revision, opener.map_err(lost)?));
+                self.ready.len() - 1
+            }
+        };
+        let (_, opener) = self.ready.get(at).ok_or(Error::Internal("group opener"))?;
+        let bytes = opener.open(field.number, field.ciphertext).map_err(lost)?;
+        Value::decode(bytes.expose()).ok_or(Error::DataLoss(Lost::Record))
+    }
+}

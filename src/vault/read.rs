@@ -1,0 +1,175 @@
+//! Reading records by name: one, or several of one type.
+
+use super::Vault;
+use super::index::Tenant;
+use super::keyring::{CustomerKeyring, Keyring};
+use super::open::{OpenedRecord, open_record, permit};
+use super::quota::CustomerQuota;
+use crate::access::{Grant, Read, ReadTarget};
+use crate::audit::{Call, Recorded, Verdict};
+use crate::clock::Instant;
+use crate::crypto::index::record_locator;
+use crate::error::{Error, Lost, Missing, Result};
+use crate::id::RecordName;
+use crate::limits;
+use crate::store::{LeafRow, Rows};
+use std::sync::Arc;
+
+/// What became of each name, in the order asked for.
+pub type Outcomes = Vec<Result<OpenedRecord>>;
+
+/// A customer whose record was opened or denied, for the audit step.
+struct Touched {
+    keys: CustomerKeyring,
+    /// Records that were opened, with their revisions.
+    records: Vec<(u64, u64)>,
+    /// Why a record was not, where the customer's own state denied it.
+    denied: Option<Error>,
+}
+
+struct Reading {
+    outcomes: Outcomes,
+    touched: Vec<Touched>,
+}
+
+impl Vault {
+    /// Reads the records that the grant names. Each name has its own outcome;
+    /// nothing is answered before every entry is durable.
+    pub async fn read(
+        &self,
+        call: &Arc<Call>,
+        grant: &Arc<Grant<Read>>,
+    ) -> Result<Recorded<Outcomes>> {
+        let tenant = self.tenant(grant.principal().tenant())?;
+        let (asked, now, quota) = (Arc::clone(grant), call.time, self.quota());
+        let reading = self
+            .on_rows(move |rows, keyring| {
+                Ok(Reader {
+                    rows,
+                    keyring,
+                    tenant: &tenant,
+                    grant: &asked,
+                    quota: &quota,
+                    now,
+                }
+                .all())
+            })
+            .await?;
+        if let ReadTarget::One(_) = grant.target().target {
+            // The one failure is the call's own: refused and written down there.
+            if let Some(Err(error)) = reading.outcomes.first() {
+                return Err(error.clone());
+            }
+        }
+        let leaves = self.read_leaves(call, grant, &reading)?;
+        self.0.log.record(call, leaves, reading.outcomes).await
+    }
+
+    /// One leaf for a call about one customer; else one for the call and one
+    /// for each customer whose data was opened or denied in it.
+    fn read_leaves(
+        &self,
+        call: &Arc<Call>,
+        grant: &Grant<Read>,
+        reading: &Reading,
+    ) -> Result<Vec<LeafRow>> {
+        let fields = grant.target().fields.iter().map(|f| f.field.number.0);
+        let mut leaf = self.leaf(grant, Verdict::Allowed);
+        leaf.record_type = grant.target().record_type.name.to_string();
+        leaf.fields = fields.collect();
+        leaf.count = reading.outcomes.iter().filter(|o| o.is_ok()).count() as u64;
+        let is_one = matches!(grant.target().target, ReadTarget::One(_));
+        let mut rows = Vec::with_capacity(1 + reading.touched.len());
+        if !is_one {
+            rows.push(self.plain_row(call, &leaf)?);
+        }
+        for touched in &reading.touched {
+            leaf.count = touched.records.len() as u64;
+            if let Some(denied) = &touched.denied {
+                leaf.verdict = Verdict::Denied;
+                leaf.reason = denied.reason();
+            } else {
+                leaf.verdict = Verdict::Allowed;
+                leaf.reason = "";
+            }
+            rows.push(self.subject_row(call, &leaf, &touched.keys, &touched.records)?);
+        }
+        Ok(rows)
+    }
+}
+
+struct Reader<'a> {
+    rows: &'a mut dyn Rows,
+    keyring: &'a Keyring,
+    tenant: &'a Tenant,
+    grant: &'a Arc<Grant<Read>>,
+    quota: &'a CustomerQuota,
+    now: Instant,
+}
+
+impl Reader<'_> {
+    fn all(&mut self) -> Reading {
+        let grant = Arc::clone(self.grant);
+        let names = match &grant.target().target {
+            ReadTarget::One(name) => std::slice::from_ref(name),
+            ReadTarget::Batch(names) => names.as_slice(),
+            ReadTarget::All => &[],
+        };
+        let mut reading = Reading {
+            outcomes: Vec::with_capacity(names.len()),
+            touched: Vec::with_capacity(1),
+        };
+        let mut weight = 0_usize;
+        for name in names {
+            let outcome = if weight > limits::BATCH_BYTES {
+                Err(Error::TooMuch("bytes in one reply; read fewer at a time"))
+            } else {
+                self.one(name, &mut reading.touched, &mut weight)
+            };
+            reading.outcomes.push(outcome);
+        }
+        reading
+    }
+
+    fn one(
+        &mut self,
+        name: &RecordName,
+        touched: &mut Vec<Touched>,
+        weight: &mut usize,
+    ) -> Result<OpenedRecord> {
+        let keys = self
+            .keyring
+            .keys_of(self.rows, self.tenant, &name.customer)?;
+        self.quota
+            .touch(self.grant.principal(), keys.customer, self.now)?;
+        let record_type = self.grant.target().record_type.number;
+        let locator = record_locator(&keys.identity.record_locator, record_type, &name.record);
+        let (owner, row) = self.rows.record(keys.customer, &locator)?;
+        let owner = owner.ok_or(Error::DataLoss(Lost::State))?;
+        let allowed = permit(self.grant, &keys, &owner);
+        let at = match touched
+            .iter()
+            .position(|t| t.keys.customer == keys.customer)
+        {
+            Some(at) => at,
+            None => {
+                touched.push(Touched {
+                    keys,
+                    records: Vec::with_capacity(1),
+                    denied: allowed.as_ref().err().cloned(),
+                });
+                touched.len() - 1
+            }
+        };
+        let permit = allowed?;
+        let Some(row) = row else {
+            return Err(Error::NotFound(Missing::Record));
+        };
+        let touched = touched.get_mut(at).ok_or(Error::Internal("touched"))?;
+        *weight = weight.saturating_add(row.body.len());
+        let deployment = self.keyring.deployment();
+        let opened = open_record(deployment, &touched.keys, permit, &row, self.now.day())?;
+        touched.records.push((row.key.record.0, row.revision));
+        Ok(opened)
+    }
+}

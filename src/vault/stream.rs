@@ -1,0 +1,201 @@
+//! Reading every record of a type, chunk by chunk. Each chunk looks at the
+//! customers' keys and state anew and is written down before it leaves, so an
+//! erasure or a restriction stops a stream within one chunk.
+
+use super::Vault;
+use super::cursor::Cursor;
+use super::find::{customer_name, record_name};
+use super::keyring::{CustomerKeyring, Keyring};
+use super::open::{OpenedRecord, open_record, permit};
+use super::quota::CustomerQuota;
+use crate::access::{Grant, Read};
+use crate::audit::{Call, Recorded, Verdict};
+use crate::clock::Instant;
+use crate::error::{Error, Lost, Result};
+use crate::limits;
+use crate::secret::SecretText;
+use crate::store::{CustomerRow, RecordKey, RecordRow, Rows};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One chunk of a stream.
+pub struct Chunk {
+    /// The records, with their names.
+    pub records: Vec<(SecretText, OpenedRecord)>,
+    /// Where the next chunk begins.
+    pub cursor: String,
+    /// How many were passed over, by reason.
+    pub skipped: BTreeMap<&'static str, u64>,
+}
+
+struct Read64 {
+    records: Vec<(SecretText, OpenedRecord)>,
+    last: RecordKey,
+    skipped: BTreeMap<&'static str, u64>,
+    /// Each customer whose data was opened, with records and revisions.
+    opened: Vec<(CustomerKeyring, Vec<(u64, u64)>)>,
+}
+
+impl Vault {
+    /// The chunk after `cursor` (empty: the first); `None` at the end.
+    pub async fn stream_chunk(
+        &self,
+        call: &Arc<Call>,
+        grant: &Arc<Grant<Read>>,
+        cursor: &str,
+    ) -> Result<Option<Recorded<Chunk>>> {
+        let tenant = self.tenant(grant.principal().tenant())?;
+        let seal = Cursor::of_stream(self.0.keyring.deployment(), &tenant, grant);
+        let after = seal.open(cursor)?;
+        let (asked, quota, now) = (Arc::clone(grant), self.quota(), Instant::now());
+        let number = tenant.number;
+        let read = self
+            .on_rows(move |rows, keyring| {
+                let found = rows.records_of_type(
+                    number,
+                    asked.target().record_type.number,
+                    after,
+                    limits::STREAM_CHUNK_RECORDS,
+                    limits::STREAM_CHUNK_BYTES,
+                )?;
+                let Some(last) = found.last().map(|row| row.key) else {
+                    return Ok(None);
+                };
+                let mut chunk = Chunking {
+                    keyring,
+                    grant: &asked,
+                    quota: &quota,
+                    now,
+                    owner: None,
+                    read: Read64 {
+                        records: Vec::with_capacity(found.len()),
+                        last,
+                        skipped: BTreeMap::new(),
+                        opened: Vec::new(),
+                    },
+                };
+                for row in &found {
+                    chunk.take(rows, row)?;
+                }
+                chunk.close();
+                Ok(Some(chunk.read))
+            })
+            .await?;
+        let Some(read) = read else {
+            return Ok(None);
+        };
+        let cursor = seal.seal(read.last)?;
+        let mut leaf = self.leaf(grant, Verdict::Allowed);
+        let fields = grant.target().fields.iter().map(|f| f.field.number.0);
+        leaf.fields = fields.collect();
+        leaf.record_type = grant.target().record_type.name.to_string();
+        leaf.count = read.records.len() as u64;
+        let mut leaves = vec![self.plain_row(call, &leaf)?];
+        for (keys, records) in &read.opened {
+            leaf.count = records.len() as u64;
+            leaves.push(self.subject_row(call, &leaf, keys, records)?);
+        }
+        let chunk = Chunk {
+            records: read.records,
+            cursor,
+            skipped: read.skipped,
+        };
+        self.0.log.record(call, leaves, chunk).await.map(Some)
+    }
+}
+
+impl Vault {
+    /// A stream that found nothing is written down too.
+    pub async fn record_empty_stream(
+        &self,
+        call: &Arc<Call>,
+        grant: &Arc<Grant<Read>>,
+    ) -> Result<()> {
+        let mut leaf = self.leaf(grant, Verdict::Allowed);
+        leaf.record_type = grant.target().record_type.name.to_string();
+        self.record_plain(call, &leaf, ()).await?;
+        Ok(())
+    }
+}
+
+/// The customer whose records are under way.
+struct Owner {
+    keys: CustomerKeyring,
+    row: CustomerRow,
+    name: SecretText,
+    records: Vec<(u64, u64)>,
+}
+
+struct Chunking<'a> {
+    keyring: &'a Keyring,
+    grant: &'a Arc<Grant<Read>>,
+    quota: &'a CustomerQuota,
+    now: Instant,
+    owner: Option<Owner>,
+    read: Read64,
+}
+
+impl Chunking<'_> {
+    fn take(&mut self, rows: &mut dyn Rows, row: &RecordRow) -> Result<()> {
+        if self.owner.as_ref().map(|owner| owner.keys.customer) != Some(row.key.customer) {
+            self.close();
+            match self.owner_of(rows, row.key) {
+                Ok(owner) => self.owner = Some(owner),
+                Err(error) => return self.skip(error),
+            }
+        }
+        let Some(owner) = &mut self.owner else {
+            return Ok(());
+        };
+        let deployment = self.keyring.deployment();
+        let opened = permit(self.grant, &owner.keys, &owner.row)
+            .and_then(|permit| open_record(deployment, &owner.keys, permit, row, self.now.day()));
+        match opened {
+            Ok(opened) => {
+                let name = record_name(deployment, &owner.keys, &owner.name, row)?;
+                self.read.records.push((name, opened));
+                owner.records.push((row.key.record.0, row.revision));
+                Ok(())
+            }
+            Err(error) => self.skip(error),
+        }
+    }
+
+    fn owner_of(&self, rows: &mut dyn Rows, key: RecordKey) -> Result<Owner> {
+        let keys = self
+            .keyring
+            .customer(key.customer, rows.customer_keys(key.customer)?)?;
+        self.quota
+            .touch(self.grant.principal(), keys.customer, self.now)?;
+        let row = rows
+            .customer(key.customer)?
+            .ok_or(Error::DataLoss(Lost::State))?;
+        let name = customer_name(self.keyring.deployment(), &keys, &row)?;
+        Ok(Owner {
+            keys,
+            row,
+            name,
+            records: Vec::new(),
+        })
+    }
+
+    /// Passes over what this customer does not allow; anything else ends the
+    /// stream.
+    fn skip(&mut self, error: Error) -> Result<()> {
+        match error {
+            Error::CustomerErased | Error::Denied(_) | Error::DataLoss(_) => {
+                *self.read.skipped.entry(error.reason()).or_insert(0) += 1;
+                Ok(())
+            }
+            other => Err(other),
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some(owner) = self.owner.take()
+            && !owner.records.is_empty()
+        {
+            self.read.opened.push((owner.keys, owner.records));
+        }
+    }
+}

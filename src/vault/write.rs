@@ -1,0 +1,317 @@
+//! Writing a record: whole, or some of its fields. What is written together is
+//! one group under a one-use key; what stays is not opened.
+
+use super::Vault;
+use super::find::sealed_record_id;
+use super::index::Tenant;
+use super::keyring::{CustomerKeyring, Keyring};
+use super::open::{checked_body, field_keys, manifest_place, permit, record_place};
+use super::request::Request;
+use crate::access::{Change, Grant, Permit, Write};
+use crate::audit::{Call, Verdict};
+use crate::clock::Day;
+use crate::crypto::index::record_locator;
+use crate::crypto::manifest::manifest;
+use crate::crypto::record::seal_group;
+use crate::crypto::{RecordBody, RecordContext, SealedGroup};
+use crate::error::{Error, Lost, Missing, Result};
+use crate::id::{FieldNumber, RecordNumber, RequestId};
+use crate::limits;
+use crate::secret::SecretBytes;
+use crate::store::{CustomerRow, PutOutcome, PutRecord, RecordKey, RecordRow, Rows};
+use std::sync::Arc;
+
+/// What is known of a record without opening a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordView {
+    /// From 1, one more at each write.
+    pub revision: u64,
+    /// The record type's version at the last write.
+    pub schema_version: u32,
+    /// The day of the first write.
+    pub created: Day,
+    /// The day of the last write.
+    pub updated: Day,
+}
+
+impl RecordView {
+    /// What a stored row says.
+    pub(super) fn of(row: &RecordRow) -> Self {
+        Self {
+            revision: row.revision,
+            schema_version: row.schema_version,
+            created: row.created,
+            updated: row.updated,
+        }
+    }
+}
+
+/// What a look at the record found.
+enum Prepared {
+    /// The request was made before and is answered again.
+    Again(RecordView, CustomerKeyring),
+    /// Ready to be stored.
+    Put(Box<PutRecord>),
+}
+
+/// A record's body with the groups' slack: what a stored body may weigh.
+const BODY_BYTES: usize = limits::RECORD_BYTES + (64 << 10);
+
+impl Vault {
+    /// Writes a record. `expected` is the revision that must be the current
+    /// one; 0: there must be none.
+    pub async fn write(
+        &self,
+        call: &Arc<Call>,
+        grant: Grant<Write>,
+        expected: Option<u64>,
+        request: RequestId,
+    ) -> Result<RecordView> {
+        let tenant = self.tenant(grant.principal().tenant())?;
+        let request = request_of(&grant, expected, request);
+        let grant = Arc::new(grant);
+        for _ in 0..limits::REVISION_RETRIES {
+            let prepared = {
+                let (vault, tenant, time) = (self.clone(), Arc::clone(&tenant), call.time);
+                let (grant, request) = (Arc::clone(&grant), request.clone());
+                let call = Arc::clone(call);
+                self.on_rows(move |rows, keyring| {
+                    Writing {
+                        vault: &vault,
+                        keyring,
+                        tenant: &tenant,
+                        grant: &grant,
+                        request: &request,
+                        expected,
+                        today: time.day(),
+                        call: &call,
+                    }
+                    .prepare(rows)
+                })
+                .await?
+            };
+            match prepared {
+                Prepared::Again(view, keys) => {
+                    let leaf = self.leaf(&grant, Verdict::Allowed);
+                    let row = self.subject_row(call, &leaf, &keys, &[])?;
+                    return Ok(self.0.log.record(call, vec![row], view).await?.release());
+                }
+                Prepared::Put(put) => {
+                    let (revision, schema_version) = (put.replaces + 1, put.schema_version);
+                    if let PutOutcome::Done(created, updated) =
+                        self.0.store.put_record(*put).in_time().await?
+                    {
+                        call.mark_recorded();
+                        return Ok(RecordView {
+                            revision,
+                            schema_version,
+                            created,
+                            updated,
+                        });
+                    }
+                }
+            }
+        }
+        Err(Error::Contended)
+    }
+}
+
+/// The content of a write: the same write has the same bytes.
+fn request_of(grant: &Grant<Write>, expected: Option<u64>, id: RequestId) -> Request {
+    let write = grant.target();
+    let values: Vec<(FieldNumber, SecretBytes)> = write
+        .values
+        .iter()
+        .map(|(field, value)| (field.number, value.encode()))
+        .collect();
+    let numbers: Vec<[u8; 2]> = values.iter().map(|(n, _)| n.0.to_be_bytes()).collect();
+    let expected = expected.map_or([0xff; 8], u64::to_be_bytes);
+    let record_type = write.record_type.number.to_be_bytes();
+    let mut parts: Vec<&[u8]> = vec![
+        b"write",
+        write.target.customer.expose().as_bytes(),
+        write.target.record.expose().as_bytes(),
+        &record_type,
+        &expected,
+    ];
+    for (number, (_, value)) in numbers.iter().zip(&values) {
+        parts.extend([&number[..], value.expose()]);
+    }
+    let removed: Vec<u8> = match &write.change {
+        Change::Replace => vec![0],
+        Change::Update { remove } => remove
+            .iter()
+            .flat_map(|number| number.0.to_be_bytes())
+            .collect(),
+    };
+    parts.push(&removed);
+    Request::new(grant.principal(), id, &parts)
+}
+
+/// One try at a write, on a reader thread.
+struct Writing<'a> {
+    vault: &'a Vault,
+    keyring: &'a Keyring,
+    tenant: &'a Tenant,
+    grant: &'a Arc<Grant<Write>>,
+    request: &'a Request,
+    expected: Option<u64>,
+    today: Day,
+    call: &'a Arc<Call>,
+}
+
+impl Writing<'_> {
+    fn prepare(&self, rows: &mut dyn Rows) -> Result<Prepared> {
+        let write = self.grant.target();
+        let keys = self
+            .keyring
+            .keys_of(rows, self.tenant, &write.target.customer)?;
+        let locator = record_locator(
+            &keys.identity.record_locator,
+            write.record_type.number,
+            &write.target.record,
+        );
+        let (owner, row) = rows.record(keys.customer, &locator)?;
+        if let Some(known) = rows.request(&self.request.key)? {
+            if known.customer != keys.customer {
+                return Err(Error::RequestIdReused);
+            }
+            self.request.is_same(&keys.identity, &known)?;
+            let view = RecordView {
+                revision: known.outcome,
+                schema_version: write.record_type.version,
+                created: row.as_ref().map_or(self.today, |row| row.created),
+                updated: row.as_ref().map_or(self.today, |row| row.updated),
+            };
+            return Ok(Prepared::Again(view, keys));
+        }
+        let owner = owner.ok_or(Error::DataLoss(Lost::State))?;
+        let permit = permit(self.grant, &keys, &owner)?;
+        let current = row.as_ref().map_or(0, |row| row.revision);
+        if self.expected.is_some_and(|expected| expected != current) {
+            return Err(Error::RevisionStale);
+        }
+        if row.is_none() && matches!(write.change, Change::Update { .. }) {
+            return Err(Error::NotFound(Missing::Record));
+        }
+        self.seal(permit, &keys, locator, &owner, row.as_ref())
+            .map(|put| Prepared::Put(Box::new(put)))
+    }
+
+    fn seal(
+        &self,
+        permit: Permit<Write>,
+        keys: &CustomerKeyring,
+        locator: [u8; 16],
+        owner: &CustomerRow,
+        row: Option<&RecordRow>,
+    ) -> Result<PutRecord> {
+        let (write, deployment) = (permit.target(), self.keyring.deployment());
+        let number = match row {
+            Some(row) => row.key.record.0,
+            None if owner.next_record > limits::RECORDS_PER_CUSTOMER => {
+                return Err(Error::TooMuch("records of one customer"));
+            }
+            None => owner.next_record,
+        };
+        let replaces = row.map_or(0, |row| row.revision);
+        let place = RecordContext {
+            deployment,
+            tenant: keys.tenant.0,
+            customer: permit.customer().0,
+            generation: keys.generation,
+            record_type: write.record_type.number,
+            record: number,
+            schema_version: write.record_type.version,
+            revision: replaces + 1,
+        };
+        let (manifest, body) = self.body(&permit, keys, &place, row)?;
+        let fields = write.values.iter().map(|(field, _)| field.number.0);
+        let mut leaf = self.vault.leaf(self.grant, Verdict::Allowed);
+        leaf.record_type = write.record_type.name.to_string();
+        leaf.fields = fields.collect();
+        leaf.count = 1;
+        Ok(PutRecord {
+            key: RecordKey {
+                customer: permit.customer(),
+                record: RecordNumber(number),
+            },
+            tenant: keys.tenant,
+            locator,
+            record_type: write.record_type.number,
+            replaces,
+            schema_version: place.schema_version,
+            generation: place.generation,
+            manifest,
+            sealed_id: match row {
+                Some(_) => Vec::new(),
+                None => sealed_record_id(
+                    deployment,
+                    keys,
+                    number,
+                    write.record_type.number,
+                    &write.target.record,
+                )?,
+            },
+            body,
+            request: self.request.claim(&keys.identity, self.today),
+            leaf: self
+                .vault
+                .subject_row(self.call, &leaf, keys, &[(number, replaces + 1)])?,
+            today: self.today,
+        })
+    }
+
+    /// The new body and its manifest's MAC. What stays of the old body must
+    /// match the old manifest; its fields are not opened.
+    fn body(
+        &self,
+        permit: &Permit<Write>,
+        keys: &CustomerKeyring,
+        place: &RecordContext,
+        row: Option<&RecordRow>,
+    ) -> Result<([u8; 32], Vec<u8>)> {
+        let write = permit.target();
+        let newest = field_keys(keys, keys.generation)?;
+        let sealed = seal_values(&newest.record, place, write)?;
+        let mut body = match (row, &write.change) {
+            (Some(row), Change::Update { remove }) => {
+                let old_place = record_place(place.deployment, keys, row);
+                let of_old = field_keys(keys, row.generation)?;
+                let mut gone: Vec<FieldNumber> = remove.clone();
+                gone.extend(write.values.iter().map(|(field, _)| field.number));
+                checked_body(&old_place, &of_old, row)?.without(&gone)
+            }
+            _ => RecordBody::empty(),
+        };
+        if let Some(group) = &sealed {
+            body.push(group.as_ref())?;
+        }
+        let encoded = body.encode()?;
+        if encoded.len() > BODY_BYTES {
+            return Err(Error::TooMuch("bytes in one record"));
+        }
+        let mac = manifest(&newest.manifest, &manifest_place(place), &body);
+        Ok((mac, encoded))
+    }
+}
+
+fn seal_values(
+    key: &crate::crypto::RecordKey,
+    place: &RecordContext,
+    write: &Write,
+) -> Result<Option<SealedGroup>> {
+    if write.values.is_empty() {
+        return Ok(None);
+    }
+    let encoded: Vec<(FieldNumber, SecretBytes)> = write
+        .values
+        .iter()
+        .map(|(field, value)| (field.number, value.encode()))
+        .collect();
+    let fields: Vec<(FieldNumber, &[u8])> = encoded
+        .iter()
+        .map(|(number, value)| (*number, value.expose()))
+        .collect();
+    seal_group(key, place, &fields).map(Some)
+}
