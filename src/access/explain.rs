@@ -5,7 +5,7 @@ use super::action::Action;
 use super::read::ReadMode;
 use super::roles::Principal;
 use super::snapshot::{Fields, Snapshot};
-use crate::catalog::Form;
+use crate::catalog::{Form, Purpose};
 use crate::clock::Day;
 use crate::error::{Error, Result};
 use crate::id::CatalogName;
@@ -111,9 +111,16 @@ impl Snapshot {
         })
     }
 
+    /// The purposes that a principal may act for today.
+    pub(crate) fn purposes_of(&self, principal: &Principal, today: Day) -> Vec<Arc<Purpose>> {
+        let all = self.catalog().purposes();
+        let open = all.filter(|p| self.purpose(principal, p.name.as_str(), today).is_ok());
+        open.cloned().collect()
+    }
+
     fn listed(&self, name: &str) -> Result<Arc<Principal>> {
         let mut all = self.roles().principals();
-        let found = all.find(|principal| principal.to_string() == name);
+        let found = all.find(|principal| &**principal.name() == name);
         let missing = "the roles file lists no such principal; write tenant/service";
         found
             .cloned()

@@ -149,12 +149,14 @@ impl Roles {
     }
 
     /// Every principal's name with its roles, by name.
-    pub fn names(&self) -> impl Iterator<Item = (String, &[CatalogName])> {
+    pub fn names(&self) -> impl Iterator<Item = (&str, &[CatalogName])> {
         let principals = self.principals.iter();
-        principals.map(|p| (p.to_string(), p.roles.as_slice()))
+        principals.map(|p| (&*p.name, p.roles.as_slice()))
     }
 
-    pub(super) fn principals(&self) -> impl Iterator<Item = &Arc<Principal>> {
+    /// Every principal, by name. Outside of this crate there is no principal
+    /// to be had but by a certificate.
+    pub(crate) fn principals(&self) -> impl Iterator<Item = &Arc<Principal>> {
         self.principals.iter()
     }
 }

@@ -1,6 +1,6 @@
-//! Reads configuration files strictly. Every refusal names the file, the
-//! line, the column and the key, and says what must stand there; it never repeats what stands
-//! there, since a secret may have been pasted into the wrong file.
+//! Reads configuration files strictly. Every refusal names the file, the line,
+//! the column and the key, and says what must stand there; it never repeats
+//! what stands there, since a secret may have been pasted into the wrong file.
 
 use crate::error::{Error, Result};
 use crate::limits;
