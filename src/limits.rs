@@ -133,6 +133,8 @@ pub const READS_PER_STATE: usize = 16;
 pub const READ_STATE_TIME: Duration = Duration::from_millis(10);
 /// Changes waiting for a file's writer thread.
 pub const WRITE_QUEUE: usize = 8_192;
+/// How long a statement waits for another process that has the file.
+pub const BUSY_TIME: Duration = Duration::from_secs(2);
 /// Changes that share one commit.
 pub const CHANGES_PER_COMMIT: usize = 512;
 /// How long a change waits for its commit.

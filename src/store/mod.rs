@@ -12,7 +12,7 @@ pub mod sqlite;
 
 pub use change::{
     CreateCustomer, CreateKeys, CreateOutcome, DeleteRecord, EraseIntent, NewPage, PutOutcome,
-    PutRecord, Replacement, RequestClaim, SplitIndex, SplitPart,
+    PutRecord, Replacement, RequestClaim, SplitIndex, SplitPart, Tombstone,
 };
 pub use row::{
     CustomerKeys, CustomerRow, EpochRow, ErasureRow, Fence, GenerationKeys, HistoryRow, IndexRef,
@@ -32,7 +32,9 @@ use std::task::{Context, Poll};
 pub struct Pending<T>(tokio::sync::oneshot::Receiver<Result<T>>);
 
 impl<T> Pending<T> {
-    pub(crate) fn new(receiver: tokio::sync::oneshot::Receiver<Result<T>>) -> Self {
+    /// The answer that will come through `receiver`: for whoever keeps rows. A
+    /// sender that is dropped without a word means OUTCOME_UNKNOWN.
+    pub fn new(receiver: tokio::sync::oneshot::Receiver<Result<T>>) -> Self {
         Self(receiver)
     }
 
@@ -116,8 +118,8 @@ pub trait Store: Send + Sync {
     /// `vault.db`: the shred is done: the erasure's level and its leaf.
     fn record_shred(&self, customer: CustomerNumber, leaf: LeafRow) -> Pending<()>;
     /// `vault.db`: deletes some rows of a shredded customer; true when none
-    /// are left and the index row is the given tombstone.
-    fn purge(&self, customer: CustomerNumber, tombstone: Option<Vec<u8>>) -> Pending<bool>;
+    /// are left and the tombstone stands where the index row was.
+    fn purge(&self, customer: CustomerNumber, tombstone: Option<Tombstone>) -> Pending<bool>;
     /// `vault.db`: the purge is done (L3).
     fn record_purge(&self, customer: CustomerNumber, leaf: LeafRow) -> Pending<()>;
 

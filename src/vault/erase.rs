@@ -14,7 +14,7 @@ use crate::clock::Instant;
 use crate::error::{Error, Missing, Result};
 use crate::id::CustomerNumber;
 use crate::limits;
-use crate::store::{DataFile, EraseIntent, ErasureRow, Fence};
+use crate::store::{DataFile, EraseIntent, ErasureRow, Fence, Tombstone};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,12 +38,23 @@ impl Vault {
         call: &Arc<Call>,
         grant: Grant<Erase>,
     ) -> Result<CustomerView> {
-        let grant = Arc::new(grant);
-        let leaf = self.leaf(&grant, Verdict::Intended);
+        // In a task of its own: a caller that goes away stops nothing half-way.
+        let (vault, call, grant) = (self.clone(), Arc::clone(call), Arc::new(grant));
+        tokio::spawn(async move { vault.erase_to_the_end(&call, &grant).await })
+            .await
+            .unwrap_or(Err(Error::Internal("an erasure ended by itself")))
+    }
+
+    async fn erase_to_the_end(
+        &self,
+        call: &Arc<Call>,
+        grant: &Arc<Grant<Erase>>,
+    ) -> Result<CustomerView> {
+        let leaf = self.leaf(grant, Verdict::Intended);
         for _ in 0..limits::REVISION_RETRIES {
-            match self.look_before_erase(&grant).await? {
+            match self.look_before_erase(grant).await? {
                 Target::Shredded(customer, view) => {
-                    return self.erase_again(call, &grant, customer, view).await;
+                    return self.erase_again(call, grant, customer, view).await;
                 }
                 Target::Alive(keys, page, tag) => {
                     let today = call.time.day();
@@ -208,12 +219,10 @@ impl Vault {
         self.0.store.record_purge(customer, row).in_time().await
     }
 
-    async fn tombstone(&self, erasure: &ErasureRow) -> Result<Option<Vec<u8>>> {
+    async fn tombstone(&self, erasure: &ErasureRow) -> Result<Option<Tombstone>> {
         let of = erasure.clone();
-        self.on_rows(move |rows, keyring| {
-            keyring.tombstone(rows, of.tenant, of.index_page, &of.index_tag)
-        })
-        .await
+        self.on_rows(move |rows, keyring| keyring.tombstone(rows, &of))
+            .await
     }
 
     /// Finishes what a crash cut off: erasures that were intended, creations

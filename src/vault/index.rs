@@ -9,7 +9,9 @@ use crate::crypto::{IndexPageKeys, Label, MessageContext, TenantKeys, message};
 use crate::error::{Error, Lost, Result};
 use crate::id::{CustomerId, CustomerNumber, TenantNumber};
 use crate::limits;
-use crate::store::{IndexRef, NewPage, PageKind, PageRow, Rows, SplitIndex, SplitPart};
+use crate::store::{
+    ErasureRow, IndexRef, NewPage, PageKind, PageRow, Rows, SplitIndex, SplitPart, Tombstone,
+};
 use std::sync::Arc;
 
 /// A tenant, with the keys of its index.
@@ -186,27 +188,27 @@ impl Keyring {
         })
     }
 
-    /// The tombstone of an erased customer, from the row that stands there.
-    /// `None` where the row is gone or is one already.
+    /// The tombstone of an erased customer, for the row that stands there.
+    /// `None` where the row is gone, is one already, or is by now that of the
+    /// customer who was created anew.
     pub fn tombstone(
         &self,
         rows: &mut dyn Rows,
-        tenant: TenantNumber,
-        page: u64,
-        tag: &[u8; 16],
-    ) -> Result<Option<Vec<u8>>> {
-        let (Some(row), Some(body)) = (
+        erased: &ErasureRow,
+    ) -> Result<Option<Tombstone>> {
+        let (tenant, page, tag) = (erased.tenant, erased.index_page, &erased.index_tag);
+        let (Some(row), Some(old)) = (
             rows.page(PageKind::Index, page)?,
             rows.index_row(page, tag)?,
         ) else {
             return Ok(None);
         };
         let keys = self.index_page(tenant, &row)?;
-        match self.open_row(&keys, tenant, page, tag, &body)? {
-            (_, Entry::Tombstone(_)) => Ok(None),
-            (blind, Entry::Customer(number)) => self
+        match self.open_row(&keys, tenant, page, tag, &old)? {
+            (blind, Entry::Customer(number)) if number == erased.customer => self
                 .seal_row(&keys, tenant, page, &blind, Entry::Tombstone(number))
-                .map(|(_, body)| Some(body)),
+                .map(|(_, body)| Some(Tombstone { old, body })),
+            _ => Ok(None),
         }
     }
 

@@ -10,7 +10,7 @@ mod writer;
 
 use super::change::{
     CreateCustomer, CreateKeys, CreateOutcome, DeleteRecord, EraseIntent, NewPage, PutOutcome,
-    PutRecord, SplitIndex,
+    PutRecord, SplitIndex, Tombstone,
 };
 use super::row::{EpochRow, Fence, LeafRow, PageRow, RecordKey, TenantRow};
 use super::{DataFile, Pending, ReadJob, Rows, Store};
@@ -118,11 +118,15 @@ fn serve_reads(reader: &mut Reader, jobs: &Mutex<Receiver<ReadJob>>) {
     }
 }
 
-/// Tries to empty the write-ahead log; false while a reader holds it.
+/// Tries to empty the write-ahead log; false while a reader holds it. It does
+/// not wait for one: changes of others would wait with it.
 fn truncate(db: &Connection) -> rusqlite::Result<bool> {
-    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+    db.busy_timeout(std::time::Duration::ZERO)?;
+    let emptied = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
         row.get::<_, i64>(0).map(|busy| busy == 0)
-    })
+    });
+    db.busy_timeout(limits::BUSY_TIME)?;
+    emptied
 }
 
 impl Store for Sqlite {
@@ -205,9 +209,9 @@ impl Store for Sqlite {
             .change(move |db| vault_file::record_level(db, customer, 2, &leaf))
     }
 
-    fn purge(&self, customer: CustomerNumber, tombstone: Option<Vec<u8>>) -> Pending<bool> {
+    fn purge(&self, customer: CustomerNumber, tombstone: Option<Tombstone>) -> Pending<bool> {
         self.vault
-            .change(move |db| vault_file::purge(db, customer, tombstone.as_deref()))
+            .change(move |db| vault_file::purge(db, customer, tombstone.as_ref()))
     }
 
     fn record_purge(&self, customer: CustomerNumber, leaf: LeafRow) -> Pending<()> {

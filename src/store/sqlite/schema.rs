@@ -3,6 +3,7 @@
 
 use super::error::refused;
 use crate::error::{Error, Result};
+use crate::limits;
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 
@@ -115,7 +116,7 @@ fn missing(path: &Path) -> Error {
 fn prepare(db: &Connection) -> Result<()> {
     use rusqlite::config::DbConfig;
     db.set_prepared_statement_cache_capacity(64);
-    db.busy_timeout(std::time::Duration::from_secs(2))
+    db.busy_timeout(limits::BUSY_TIME)
         .and_then(|()| db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true))
         .and_then(|_| db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false))
         .and_then(|_| {
