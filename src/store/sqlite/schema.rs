@@ -5,6 +5,7 @@ use super::error::refused;
 use crate::error::{Error, Result};
 use crate::limits;
 use rusqlite::{Connection, OpenFlags};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// `keys.db`: what must be current after a restore.
@@ -80,6 +81,13 @@ pub fn create(path: &Path, steps: &[&str]) -> Result<()> {
             path.display()
         )));
     }
+    // Made here, so that it and what SQLite puts beside it are the owner's only.
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| Error::Setup(format!("cannot make {}: {error}", path.display())))?;
     let db = Connection::open(path).map_err(refused)?;
     prepare(&db)?;
     migrate(&db, steps, path)

@@ -68,8 +68,14 @@ impl Writer {
         change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Pending<T> {
         let (answer, pending) = oneshot::channel();
+        let failed = Arc::clone(&self.failed);
         let job = Job::Change(Box::new(move |db| {
-            let done = in_savepoint(db, change);
+            let done = in_savepoint(db, change).map_err(|error| {
+                if is_fatal(&error) {
+                    failed.store(true, Ordering::Release);
+                }
+                refused(error)
+            });
             Box::new(move |commit| {
                 // The caller may be gone; the change stands all the same.
                 let _ = answer.send(commit.and(done));
@@ -132,18 +138,15 @@ fn refuse(job: Job) {
 fn in_savepoint<T>(
     db: &Connection,
     change: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-) -> Result<T> {
-    let begun = db.prepare_cached("SAVEPOINT change")?.execute([]);
-    begun.map_err(refused)?;
+) -> rusqlite::Result<T> {
+    db.prepare_cached("SAVEPOINT change")?.execute([])?;
     let done = change(db);
-    let end = match &done {
-        Ok(_) => db.prepare_cached("RELEASE change")?.execute([]),
-        Err(_) => db
-            .execute_batch("ROLLBACK TO change; RELEASE change")
-            .map(|()| 0),
-    };
-    end.map_err(refused)?;
-    done.map_err(refused)
+    if done.is_ok() {
+        db.prepare_cached("RELEASE change")?.execute([])?;
+    } else if !db.is_autocommit() {
+        db.execute_batch("ROLLBACK TO change; RELEASE change")?;
+    }
+    done
 }
 
 impl From<rusqlite::Error> for Error {
