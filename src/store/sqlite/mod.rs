@@ -160,7 +160,10 @@ impl Store for Sqlite {
     }
 
     fn append(&self, leaves: Vec<LeafRow>) -> Pending<u64> {
-        self.ordinary(&self.vault, move |db| vault_file::append(db, &leaves))
+        match self.reserve.check() {
+            Ok(()) => self.vault.append(move |db| vault_file::append(db, &leaves)),
+            Err(error) => Pending::refused(error),
+        }
     }
 
     fn allocate_customer(&self) -> Pending<(CustomerNumber, Option<PageRow>)> {
