@@ -15,7 +15,8 @@ use crate::error::{Error, Missing, Result};
 use crate::id::CustomerNumber;
 use crate::limits;
 use crate::store::{DataFile, EraseIntent, ErasureRow, Fence, Tombstone};
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long a purge waits before it tries again after a failure.
@@ -69,21 +70,35 @@ impl Vault {
                     if !self.0.store.intend_erasure(intent).in_time().await? {
                         continue;
                     }
-                    let subject = self.subject(call.time, &keys, &[])?;
                     let customer = keys.customer;
+                    let subject = self.subject(call.time, &keys, &[]);
                     drop(keys);
-                    let fence = self.0.store.shred(customer, page, today).in_time().await?;
-                    self.finish_shred(call, customer, fence, &leaf, subject)
-                        .await?;
+                    let shredded = self.shred(call, customer, page, &leaf, subject).await;
+                    // What is intended is carried out, whatever was answered.
                     self.purge_behind(customer);
-                    return Ok(CustomerView::Erased {
-                        level: Level::Shredded,
-                        epoch: fence.epoch,
-                    });
+                    return shredded;
                 }
             }
         }
         Err(Error::Contended)
+    }
+
+    async fn shred(
+        &self,
+        call: &Call,
+        customer: CustomerNumber,
+        page: u64,
+        leaf: &Leaf,
+        subject: Result<Subject>,
+    ) -> Result<CustomerView> {
+        let shredded = self.0.store.shred(customer, page, call.time.day());
+        let fence = shredded.in_time().await?;
+        self.finish_shred(call, customer, fence, leaf, subject?)
+            .await?;
+        Ok(CustomerView::Erased {
+            level: Level::Shredded,
+            epoch: fence.epoch,
+        })
     }
 
     async fn look_before_erase(&self, grant: &Arc<Grant<Erase>>) -> Result<Target> {
@@ -95,7 +110,7 @@ impl Vault {
                 return Err(Error::NotFound(Missing::Customer));
             };
             let (Entry::Customer(customer) | Entry::Tombstone(customer)) = entry;
-            match view(rows, keyring, customer)? {
+            match view(rows, keyring, &tenant, customer)? {
                 (_, Some(keys)) => Ok(Target::Alive(Box::new(keys), page.page, place.tag)),
                 (view, None) => Ok(Target::Shredded(customer, view)),
             }
@@ -119,10 +134,10 @@ impl Vault {
                 ..
             }
         ) {
+            self.purge_behind(customer);
             let fence = self.fence(customer).await?;
             self.finish_shred(call, customer, fence, &leaf, Subject::nobody()?)
                 .await?;
-            self.purge_behind(customer);
         }
         Ok(self.record_plain(call, &leaf, view).await?.release())
     }
@@ -143,7 +158,6 @@ impl Vault {
         subject: Subject,
     ) -> Result<()> {
         if !self.truncated(DataFile::Keys).await? {
-            self.purge_behind(customer);
             return Err(Error::ErasurePending);
         }
         let mut leaf = of.clone();
@@ -171,19 +185,30 @@ impl Vault {
         Ok(true)
     }
 
-    /// Purges a shredded customer's rows, behind the reply.
+    /// Purges a shredded customer's rows, behind the reply. One task a customer,
+    /// however often it is asked for: while a reader holds a file, each would
+    /// try again and again.
     fn purge_behind(&self, customer: CustomerNumber) {
+        if !self.purging().insert(customer) {
+            return;
+        }
         let vault = self.clone();
         let call = self.0.log.begin("Purge", None, Instant::now());
         tokio::spawn(async move {
             while let Err(error) = vault.purge(&call, customer).await {
                 tracing::warn!(reason = error.reason(), "a purge waits");
                 if !vault.is_sound() {
-                    return;
+                    break;
                 }
                 tokio::time::sleep(PURGE_PAUSE).await;
             }
+            vault.purging().remove(&customer);
         });
+    }
+
+    fn purging(&self) -> MutexGuard<'_, HashSet<CustomerNumber>> {
+        let purging = self.0.purging.lock();
+        purging.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From L1's intent or L2 to L3, whatever of it is left to do.
@@ -246,7 +271,12 @@ impl Vault {
         }
         for erasure in erasures {
             let call = self.0.log.begin("Purge", None, Instant::now());
-            self.purge(&call, erasure.customer).await?;
+            match self.purge(&call, erasure.customer).await {
+                // The keys are gone. Whoever else reads the files, a backup
+                // perhaps, keeps remnants on disk, but not the vault shut.
+                Err(Error::ErasurePending) => self.purge_behind(erasure.customer),
+                done => done?,
+            }
         }
         Ok(())
     }

@@ -191,11 +191,7 @@ impl Keyring {
     /// The tombstone of an erased customer, for the row that stands there.
     /// `None` where the row is gone, is one already, or is by now that of the
     /// customer who was created anew.
-    pub fn tombstone(
-        &self,
-        rows: &mut dyn Rows,
-        erased: &ErasureRow,
-    ) -> Result<Option<Tombstone>> {
+    pub fn tombstone(&self, rows: &mut dyn Rows, erased: &ErasureRow) -> Result<Option<Tombstone>> {
         let (tenant, page, tag) = (erased.tenant, erased.index_page, &erased.index_tag);
         let (Some(row), Some(old)) = (
             rows.page(PageKind::Index, page)?,
