@@ -172,7 +172,7 @@ pub struct RequestRow {
     pub customer: CustomerNumber,
     /// MAC of the request's content under a key of that customer.
     pub digest: [u8; 32],
-    /// The revision that the change came to; 0 where it has none.
+    /// The revision that a write came to, the number of a deleted record; else 0.
     pub outcome: u64,
 }
 

@@ -67,30 +67,39 @@ impl Vault {
                         leaf: self.subject_row(call, &leaf, &keys, &[])?,
                         today,
                     };
-                    let store = &self.0.store;
-                    if !self
-                        .reserved(|| store.intend_erasure(intent.clone()))
-                        .await?
-                    {
+                    let intend = || self.0.store.intend_erasure(intent.clone());
+                    if !self.reserved(intend).await? {
                         continue;
                     }
-                    let subject = self.subject(call.time, &keys, &[])?;
                     let customer = keys.customer;
+                    let subject = self.subject(call.time, &keys, &[]);
                     drop(keys);
-                    let shred = || store.shred(customer, page, today);
-                    let fence = self.reserved(shred).await?;
-                    let finished = self.finish_shred(call, customer, fence, &leaf, subject);
-                    let finished = finished.await;
+                    let shredded = self.shred(call, customer, page, &leaf, subject).await;
+                    // What is intended is carried out, whatever was answered.
                     self.purge_behind(customer);
-                    finished?;
-                    return Ok(CustomerView::Erased {
-                        level: Level::Shredded,
-                        epoch: fence.epoch,
-                    });
+                    return shredded;
                 }
             }
         }
         Err(Error::Contended)
+    }
+
+    async fn shred(
+        &self,
+        call: &Call,
+        customer: CustomerNumber,
+        page: u64,
+        leaf: &Leaf,
+        subject: Result<Subject>,
+    ) -> Result<CustomerView> {
+        let shred = || self.0.store.shred(customer, page, call.time.day());
+        let fence = self.reserved(shred).await?;
+        self.finish_shred(call, customer, fence, leaf, subject?)
+            .await?;
+        Ok(CustomerView::Erased {
+            level: Level::Shredded,
+            epoch: fence.epoch,
+        })
     }
 
     async fn look_before_erase(&self, grant: &Arc<Grant<Erase>>) -> Result<Target> {
@@ -102,7 +111,7 @@ impl Vault {
                 return Err(Error::NotFound(Missing::Customer));
             };
             let (Entry::Customer(customer) | Entry::Tombstone(customer)) = entry;
-            match view(rows, keyring, customer)? {
+            match view(rows, keyring, &tenant, customer)? {
                 (_, Some(keys)) => Ok(Target::Alive(Box::new(keys), page.page, place.tag)),
                 (view, None) => Ok(Target::Shredded(customer, view)),
             }
@@ -126,12 +135,10 @@ impl Vault {
                 ..
             }
         ) {
-            let fence = self.fence(customer).await?;
-            let finished = self
-                .finish_shred(call, customer, fence, &leaf, Subject::nobody()?)
-                .await;
             self.purge_behind(customer);
-            finished?;
+            let fence = self.fence(customer).await?;
+            self.finish_shred(call, customer, fence, &leaf, Subject::nobody()?)
+                .await?;
         }
         Ok(self.record_plain(call, &leaf, view).await?.release())
     }
@@ -191,7 +198,9 @@ impl Vault {
         Ok(true)
     }
 
-    /// Purges a shredded customer's rows, behind the reply: one task a customer.
+    /// Purges a shredded customer's rows, behind the reply. One task a customer,
+    /// however often it is asked for: while a reader holds a file, each would
+    /// try again and again.
     fn purge_behind(&self, customer: CustomerNumber) {
         if !self.purging().insert(customer) {
             return;
@@ -210,12 +219,9 @@ impl Vault {
         });
     }
 
-    /// The customers that are being purged.
     fn purging(&self) -> MutexGuard<'_, HashSet<CustomerNumber>> {
-        self.0
-            .purging
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        let purging = self.0.purging.lock();
+        purging.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From the intent or L2 to L3, whatever of it is left to do. `call` is
@@ -226,9 +232,8 @@ impl Vault {
             return Ok(());
         };
         let begin = || self.0.log.begin("Purge", None, Instant::now());
-        let call = call.get_or_insert_with(begin);
-        let today = call.time.day();
-        let store = &self.0.store;
+        let call: &Call = call.get_or_insert_with(begin);
+        let (store, today) = (&self.0.store, call.time.day());
         let shred = || store.shred(customer, erasure.index_page, today);
         let fence = self.reserved(shred).await?;
         let leaf = Leaf::new(Verdict::Shredded, "");
@@ -273,7 +278,12 @@ impl Vault {
             }
         }
         for erasure in erasures {
-            self.purge(&mut None, erasure.customer).await?;
+            match self.purge(&mut None, erasure.customer).await {
+                // The keys are gone. Whoever else reads the files, a backup
+                // perhaps, keeps remnants on disk, but not the vault shut.
+                Err(Error::ErasurePending) => self.purge_behind(erasure.customer),
+                done => done?,
+            }
         }
         Ok(())
     }

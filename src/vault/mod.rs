@@ -51,6 +51,7 @@ struct Inner {
     log: Log,
     tenants: RwLock<HashMap<TenantName, Arc<Tenant>>>,
     quota: Arc<CustomerQuota>,
+    /// Customers whose rows are being purged behind a reply.
     purging: Mutex<HashSet<CustomerNumber>>,
 }
 
@@ -88,7 +89,9 @@ impl Vault {
         let keyring = Arc::clone(&self.0.keyring);
         self.0.store.read(Box::new(move |rows| {
             // The caller may be gone; then nobody needs the answer.
-            let _ = answer.send(work(rows, &keyring));
+            if !answer.is_closed() {
+                let _ = answer.send(work(rows, &keyring));
+            }
         }))?;
         tokio::time::timeout(crate::limits::CALL_TIME, done)
             .await

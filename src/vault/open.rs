@@ -119,6 +119,10 @@ pub fn open_record(
             None => granted.form.of_nothing(),
             Some((group, field)) => {
                 let value = opener.open(group, field)?;
+                // The catalog may have changed while the vault was down.
+                if value.kind() != granted.field.kind {
+                    return Err(Error::DataLoss(Lost::Record));
+                }
                 Some(granted.form.apply(value, today))
             }
         };

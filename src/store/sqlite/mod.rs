@@ -44,7 +44,7 @@ pub fn found(dir: &Path, deployment: [u8; 16], epoch: &EpochRow) -> Result<()> {
 }
 
 /// Opens a vault for reading only, also beside a running server.
-pub fn open_rows(dir: &Path) -> Result<impl Rows> {
+pub fn open_rows(dir: &Path) -> Result<impl Rows + use<>> {
     Reader::open(dir)
 }
 

@@ -252,7 +252,13 @@ pub fn delete_record(db: &Connection, delete: &DeleteRecord) -> Result<PutOutcom
         .execute(params![delete.key.customer.0, locator])?;
     db.prepare_cached("UPDATE customers SET records = records - 1 WHERE customer = ?1")?
         .execute([delete.key.customer.0])?;
-    claim(db, &delete.request, delete.key.customer, delete.revision)?;
+    // Once the record is gone, only this says which it was.
+    claim(
+        db,
+        &delete.request,
+        delete.key.customer,
+        delete.key.record.0,
+    )?;
     append_one(db, &delete.leaf)?;
     Ok(PutOutcome::Done(Day(created), Day(created)))
 }
