@@ -124,13 +124,23 @@ pub const PROBE_TIME: Duration = Duration::from_secs(5);
 pub const SHED_PRINCIPALS: usize = 1_024;
 
 /// Reader threads of the store.
-pub const READER_THREADS: usize = 2;
+pub const READER_THREADS: usize = 1;
 /// Reads waiting for a reader thread.
 pub const READ_QUEUE: usize = 4_096;
+/// Reads that share one state of the files.
+pub const READS_PER_STATE: usize = 64;
+/// How long such a state is held before the next read gets a newer one.
+pub const READ_STATE_TIME: Duration = Duration::from_millis(10);
 /// Changes waiting for a file's writer thread.
 pub const WRITE_QUEUE: usize = 8_192;
+/// How long a statement waits for another process that has the file.
+pub const BUSY_TIME: Duration = Duration::from_secs(2);
 /// Changes that share one commit.
 pub const CHANGES_PER_COMMIT: usize = 512;
+/// How long a commit waits for company, for each change of the one before.
+pub const COMMIT_PACE: Duration = Duration::from_micros(100);
+/// How long it waits at most.
+pub const COMMIT_PACE_MAX: Duration = Duration::from_millis(1);
 /// How long a change waits for its commit.
 pub const COMMIT_TIME: Duration = Duration::from_secs(5);
 /// Tries at a change that lost a race for its revision.

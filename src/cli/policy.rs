@@ -138,6 +138,10 @@ fn tell(out: &mut Out, principal: &Principal, allowed: &[Allowed]) {
             ]
         })
         .collect();
+    if rows.is_empty() {
+        out.line("  may do nothing today\n");
+        return;
+    }
     out.line(&table(&["may", "of", "sees", "by policy"], &rows));
     out.line("");
 }

@@ -64,6 +64,10 @@ const METHODS: [&str; 11] = [
     "/oubliette.v1.KeyService/GetKeyStatus",
 ];
 
+/// Health and reflection: the only calls that are not guarded. A service that
+/// nobody knows is, so that looking for one is written down.
+const BESIDE: &str = "/grpc.";
+
 /// What a caller may be told ahead of its own deadline, so that the answer
 /// reaches it.
 const HEAD_START: Duration = Duration::from_millis(2);
@@ -77,8 +81,8 @@ fn method_of(path: &str) -> &'static str {
 }
 
 impl Guard {
-    /// `guarded` are the vault's services; `open` answers everything else
-    /// (health, and reflection where it is switched on).
+    /// `guarded` are the vault's services; `open` answers what gRPC itself
+    /// defines (health, and reflection where it is switched on).
     pub fn new(parts: Parts, guarded: Routes, open: Routes) -> Self {
         Self {
             parts: Arc::new(parts),
@@ -92,7 +96,7 @@ impl Guard {
         let (parts, began) = (Arc::clone(&self.parts), std::time::Instant::now());
         let method = method_of(request.uri().path());
         let (now, rules) = (Instant::now(), parts.access.now());
-        parts.metrics.calls_in_flight.inc();
+        let _under_way = UnderWay::begin(&parts);
         let (response, reason) = match parts.admit(&request, &rules, now) {
             Err(error) => {
                 let call = Arc::new(parts.vault.log().begin(method, None, now));
@@ -121,7 +125,6 @@ impl Guard {
                 }
             },
         };
-        parts.metrics.calls_in_flight.dec();
         let labels = CallLabels { method, reason };
         parts.metrics.calls.get_or_create(&labels).inc();
         parts
@@ -155,6 +158,22 @@ impl Parts {
         Arc::clone(room)
             .try_acquire_owned()
             .map_err(|_| Error::Exhausted(Exhausted::Shed, limits::SHED_RETRY))
+    }
+}
+
+/// Counts a call as under way until it ends, also when its caller goes away.
+struct UnderWay(Arc<Parts>);
+
+impl UnderWay {
+    fn begin(parts: &Arc<Parts>) -> Self {
+        parts.metrics.calls_in_flight.inc();
+        Self(Arc::clone(parts))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.metrics.calls_in_flight.dec();
     }
 }
 
@@ -331,12 +350,12 @@ impl Service<Request<Body>> for Guard {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if request.uri().path().starts_with("/oubliette.") {
-            let guard = self.clone();
-            return Box::pin(async move { Ok(guard.enter(request).await) });
+        if request.uri().path().starts_with(BESIDE) {
+            let answer = self.open.call(request);
+            return Box::pin(answer);
         }
-        let answer = self.open.call(request);
-        Box::pin(answer)
+        let guard = self.clone();
+        Box::pin(async move { Ok(guard.enter(request).await) })
     }
 }
 
@@ -367,7 +386,7 @@ mod tests {
         let set = prost_types::FileDescriptorSet::decode(crate::pb::DESCRIPTORS).unwrap();
         let mut declared: Vec<String> = Vec::new();
         for file in set.file {
-            for service in file.service {
+            for service in &file.service {
                 for method in &service.method {
                     declared.push(format!(
                         "/{}.{}/{}",

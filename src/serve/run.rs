@@ -7,7 +7,7 @@ use super::lock::DirectoryLock;
 use super::probes::Probes;
 use super::readiness::{Readiness, State};
 use super::reload::{Reload, Rules, Watch};
-use super::server::{serve, stop_signal};
+use super::server::{Times, serve, stop_signal};
 use super::telemetry;
 use super::tls::Tls;
 use crate::access::{Access, Sources};
@@ -18,9 +18,9 @@ use crate::error::{Error, Result, Unavailable};
 use crate::grpc::{Guard, Parts, SERVICES, Shed, routes};
 use crate::keys::KeyProvider;
 use crate::keys::file::FileProvider;
-use crate::limits;
 use crate::metrics::Metrics;
 use crate::pb;
+use crate::store::Store;
 use crate::store::sqlite::Sqlite;
 use crate::vault::{self, Vault};
 use std::net::SocketAddr;
@@ -66,6 +66,20 @@ pub async fn run(
     harden()?;
     let stop = stop_signal()?;
     let _lock = DirectoryLock::take(&config.data)?;
+    run_over(config, open_store, stop, ready).await
+}
+
+/// Serves over the store that `open` opens in the data directory, until `stop`
+/// completes. Log, lock and hardening are the process's and so are [`run`]'s.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_over(
+    config: Config,
+    open: impl FnOnce(&Path) -> Result<Arc<dyn Store>> + Send + 'static,
+    stop: impl Future<Output = ()>,
+    ready: impl FnOnce(SocketAddr),
+) -> Result<()> {
     let metrics = Arc::new(Metrics::new());
     let readiness = Arc::new(Readiness::new(SERVICES.to_vec(), Arc::clone(&metrics)).await);
     let probes = Probes::bind(config.metrics, Arc::clone(&metrics), Arc::clone(&readiness)).await?;
@@ -83,7 +97,7 @@ pub async fn run(
         })
         .await?,
     );
-    let (vault, assurance) = unseal(&config, &access).await?;
+    let (vault, assurance) = unseal(&config, &access, open).await?;
     vault.recover().await?;
 
     let authn = Arc::new(Authn::new(&config.trust_domain));
@@ -112,30 +126,22 @@ pub async fn run(
         shed,
         metrics,
     };
-    let open = Routes::new(readiness.health_service());
-    let open = if config.reflection {
-        reflect(open)?
-    } else {
-        open
-    };
-    let guard = Guard::new(parts, routes(&vault, assurance), open);
+    let beside = beside(&readiness, config.reflection)?;
+    let guard = Guard::new(parts, routes(&vault, assurance), beside);
     readiness.set(State::Ready).await;
     let _told = AddressFile::write(&config.data, address)?;
     ready(address);
     let ended = ended(stop, vault.clone(), Arc::clone(&readiness));
-    serve(
-        guard,
-        listener.start(),
-        readiness,
-        ended,
-        limits::DRAIN_TIME,
-    )
-    .await?;
+    serve(guard, listener.start(), readiness, ended, Times::default()).await?;
     if vault.is_sound() {
         Ok(())
     } else {
         Err(Error::Unavailable(Unavailable::OutcomeUnknown))
     }
+}
+
+fn open_store(data: &Path) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(Sqlite::open(data)?))
 }
 
 /// Runs what blocks beside the runtime.
@@ -147,12 +153,15 @@ async fn on_thread<T: Send + 'static>(
         .map_err(|_| Error::Internal("a start-up step ended by itself"))?
 }
 
-async fn unseal(config: &Config, access: &Arc<Access>) -> Result<(Vault, crate::keys::Assurance)> {
+async fn unseal(
+    config: &Config,
+    access: &Arc<Access>,
+    open: impl FnOnce(&Path) -> Result<Arc<dyn Store>> + Send + 'static,
+) -> Result<(Vault, crate::keys::Assurance)> {
     let (data, kept, rules) = (config.data.clone(), config.provider.clone(), access.now());
     on_thread(move || {
         let provider = provider(&kept)?;
-        let store = Arc::new(Sqlite::open(&data)?);
-        let vault = Vault::unseal(store, provider.as_ref(), NODE.to_owned())?;
+        let vault = Vault::unseal(open(&data)?, provider.as_ref(), NODE.to_owned())?;
         let tenants = rules.roles().principals().map(|p| p.tenant());
         vault.ensure_tenants(tenants)?;
         Ok((vault, provider.assurance()))
@@ -183,7 +192,12 @@ fn secure(
     }
 }
 
-fn reflect(open: Routes) -> Result<Routes> {
+/// Health, and reflection where it is switched on.
+fn beside(readiness: &Readiness, reflection: bool) -> Result<Routes> {
+    let health = Routes::new(readiness.health_service());
+    if !reflection {
+        return Ok(health);
+    }
     let build = || {
         let builder = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTORS);
@@ -192,7 +206,7 @@ fn reflect(open: Routes) -> Result<Routes> {
             .fold(builder, |b, name| b.with_service_name(*name))
     };
     let failed = |_| Error::Internal("reflection");
-    Ok(open
+    Ok(health
         .add_service(build().build_v1().map_err(failed)?)
         .add_service(build().build_v1alpha().map_err(failed)?))
 }

@@ -143,6 +143,7 @@ pub enum PutOutcome {
 }
 
 /// An erasure that will happen.
+#[derive(Clone)]
 pub struct EraseIntent {
     /// Whose.
     pub customer: CustomerNumber,
@@ -156,6 +157,15 @@ pub struct EraseIntent {
     pub leaf: LeafRow,
     /// Today.
     pub today: Day,
+}
+
+/// The tombstone that takes the place of an erased customer's index row.
+#[derive(Clone)]
+pub struct Tombstone {
+    /// The row's body as it was read; where it is another by now it stays.
+    pub old: Vec<u8>,
+    /// The tombstone, sealed.
+    pub body: Vec<u8>,
 }
 
 /// An index page that was split.

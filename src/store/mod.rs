@@ -12,7 +12,7 @@ pub mod sqlite;
 
 pub use change::{
     CreateCustomer, CreateKeys, CreateOutcome, DeleteRecord, EraseIntent, NewPage, PutOutcome,
-    PutRecord, Replacement, RequestClaim, SplitIndex, SplitPart,
+    PutRecord, Replacement, RequestClaim, SplitIndex, SplitPart, Tombstone,
 };
 pub use row::{
     CustomerKeys, CustomerRow, EpochRow, ErasureRow, Fence, GenerationKeys, HistoryRow, IndexRef,
@@ -32,8 +32,18 @@ use std::task::{Context, Poll};
 pub struct Pending<T>(tokio::sync::oneshot::Receiver<Result<T>>);
 
 impl<T> Pending<T> {
-    pub(crate) fn new(receiver: tokio::sync::oneshot::Receiver<Result<T>>) -> Self {
+    /// The answer that will come through `receiver`: for whoever keeps rows. A
+    /// sender that is dropped without a word means OUTCOME_UNKNOWN.
+    pub fn new(receiver: tokio::sync::oneshot::Receiver<Result<T>>) -> Self {
         Self(receiver)
+    }
+
+    /// A change that was refused.
+    pub(crate) fn refused(error: Error) -> Self {
+        let (answer, pending) = tokio::sync::oneshot::channel();
+        // The receiver is held right here.
+        let _ = answer.send(Err(error));
+        Self(pending)
     }
 
     /// Waits as long as a commit may take.
@@ -116,8 +126,8 @@ pub trait Store: Send + Sync {
     /// `vault.db`: the shred is done: the erasure's level and its leaf.
     fn record_shred(&self, customer: CustomerNumber, leaf: LeafRow) -> Pending<()>;
     /// `vault.db`: deletes some rows of a shredded customer; true when none
-    /// are left and the index row is the given tombstone.
-    fn purge(&self, customer: CustomerNumber, tombstone: Option<Vec<u8>>) -> Pending<bool>;
+    /// are left and the tombstone stands where the index row was.
+    fn purge(&self, customer: CustomerNumber, tombstone: Option<Tombstone>) -> Pending<bool>;
     /// `vault.db`: the purge is done (L3).
     fn record_purge(&self, customer: CustomerNumber, leaf: LeafRow) -> Pending<()>;
 
@@ -138,13 +148,23 @@ pub trait Store: Send + Sync {
     /// `vault.db`: forgets request ids of days before `day`.
     fn forget_requests(&self, before: Day) -> Pending<usize>;
 
+    /// Gives the disk that is set aside to erasures: until it is restored every
+    /// other change is refused with DISK_FULL. False where it is spent.
+    fn spend_reserve(&self) -> bool;
+    /// Sets it aside again; DISK_FULL while there is no room for it.
+    fn restore_reserve(&self) -> Result<()>;
+
     /// True once storage failed in a way that leaves the outcome unknown: the
     /// process must end and start again.
     fn failed(&self) -> bool;
 }
 
-/// Reads, on a reader thread. Every method sees one state of one file.
+/// Reads, on a reader thread. All reads of a job see each file in one state,
+/// which is no older than the job.
 pub trait Rows {
+    /// From here on the newest state of both files.
+    fn refresh(&mut self);
+
     /// `keys.db`: the deployment's id.
     fn deployment(&mut self) -> Result<Option<[u8; 16]>>;
     /// `keys.db`: every epoch, oldest first.

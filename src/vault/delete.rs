@@ -3,6 +3,7 @@
 //! the customer's next key generation a backup still opens.
 
 use super::Vault;
+use super::find::found_record;
 use super::open::permit;
 use super::request::Request;
 use crate::access::{Delete, Grant};
@@ -90,7 +91,8 @@ impl Vault {
             let (owner, row) = rows.record(keys.customer, &locator)?;
             let owner = owner.ok_or(Error::DataLoss(Lost::State))?;
             let permit = permit(&grant, &keys, &owner)?;
-            let row = row.ok_or(Error::NotFound(Missing::Record))?;
+            let row = found_record(keyring.deployment(), &keys, &delete.target.record, row)?
+                .ok_or(Error::NotFound(Missing::Record))?;
             if expected.is_some_and(|expected| expected != row.revision) {
                 return Err(Error::RevisionStale);
             }

@@ -11,11 +11,12 @@ use super::keyring::CustomerKeyring;
 use crate::access::{Erase, Grant};
 use crate::audit::{Call, Leaf, Shredded, Subject, Verdict};
 use crate::clock::Instant;
-use crate::error::{Error, Missing, Result};
+use crate::error::{Error, Missing, Result, Unavailable};
 use crate::id::CustomerNumber;
 use crate::limits;
-use crate::store::{DataFile, EraseIntent, ErasureRow, Fence};
-use std::sync::Arc;
+use crate::store::{DataFile, EraseIntent, ErasureRow, Fence, Pending, Tombstone};
+use std::collections::HashSet;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long a purge waits before it tries again after a failure.
@@ -38,12 +39,23 @@ impl Vault {
         call: &Arc<Call>,
         grant: Grant<Erase>,
     ) -> Result<CustomerView> {
-        let grant = Arc::new(grant);
-        let leaf = self.leaf(&grant, Verdict::Intended);
+        // In a task of its own: a caller that goes away stops nothing half-way.
+        let (vault, call, grant) = (self.clone(), Arc::clone(call), Arc::new(grant));
+        tokio::spawn(async move { vault.erase_to_the_end(&call, &grant).await })
+            .await
+            .unwrap_or(Err(Error::Internal("an erasure ended by itself")))
+    }
+
+    async fn erase_to_the_end(
+        &self,
+        call: &Arc<Call>,
+        grant: &Arc<Grant<Erase>>,
+    ) -> Result<CustomerView> {
+        let leaf = self.leaf(grant, Verdict::Intended);
         for _ in 0..limits::REVISION_RETRIES {
-            match self.look_before_erase(&grant).await? {
+            match self.look_before_erase(grant).await? {
                 Target::Shredded(customer, view) => {
-                    return self.erase_again(call, &grant, customer, view).await;
+                    return self.erase_again(call, grant, customer, view).await;
                 }
                 Target::Alive(keys, page, tag) => {
                     let today = call.time.day();
@@ -55,16 +67,22 @@ impl Vault {
                         leaf: self.subject_row(call, &leaf, &keys, &[])?,
                         today,
                     };
-                    if !self.0.store.intend_erasure(intent).in_time().await? {
+                    let store = &self.0.store;
+                    if !self
+                        .reserved(|| store.intend_erasure(intent.clone()))
+                        .await?
+                    {
                         continue;
                     }
                     let subject = self.subject(call.time, &keys, &[])?;
                     let customer = keys.customer;
                     drop(keys);
-                    let fence = self.0.store.shred(customer, page, today).in_time().await?;
-                    self.finish_shred(call, customer, fence, &leaf, subject)
-                        .await?;
+                    let shred = || store.shred(customer, page, today);
+                    let fence = self.reserved(shred).await?;
+                    let finished = self.finish_shred(call, customer, fence, &leaf, subject);
+                    let finished = finished.await;
                     self.purge_behind(customer);
+                    finished?;
                     return Ok(CustomerView::Erased {
                         level: Level::Shredded,
                         epoch: fence.epoch,
@@ -109,9 +127,11 @@ impl Vault {
             }
         ) {
             let fence = self.fence(customer).await?;
-            self.finish_shred(call, customer, fence, &leaf, Subject::nobody()?)
-                .await?;
+            let finished = self
+                .finish_shred(call, customer, fence, &leaf, Subject::nobody()?)
+                .await;
             self.purge_behind(customer);
+            finished?;
         }
         Ok(self.record_plain(call, &leaf, view).await?.release())
     }
@@ -132,7 +152,6 @@ impl Vault {
         subject: Subject,
     ) -> Result<()> {
         if !self.truncated(DataFile::Keys).await? {
-            self.purge_behind(customer);
             return Err(Error::ErasurePending);
         }
         let mut leaf = of.clone();
@@ -142,9 +161,21 @@ impl Vault {
             epoch: fence.epoch,
         });
         let row = self.0.log.row(call, &leaf, subject);
-        self.0.store.record_shred(customer, row).in_time().await?;
+        let record = || self.0.store.record_shred(customer, row.clone());
+        self.reserved(record).await?;
         call.mark_recorded();
         Ok(())
+    }
+
+    /// A step of an erasure: where the disk is full it takes the reserve.
+    async fn reserved<T>(&self, step: impl Fn() -> Pending<T>) -> Result<T> {
+        match step().in_time().await {
+            Err(Error::Unavailable(Unavailable::DiskFull)) if self.0.store.spend_reserve() => {
+                tracing::error!("the disk is full; the reserve serves erasures alone");
+                step().in_time().await
+            }
+            done => done,
+        }
     }
 
     /// Empties a write-ahead log, waiting for readers up to a limit; false
@@ -160,60 +191,66 @@ impl Vault {
         Ok(true)
     }
 
-    /// Purges a shredded customer's rows, behind the reply.
+    /// Purges a shredded customer's rows, behind the reply: one task a customer.
     fn purge_behind(&self, customer: CustomerNumber) {
+        if !self.purging().insert(customer) {
+            return;
+        }
         let vault = self.clone();
-        let call = self.0.log.begin("Purge", None, Instant::now());
         tokio::spawn(async move {
-            while let Err(error) = vault.purge(&call, customer).await {
+            let mut call = None;
+            while let Err(error) = vault.purge(&mut call, customer).await {
                 tracing::warn!(reason = error.reason(), "a purge waits");
                 if !vault.is_sound() {
-                    return;
+                    break;
                 }
                 tokio::time::sleep(PURGE_PAUSE).await;
             }
+            vault.purging().remove(&customer);
         });
     }
 
-    /// From L1's intent or L2 to L3, whatever of it is left to do.
-    async fn purge(&self, call: &Call, customer: CustomerNumber) -> Result<()> {
+    /// The customers that are being purged.
+    fn purging(&self) -> MutexGuard<'_, HashSet<CustomerNumber>> {
+        self.0
+            .purging
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From the intent or L2 to L3, whatever of it is left to do. `call` is
+    /// begun once there is something to write down.
+    async fn purge(&self, call: &mut Option<Call>, customer: CustomerNumber) -> Result<()> {
         let erasure = self.on_rows(move |rows, _| rows.erasure(customer)).await?;
         let Some(erasure) = erasure.filter(|row| row.level < 3) else {
             return Ok(());
         };
+        let begin = || self.0.log.begin("Purge", None, Instant::now());
+        let call = call.get_or_insert_with(begin);
         let today = call.time.day();
-        let fence = self
-            .0
-            .store
-            .shred(customer, erasure.index_page, today)
-            .in_time()
-            .await?;
+        let store = &self.0.store;
+        let shred = || store.shred(customer, erasure.index_page, today);
+        let fence = self.reserved(shred).await?;
         let leaf = Leaf::new(Verdict::Shredded, "");
         if erasure.level < 2 {
             self.finish_shred(call, customer, fence, &leaf, Subject::nobody()?)
                 .await?;
         }
         let tombstone = self.tombstone(&erasure).await?;
-        while !self
-            .0
-            .store
-            .purge(customer, tombstone.clone())
-            .in_time()
-            .await?
-        {}
+        let purge = || store.purge(customer, tombstone.clone());
+        while !self.reserved(purge).await? {}
         if !self.truncated(DataFile::Vault).await? {
             return Err(Error::ErasurePending);
         }
         let row = self.plain_row(call, &Leaf::new(Verdict::Purged, ""))?;
-        self.0.store.record_purge(customer, row).in_time().await
+        let record = || store.record_purge(customer, row.clone());
+        self.reserved(record).await
     }
 
-    async fn tombstone(&self, erasure: &ErasureRow) -> Result<Option<Vec<u8>>> {
+    async fn tombstone(&self, erasure: &ErasureRow) -> Result<Option<Tombstone>> {
         let of = erasure.clone();
-        self.on_rows(move |rows, keyring| {
-            keyring.tombstone(rows, of.tenant, of.index_page, &of.index_tag)
-        })
-        .await
+        self.on_rows(move |rows, keyring| keyring.tombstone(rows, &of))
+            .await
     }
 
     /// Finishes what a crash cut off: erasures that were intended, creations
@@ -236,8 +273,7 @@ impl Vault {
             }
         }
         for erasure in erasures {
-            let call = self.0.log.begin("Purge", None, Instant::now());
-            self.purge(&call, erasure.customer).await?;
+            self.purge(&mut None, erasure.customer).await?;
         }
         Ok(())
     }

@@ -109,6 +109,26 @@ pub fn record_name(
     )))
 }
 
+/// The record that a locator led to, once it is known to be the one of that
+/// id: what the locator's row says is not sealed, the record's own id is.
+pub fn found_record(
+    deployment: Deployment,
+    keys: &CustomerKeyring,
+    id: &RecordId,
+    row: Option<RecordRow>,
+) -> Result<Option<RecordRow>> {
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let context = record_id_context(deployment, keys, row.key.record.0, row.record_type);
+    let own = open_text(keys, &context, &row.sealed_id, Lost::Record)?;
+    if row.key.customer != keys.customer || own.expose() != id.expose() {
+        tracing::error!("a locator leads to another record");
+        return Err(Error::DataLoss(Lost::Record));
+    }
+    Ok(Some(row))
+}
+
 fn open_text(
     keys: &CustomerKeyring,
     context: &[u8],

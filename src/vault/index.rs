@@ -9,7 +9,9 @@ use crate::crypto::{IndexPageKeys, Label, MessageContext, TenantKeys, message};
 use crate::error::{Error, Lost, Result};
 use crate::id::{CustomerId, CustomerNumber, TenantNumber};
 use crate::limits;
-use crate::store::{IndexRef, NewPage, PageKind, PageRow, Rows, SplitIndex, SplitPart};
+use crate::store::{
+    ErasureRow, IndexRef, NewPage, PageKind, PageRow, Rows, SplitIndex, SplitPart, Tombstone,
+};
 use std::sync::Arc;
 
 /// A tenant, with the keys of its index.
@@ -73,19 +75,12 @@ impl Keyring {
             };
             // A page whose key is gone was split since; look again.
             let Some(row) = rows.page(PageKind::Index, page.page)? else {
+                rows.refresh();
                 continue;
             };
             let keys = self.index_page(tenant.number, &row)?;
             let tag = tag(&keys.tag, &blind);
             let body = rows.index_row(page.page, &tag)?;
-            if body.is_none()
-                && rows
-                    .index_ref(tenant.number, prefix(&blind))?
-                    .map(|now| now.page)
-                    != Some(page.page)
-            {
-                continue;
-            }
             let entry = match &body {
                 None => None,
                 Some(body) => Some(
@@ -193,27 +188,23 @@ impl Keyring {
         })
     }
 
-    /// The tombstone of an erased customer, from the row that stands there.
-    /// `None` where the row is gone or is one already.
-    pub fn tombstone(
-        &self,
-        rows: &mut dyn Rows,
-        tenant: TenantNumber,
-        page: u64,
-        tag: &[u8; 16],
-    ) -> Result<Option<Vec<u8>>> {
-        let (Some(row), Some(body)) = (
+    /// The tombstone of an erased customer, for the row that stands there.
+    /// `None` where the row is gone, is one already, or is by now that of the
+    /// customer who was created anew.
+    pub fn tombstone(&self, rows: &mut dyn Rows, erased: &ErasureRow) -> Result<Option<Tombstone>> {
+        let (tenant, page, tag) = (erased.tenant, erased.index_page, &erased.index_tag);
+        let (Some(row), Some(old)) = (
             rows.page(PageKind::Index, page)?,
             rows.index_row(page, tag)?,
         ) else {
             return Ok(None);
         };
         let keys = self.index_page(tenant, &row)?;
-        match self.open_row(&keys, tenant, page, tag, &body)? {
-            (_, Entry::Tombstone(_)) => Ok(None),
-            (blind, Entry::Customer(number)) => self
+        match self.open_row(&keys, tenant, page, tag, &old)? {
+            (blind, Entry::Customer(number)) if number == erased.customer => self
                 .seal_row(&keys, tenant, page, &blind, Entry::Tombstone(number))
-                .map(|(_, body)| Some(body)),
+                .map(|(_, body)| Some(Tombstone { old, body })),
+            _ => Ok(None),
         }
     }
 

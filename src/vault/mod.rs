@@ -32,13 +32,13 @@ pub use write::RecordView;
 
 use crate::audit::Log;
 use crate::error::{Error, Result, Unavailable};
-use crate::id::TenantName;
+use crate::id::{CustomerNumber, TenantName};
 use crate::store::{Rows, Store};
 use index::Tenant;
 use keyring::Keyring;
 use quota::CustomerQuota;
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::oneshot;
 
 /// The vault: its rows, its unsealed keys and its log. Cheap to clone.
@@ -51,6 +51,7 @@ struct Inner {
     log: Log,
     tenants: RwLock<HashMap<TenantName, Arc<Tenant>>>,
     quota: Arc<CustomerQuota>,
+    purging: Mutex<HashSet<CustomerNumber>>,
 }
 
 impl Vault {

@@ -101,7 +101,8 @@ pub fn open_record(
 ) -> Result<OpenedRecord> {
     let read = permit.target();
     if permit.customer() != row.key.customer || read.record_type.number != row.record_type {
-        return Err(Error::Internal("a permit for another record"));
+        tracing::error!("a record lies where another should");
+        return Err(Error::DataLoss(Lost::Record));
     }
     let place = record_place(deployment, keys, row);
     let newest = field_keys(keys, row.generation)?;

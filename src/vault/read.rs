@@ -1,6 +1,7 @@
 //! Reading records by name: one, or several of one type.
 
 use super::Vault;
+use super::find::found_record;
 use super::index::Tenant;
 use super::keyring::{CustomerKeyring, Keyring};
 use super::open::{OpenedRecord, open_record, permit};
@@ -162,12 +163,12 @@ impl Reader<'_> {
             }
         };
         let permit = allowed?;
-        let Some(row) = row else {
+        let touched = touched.get_mut(at).ok_or(Error::Internal("touched"))?;
+        let deployment = self.keyring.deployment();
+        let Some(row) = found_record(deployment, &touched.keys, &name.record, row)? else {
             return Err(Error::NotFound(Missing::Record));
         };
-        let touched = touched.get_mut(at).ok_or(Error::Internal("touched"))?;
         *weight = weight.saturating_add(row.body.len());
-        let deployment = self.keyring.deployment();
         let opened = open_record(deployment, &touched.keys, permit, &row, self.now.day())?;
         touched.records.push((row.key.record.0, row.revision));
         Ok(opened)

@@ -12,6 +12,7 @@ use crate::access::{Grant, Read};
 use crate::audit::{Call, Recorded, Verdict};
 use crate::clock::Instant;
 use crate::error::{Error, Lost, Result};
+use crate::id::TenantNumber;
 use crate::limits;
 use crate::secret::SecretText;
 use crate::store::{CustomerRow, RecordKey, RecordRow, Rows};
@@ -63,6 +64,7 @@ impl Vault {
                 };
                 let mut chunk = Chunking {
                     keyring,
+                    tenant: number,
                     grant: &asked,
                     quota: &quota,
                     now,
@@ -128,6 +130,7 @@ struct Owner {
 
 struct Chunking<'a> {
     keyring: &'a Keyring,
+    tenant: TenantNumber,
     grant: &'a Arc<Grant<Read>>,
     quota: &'a CustomerQuota,
     now: Instant,
@@ -149,11 +152,14 @@ impl Chunking<'_> {
         };
         let deployment = self.keyring.deployment();
         let opened = permit(self.grant, &owner.keys, &owner.row)
-            .and_then(|permit| open_record(deployment, &owner.keys, permit, row, self.now.day()));
-        match opened {
-            Ok(opened) => {
+            .and_then(|permit| open_record(deployment, &owner.keys, permit, row, self.now.day()))
+            .and_then(|opened| {
                 let name = record_name(deployment, &owner.keys, &owner.name, row)?;
-                self.read.records.push((name, opened));
+                Ok((name, opened))
+            });
+        match opened {
+            Ok(named) => {
+                self.read.records.push(named);
                 owner.records.push((row.key.record.0, row.revision));
                 Ok(())
             }
@@ -165,6 +171,10 @@ impl Chunking<'_> {
         let keys = self
             .keyring
             .customer(key.customer, rows.customer_keys(key.customer)?)?;
+        if keys.tenant != self.tenant {
+            tracing::error!("a record stands among those of another tenant");
+            return Err(Error::DataLoss(Lost::Record));
+        }
         self.quota
             .touch(self.grant.principal(), keys.customer, self.now)?;
         let row = rows

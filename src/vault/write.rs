@@ -2,7 +2,7 @@
 //! one group under a one-use key; what stays is not opened.
 
 use super::Vault;
-use super::find::sealed_record_id;
+use super::find::{found_record, sealed_record_id};
 use super::index::Tenant;
 use super::keyring::{CustomerKeyring, Keyring};
 use super::open::{checked_body, field_keys, manifest_place, permit, record_place};
@@ -187,6 +187,8 @@ impl Writing<'_> {
         }
         let owner = owner.ok_or(Error::DataLoss(Lost::State))?;
         let permit = permit(self.grant, &keys, &owner)?;
+        let deployment = self.keyring.deployment();
+        let row = found_record(deployment, &keys, &write.target.record, row)?;
         let current = row.as_ref().map_or(0, |row| row.revision);
         if self.expected.is_some_and(|expected| expected != current) {
             return Err(Error::RevisionStale);

@@ -7,7 +7,7 @@ use crate::id::CustomerNumber;
 use crate::limits;
 use crate::store::{
     CreateCustomer, CreateOutcome, DeleteRecord, EraseIntent, LeafRow, PutOutcome, PutRecord,
-    RecordKey, RequestClaim, SplitIndex,
+    RecordKey, RequestClaim, SplitIndex, Tombstone,
 };
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
@@ -296,7 +296,11 @@ pub fn record_level(
     Ok(())
 }
 
-pub fn purge(db: &Connection, customer: CustomerNumber, tombstone: Option<&[u8]>) -> Result<bool> {
+pub fn purge(
+    db: &Connection,
+    customer: CustomerNumber,
+    tombstone: Option<&Tombstone>,
+) -> Result<bool> {
     let most = limits::PURGE_ROWS;
     let (first, last) = (
         place(RecordKey::new(customer, 0)),
@@ -332,9 +336,16 @@ pub fn purge(db: &Connection, customer: CustomerNumber, tombstone: Option<&[u8]>
     }
     db.prepare_cached("DELETE FROM customers WHERE customer = ?1")?
         .execute([customer.0])?;
-    if let (Some(body), Some(erasure)) = (tombstone, erasure(db, customer)?) {
-        db.prepare_cached("UPDATE index_rows SET body = ?3 WHERE page = ?1 AND tag = ?2")?
-            .execute(params![erasure.index_page, &erasure.index_tag[..], body])?;
+    if let (Some(tombstone), Some(erasure)) = (tombstone, erasure(db, customer)?) {
+        db.prepare_cached(
+            "UPDATE index_rows SET body = ?3 WHERE page = ?1 AND tag = ?2 AND body = ?4",
+        )?
+        .execute(params![
+            erasure.index_page,
+            &erasure.index_tag[..],
+            tombstone.body,
+            tombstone.old
+        ])?;
         db.prepare_cached("UPDATE index_pages SET changes = changes + 1 WHERE page = ?1")?
             .execute([erasure.index_page])?;
     }
