@@ -215,8 +215,8 @@ pub trait Rows {
         after: u64,
         most: usize,
     ) -> Result<Vec<RecordRow>>;
-    /// `vault.db`: what became of a request id.
-    fn request(&mut self, request: &RequestKey) -> Result<Option<RequestRow>>;
+    /// `vault.db`: what became of a request id, made today or the day before.
+    fn request(&mut self, request: &RequestKey, today: Day) -> Result<Option<RequestRow>>;
     /// `vault.db`: erasures that are not purged.
     fn erasures(&mut self) -> Result<Vec<ErasureRow>>;
     /// `vault.db`: one erasure.
