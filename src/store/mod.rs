@@ -154,6 +154,10 @@ pub trait Store: Send + Sync {
     /// Sets it aside again; DISK_FULL while there is no room for it.
     fn restore_reserve(&self) -> Result<()>;
 
+    /// How many commits a file has seen since it was opened, and how many
+    /// changes they carried.
+    fn activity(&self, file: DataFile) -> (u64, u64);
+
     /// True once storage failed in a way that leaves the outcome unknown: the
     /// process must end and start again.
     fn failed(&self) -> bool;
