@@ -138,7 +138,7 @@ fn prepare(db: &Connection) -> Result<()> {
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
                  PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;
                  PRAGMA cell_size_check = ON; PRAGMA foreign_keys = ON;
-                 PRAGMA cache_size = -4096; PRAGMA mmap_size = 0;",
+                 PRAGMA cache_size = -4096; PRAGMA wal_autocheckpoint = 8192;",
             )
         })
         .map_err(refused)
