@@ -172,6 +172,8 @@ pub enum Lost {
     Record,
     /// An index row does not open.
     Index,
+    /// A page of a database file is not as it was written.
+    Page,
 }
 
 impl Error {

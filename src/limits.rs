@@ -124,11 +124,11 @@ pub const PROBE_TIME: Duration = Duration::from_secs(5);
 pub const SHED_PRINCIPALS: usize = 1_024;
 
 /// Reader threads of the store.
-pub const READER_THREADS: usize = 2;
+pub const READER_THREADS: usize = 1;
 /// Reads waiting for a reader thread.
 pub const READ_QUEUE: usize = 4_096;
 /// Reads that share one state of the files.
-pub const READS_PER_STATE: usize = 16;
+pub const READS_PER_STATE: usize = 64;
 /// How long such a state is held before the next read gets a newer one.
 pub const READ_STATE_TIME: Duration = Duration::from_millis(10);
 /// Changes waiting for a file's writer thread.
@@ -137,6 +137,10 @@ pub const WRITE_QUEUE: usize = 8_192;
 pub const BUSY_TIME: Duration = Duration::from_secs(2);
 /// Changes that share one commit.
 pub const CHANGES_PER_COMMIT: usize = 512;
+/// How long a commit waits for company, for each change of the one before.
+pub const COMMIT_PACE: Duration = Duration::from_micros(100);
+/// How long it waits at most.
+pub const COMMIT_PACE_MAX: Duration = Duration::from_millis(1);
 /// How long a change waits for its commit.
 pub const COMMIT_TIME: Duration = Duration::from_secs(5);
 /// Tries at a change that lost a race for its revision.
@@ -149,7 +153,7 @@ pub const TRUNCATE_PAUSE: Duration = Duration::from_millis(20);
 /// Rows that one transaction of a purge deletes.
 pub const PURGE_ROWS: usize = 2_000;
 /// Such transactions that one sweep of old request ids makes.
-pub const SWEEPS_A_LOOK: usize = 16;
+pub const SWEEPS: usize = 16;
 /// How long a request id is remembered.
 pub const REQUEST_ID_TIME: Duration = Duration::from_secs(24 * 3_600);
 /// Disk kept for erasures and their leaves when everything else is full.

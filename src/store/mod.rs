@@ -38,6 +38,14 @@ impl<T> Pending<T> {
         Self(receiver)
     }
 
+    /// A change that was refused.
+    pub(crate) fn refused(error: Error) -> Self {
+        let (answer, pending) = tokio::sync::oneshot::channel();
+        // The receiver is held right here.
+        let _ = answer.send(Err(error));
+        Self(pending)
+    }
+
     /// Waits as long as a commit may take.
     pub async fn in_time(self) -> Result<T> {
         tokio::time::timeout(limits::COMMIT_TIME, self)
@@ -139,6 +147,12 @@ pub trait Store: Send + Sync {
     fn next_boot(&self) -> Pending<u64>;
     /// `vault.db`: forgets request ids of days before `day`.
     fn forget_requests(&self, before: Day) -> Pending<usize>;
+
+    /// Gives the disk that is set aside to erasures: until it is restored every
+    /// other change is refused with DISK_FULL. False where it is spent.
+    fn spend_reserve(&self) -> bool;
+    /// Sets it aside again; DISK_FULL while there is no room for it.
+    fn restore_reserve(&self) -> Result<()>;
 
     /// True once storage failed in a way that leaves the outcome unknown: the
     /// process must end and start again.

@@ -11,10 +11,10 @@ use super::keyring::CustomerKeyring;
 use crate::access::{Erase, Grant};
 use crate::audit::{Call, Leaf, Shredded, Subject, Verdict};
 use crate::clock::Instant;
-use crate::error::{Error, Missing, Result};
+use crate::error::{Error, Missing, Result, Unavailable};
 use crate::id::CustomerNumber;
 use crate::limits;
-use crate::store::{DataFile, EraseIntent, ErasureRow, Fence, Tombstone};
+use crate::store::{DataFile, EraseIntent, ErasureRow, Fence, Pending, Tombstone};
 use std::collections::HashSet;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -67,7 +67,11 @@ impl Vault {
                         leaf: self.subject_row(call, &leaf, &keys, &[])?,
                         today,
                     };
-                    if !self.0.store.intend_erasure(intent).in_time().await? {
+                    let store = &self.0.store;
+                    if !self
+                        .reserved(|| store.intend_erasure(intent.clone()))
+                        .await?
+                    {
                         continue;
                     }
                     let customer = keys.customer;
@@ -91,8 +95,8 @@ impl Vault {
         leaf: &Leaf,
         subject: Result<Subject>,
     ) -> Result<CustomerView> {
-        let shredded = self.0.store.shred(customer, page, call.time.day());
-        let fence = shredded.in_time().await?;
+        let shred = || self.0.store.shred(customer, page, call.time.day());
+        let fence = self.reserved(shred).await?;
         self.finish_shred(call, customer, fence, leaf, subject?)
             .await?;
         Ok(CustomerView::Erased {
@@ -134,10 +138,12 @@ impl Vault {
                 ..
             }
         ) {
-            self.purge_behind(customer);
             let fence = self.fence(customer).await?;
-            self.finish_shred(call, customer, fence, &leaf, Subject::nobody()?)
-                .await?;
+            let finished = self
+                .finish_shred(call, customer, fence, &leaf, Subject::nobody()?)
+                .await;
+            self.purge_behind(customer);
+            finished?;
         }
         Ok(self.record_plain(call, &leaf, view).await?.release())
     }
@@ -167,9 +173,21 @@ impl Vault {
             epoch: fence.epoch,
         });
         let row = self.0.log.row(call, &leaf, subject);
-        self.0.store.record_shred(customer, row).in_time().await?;
+        let record = || self.0.store.record_shred(customer, row.clone());
+        self.reserved(record).await?;
         call.mark_recorded();
         Ok(())
+    }
+
+    /// A step of an erasure: where the disk is full it takes the reserve.
+    async fn reserved<T>(&self, step: impl Fn() -> Pending<T>) -> Result<T> {
+        match step().in_time().await {
+            Err(Error::Unavailable(Unavailable::DiskFull)) if self.0.store.spend_reserve() => {
+                tracing::error!("the disk is full; the reserve serves erasures alone");
+                step().in_time().await
+            }
+            done => done,
+        }
     }
 
     /// Empties a write-ahead log, waiting for readers up to a limit; false
@@ -185,17 +203,15 @@ impl Vault {
         Ok(true)
     }
 
-    /// Purges a shredded customer's rows, behind the reply. One task a customer,
-    /// however often it is asked for: while a reader holds a file, each would
-    /// try again and again.
+    /// Purges a shredded customer's rows, behind the reply: one task a customer.
     fn purge_behind(&self, customer: CustomerNumber) {
         if !self.purging().insert(customer) {
             return;
         }
         let vault = self.clone();
-        let call = self.0.log.begin("Purge", None, Instant::now());
         tokio::spawn(async move {
-            while let Err(error) = vault.purge(&call, customer).await {
+            let mut call = None;
+            while let Err(error) = vault.purge(&mut call, customer).await {
                 tracing::warn!(reason = error.reason(), "a purge waits");
                 if !vault.is_sound() {
                     break;
@@ -206,42 +222,41 @@ impl Vault {
         });
     }
 
+    /// The customers that are being purged.
     fn purging(&self) -> MutexGuard<'_, HashSet<CustomerNumber>> {
-        let purging = self.0.purging.lock();
-        purging.unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .purging
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From L1's intent or L2 to L3, whatever of it is left to do.
-    async fn purge(&self, call: &Call, customer: CustomerNumber) -> Result<()> {
+    /// From the intent or L2 to L3, whatever of it is left to do. `call` is
+    /// begun once there is something to write down.
+    async fn purge(&self, call: &mut Option<Call>, customer: CustomerNumber) -> Result<()> {
         let erasure = self.on_rows(move |rows, _| rows.erasure(customer)).await?;
         let Some(erasure) = erasure.filter(|row| row.level < 3) else {
             return Ok(());
         };
+        let begin = || self.0.log.begin("Purge", None, Instant::now());
+        let call = call.get_or_insert_with(begin);
         let today = call.time.day();
-        let fence = self
-            .0
-            .store
-            .shred(customer, erasure.index_page, today)
-            .in_time()
-            .await?;
+        let store = &self.0.store;
+        let shred = || store.shred(customer, erasure.index_page, today);
+        let fence = self.reserved(shred).await?;
         let leaf = Leaf::new(Verdict::Shredded, "");
         if erasure.level < 2 {
             self.finish_shred(call, customer, fence, &leaf, Subject::nobody()?)
                 .await?;
         }
         let tombstone = self.tombstone(&erasure).await?;
-        while !self
-            .0
-            .store
-            .purge(customer, tombstone.clone())
-            .in_time()
-            .await?
-        {}
+        let purge = || store.purge(customer, tombstone.clone());
+        while !self.reserved(purge).await? {}
         if !self.truncated(DataFile::Vault).await? {
             return Err(Error::ErasurePending);
         }
         let row = self.plain_row(call, &Leaf::new(Verdict::Purged, ""))?;
-        self.0.store.record_purge(customer, row).in_time().await
+        let record = || store.record_purge(customer, row.clone());
+        self.reserved(record).await
     }
 
     async fn tombstone(&self, erasure: &ErasureRow) -> Result<Option<Tombstone>> {
@@ -270,8 +285,7 @@ impl Vault {
             }
         }
         for erasure in erasures {
-            let call = self.0.log.begin("Purge", None, Instant::now());
-            match self.purge(&call, erasure.customer).await {
+            match self.purge(&mut None, erasure.customer).await {
                 // The keys are gone. Whoever else reads the files, a backup
                 // perhaps, keeps remnants on disk, but not the vault shut.
                 Err(Error::ErasurePending) => self.purge_behind(erasure.customer),

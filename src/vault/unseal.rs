@@ -119,14 +119,17 @@ impl Vault {
         Ok(())
     }
 
-    /// Sweeps request ids that need no longer be remembered. Days are whole, so
-    /// an id is kept for 24 hours at least and 48 at most.
+    /// Sweeps request ids that need no longer be remembered: days are whole, so
+    /// an id is kept a day longer at most. DISK_FULL while the reserve is spent
+    /// and cannot be set aside again.
     pub async fn tidy_up(&self) -> Result<()> {
-        let today = Instant::now().day();
-        let before = crate::clock::Day(today.0.saturating_sub(1));
-        // More a look than are written between two looks, or they pile up.
-        for _ in 0..limits::SWEEPS_A_LOOK {
-            let gone = self.0.store.forget_requests(before).in_time().await?;
+        self.0.store.restore_reserve()?;
+        let kept = limits::REQUEST_ID_TIME.as_micros();
+        let kept = i64::try_from(kept).unwrap_or(i64::MAX);
+        let oldest = Instant::from_micros(Instant::now().micros().saturating_sub(kept));
+        // More a sweep than are written between two, or they pile up.
+        for _ in 0..limits::SWEEPS {
+            let gone = self.0.store.forget_requests(oldest.day()).in_time().await?;
             if gone < limits::PURGE_ROWS {
                 break;
             }

@@ -1,7 +1,7 @@
 //! What SQLite said, as the vault says it. A driver's text goes no further
 //! than the log, as a code.
 
-use crate::error::{Error, Unavailable};
+use crate::error::{Error, Lost, Unavailable};
 use rusqlite::ErrorCode;
 
 /// An error outside a commit: nothing was done.
@@ -11,13 +11,17 @@ pub fn refused(error: rusqlite::Error) -> Error {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             Error::Unavailable(Unavailable::StoreSlow)
         }
+        Some(code @ (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) => {
+            tracing::error!(?code, "a page of a database file is not as it was written");
+            Error::DataLoss(Lost::Page)
+        }
         Some(code) => {
             tracing::error!(?code, "storage failed");
             Error::Unavailable(Unavailable::OutcomeUnknown)
         }
         None => {
             tracing::error!("a stored row is not of the expected shape");
-            Error::Internal("row shape")
+            Error::DataLoss(Lost::Page)
         }
     }
 }

@@ -4,6 +4,7 @@
 mod error;
 mod keys_file;
 mod reader;
+mod reserve;
 mod schema;
 mod vault_file;
 mod writer;
@@ -19,6 +20,7 @@ use crate::error::{Error, Result, Unavailable};
 use crate::id::CustomerNumber;
 use crate::limits;
 use reader::Reader;
+use reserve::Reserve;
 use rusqlite::Connection;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -53,6 +55,7 @@ pub struct Sqlite {
     threads: Vec<std::thread::JoinHandle<()>>,
     keys: Writer,
     vault: Writer,
+    reserve: Reserve,
 }
 
 impl Sqlite {
@@ -76,12 +79,27 @@ impl Sqlite {
             threads,
             keys: Writer::start("keys-writer", keys)?,
             vault: Writer::start("vault-writer", vault)?,
+            reserve: Reserve::open(dir)?,
         })
     }
 
     /// Commits of `vault.db` and the changes in them, so far.
     pub fn vault_commits(&self) -> (u64, u64) {
         self.vault.counts()
+    }
+}
+
+impl Sqlite {
+    /// A change that the reserve is not for.
+    fn ordinary<T: Send + 'static>(
+        &self,
+        writer: &Writer,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Pending<T> {
+        match self.reserve.check() {
+            Ok(()) => writer.change(change),
+            Err(error) => Pending::refused(error),
+        }
     }
 }
 
@@ -142,24 +160,23 @@ impl Store for Sqlite {
     }
 
     fn append(&self, leaves: Vec<LeafRow>) -> Pending<u64> {
-        self.vault.change(move |db| vault_file::append(db, &leaves))
+        self.ordinary(&self.vault, move |db| vault_file::append(db, &leaves))
     }
 
     fn allocate_customer(&self) -> Pending<(CustomerNumber, Option<PageRow>)> {
-        self.keys.change(keys_file::allocate_customer)
+        self.ordinary(&self.keys, keys_file::allocate_customer)
     }
 
     fn add_page(&self, page: NewPage) -> Pending<PageRow> {
-        self.keys.change(move |db| keys_file::add_page(db, &page))
+        self.ordinary(&self.keys, move |db| keys_file::add_page(db, &page))
     }
 
     fn create_keys(&self, new: CreateKeys) -> Pending<bool> {
-        self.keys.change(move |db| keys_file::create_keys(db, &new))
+        self.ordinary(&self.keys, move |db| keys_file::create_keys(db, &new))
     }
 
     fn create_customer(&self, new: CreateCustomer) -> Pending<CreateOutcome> {
-        self.vault
-            .change(move |db| vault_file::create_customer(db, &new))
+        self.ordinary(&self.vault, move |db| vault_file::create_customer(db, &new))
     }
 
     fn abandon_customer(&self, customer: CustomerNumber) -> Pending<()> {
@@ -173,18 +190,19 @@ impl Store for Sqlite {
     }
 
     fn put_record(&self, put: PutRecord) -> Pending<PutOutcome> {
-        self.vault
-            .change(move |db| vault_file::put_record(db, &put))
+        self.ordinary(&self.vault, move |db| vault_file::put_record(db, &put))
     }
 
     fn note_deletion(&self, record: RecordKey, today: Day) -> Pending<()> {
-        self.keys
-            .change(move |db| keys_file::note_deletion(db, record, today))
+        self.ordinary(&self.keys, move |db| {
+            keys_file::note_deletion(db, record, today)
+        })
     }
 
     fn delete_record(&self, delete: DeleteRecord) -> Pending<PutOutcome> {
-        self.vault
-            .change(move |db| vault_file::delete_record(db, &delete))
+        self.ordinary(&self.vault, move |db| {
+            vault_file::delete_record(db, &delete)
+        })
     }
 
     fn intend_erasure(&self, intent: EraseIntent) -> Pending<bool> {
@@ -220,18 +238,17 @@ impl Store for Sqlite {
     }
 
     fn add_index_pages(&self, pages: Vec<NewPage>) -> Pending<()> {
-        self.keys
-            .change(move |db| keys_file::add_index_pages(db, &pages))
+        self.ordinary(&self.keys, move |db| keys_file::add_index_pages(db, &pages))
     }
 
     fn allocate_index_pages(&self, count: u32) -> Pending<u64> {
-        self.keys
-            .change(move |db| keys_file::allocate(db, "index_page", u64::from(count)))
+        self.ordinary(&self.keys, move |db| {
+            keys_file::allocate(db, "index_page", u64::from(count))
+        })
     }
 
     fn split_index(&self, split: SplitIndex) -> Pending<bool> {
-        self.vault
-            .change(move |db| vault_file::split_index(db, &split))
+        self.ordinary(&self.vault, move |db| vault_file::split_index(db, &split))
     }
 
     fn drop_index_page(&self, page: u64) -> Pending<()> {
@@ -240,8 +257,7 @@ impl Store for Sqlite {
     }
 
     fn add_tenant(&self, tenant: TenantRow) -> Pending<()> {
-        self.keys
-            .change(move |db| keys_file::add_tenant(db, &tenant))
+        self.ordinary(&self.keys, move |db| keys_file::add_tenant(db, &tenant))
     }
 
     fn next_boot(&self) -> Pending<u64> {
@@ -253,7 +269,20 @@ impl Store for Sqlite {
             .change(move |db| vault_file::forget_requests(db, before))
     }
 
+    fn spend_reserve(&self) -> bool {
+        self.reserve.spend()
+    }
+
+    fn restore_reserve(&self) -> Result<()> {
+        self.reserve.restore()
+    }
+
     fn failed(&self) -> bool {
-        self.keys.failed() || self.vault.failed()
+        // A reader thread that ended did so by a bug, and its calls would wait.
+        let is_short = self
+            .threads
+            .iter()
+            .any(std::thread::JoinHandle::is_finished);
+        is_short || self.keys.failed() || self.vault.failed()
     }
 }

@@ -5,6 +5,7 @@ use super::error::refused;
 use crate::error::{Error, Result};
 use crate::limits;
 use rusqlite::{Connection, OpenFlags};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// `keys.db`: what must be current after a restore.
@@ -80,6 +81,13 @@ pub fn create(path: &Path, steps: &[&str]) -> Result<()> {
             path.display()
         )));
     }
+    // Made here, so that it and what SQLite puts beside it are the owner's only.
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| Error::Setup(format!("cannot make {}: {error}", path.display())))?;
     let db = Connection::open(path).map_err(refused)?;
     prepare(&db)?;
     migrate(&db, steps, path)
@@ -99,10 +107,6 @@ pub fn open_reader(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).map_err(|_| missing(path))?;
     prepare(&db)?;
-    // Each commit empties the readers' page caches, so they are small, and the
-    // file is mapped instead: what is read again is not copied again.
-    db.execute_batch("PRAGMA cache_size = -1024; PRAGMA mmap_size = 2147418112;")
-        .map_err(refused)?;
     Ok(db)
 }
 
@@ -113,6 +117,9 @@ fn missing(path: &Path) -> Error {
     ))
 }
 
+/// A commit empties the readers' page caches (and would undo a mapping of the
+/// file), at a cost that grows with the cache: so caches are small, and the
+/// kernel keeps the pages.
 fn prepare(db: &Connection) -> Result<()> {
     use rusqlite::config::DbConfig;
     db.set_prepared_statement_cache_capacity(64);
@@ -128,7 +135,7 @@ fn prepare(db: &Connection) -> Result<()> {
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
                  PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;
                  PRAGMA cell_size_check = ON; PRAGMA foreign_keys = ON;
-                 PRAGMA cache_size = -65536; PRAGMA mmap_size = 0;",
+                 PRAGMA cache_size = -4096; PRAGMA mmap_size = 0;",
             )
         })
         .map_err(refused)

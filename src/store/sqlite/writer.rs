@@ -68,8 +68,14 @@ impl Writer {
         change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Pending<T> {
         let (answer, pending) = oneshot::channel();
+        let failed = Arc::clone(&self.failed);
         let job = Job::Change(Box::new(move |db| {
-            let done = in_savepoint(db, change);
+            let done = in_savepoint(db, change).map_err(|error| {
+                if is_fatal(&error) {
+                    failed.store(true, Ordering::Release);
+                }
+                refused(error)
+            });
             Box::new(move |commit| {
                 // The caller may be gone; the change stands all the same.
                 let _ = answer.send(commit.and(done));
@@ -91,9 +97,11 @@ impl Writer {
         Pending::new(pending)
     }
 
-    /// True once a commit failed in a way that leaves the outcome unknown.
+    /// True once a commit failed in a way that leaves the outcome unknown, or
+    /// the thread ended.
     pub fn failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
+        let is_over = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+        is_over || self.failed.load(Ordering::Acquire)
     }
 
     /// Commits and the changes in them, so far.
@@ -132,18 +140,19 @@ fn refuse(job: Job) {
 fn in_savepoint<T>(
     db: &Connection,
     change: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-) -> Result<T> {
-    let begun = db.prepare_cached("SAVEPOINT change")?.execute([]);
-    begun.map_err(refused)?;
+) -> rusqlite::Result<T> {
+    db.prepare_cached("SAVEPOINT change")?.execute([])?;
     let done = change(db);
-    let end = match &done {
-        Ok(_) => db.prepare_cached("RELEASE change")?.execute([]),
-        Err(_) => db
-            .execute_batch("ROLLBACK TO change; RELEASE change")
-            .map(|()| 0),
-    };
-    end.map_err(refused)?;
-    done.map_err(refused)
+    if done.is_ok() {
+        db.prepare_cached("RELEASE change")?.execute([])?;
+    } else if !db.is_autocommit()
+        && let Err(error) = db.execute_batch("ROLLBACK TO change; RELEASE change")
+    {
+        // What cannot be taken back alone is not committed with the others.
+        let _ = db.execute_batch("ROLLBACK");
+        return Err(error);
+    }
+    done
 }
 
 impl From<rusqlite::Error> for Error {
@@ -154,12 +163,19 @@ impl From<rusqlite::Error> for Error {
 
 fn run(db: &Connection, jobs: &Receiver<Job>, failed: &AtomicBool, counts: &Counts) {
     let mut next = jobs.recv().ok();
+    let mut last = 0_u32;
     while let Some(job) = next.take() {
         let mut between = None;
         match job {
             Job::Between(work) => between = Some(work),
             Job::Change(first) => {
                 let mut changes = vec![first];
+                // Many are on their way: a moment's wait lets them share this
+                // commit. Who comes alone does not wait.
+                if last > 1 {
+                    let pace = limits::COMMIT_PACE.saturating_mul(last);
+                    std::thread::sleep(pace.min(limits::COMMIT_PACE_MAX));
+                }
                 while changes.len() < limits::CHANGES_PER_COMMIT {
                     match jobs.try_recv() {
                         Ok(Job::Change(change)) => changes.push(change),
@@ -170,10 +186,13 @@ fn run(db: &Connection, jobs: &Receiver<Job>, failed: &AtomicBool, counts: &Coun
                         Err(_) => break,
                     }
                 }
+                last = u32::try_from(changes.len()).unwrap_or(u32::MAX);
                 commit(db, changes, failed, counts);
             }
         }
-        if let Some(work) = between {
+        // A file that failed is not touched again: its log may hold what the
+        // next start must find.
+        if let Some(work) = between.filter(|_| !failed.load(Ordering::Acquire)) {
             work(db);
         }
         next = jobs.recv().ok();
@@ -193,7 +212,12 @@ fn commit(db: &Connection, changes: Vec<Change>, failed: &AtomicBool, counts: &C
             settles.push(change(db));
             // A full disk or a failed read ends the whole transaction.
             if db.is_autocommit() {
-                return Err((settles, Error::Unavailable(Unavailable::DiskFull)));
+                let why = if failed.load(Ordering::Acquire) {
+                    Unavailable::OutcomeUnknown
+                } else {
+                    Unavailable::DiskFull
+                };
+                return Err((settles, Error::Unavailable(why)));
             }
         }
         match db.execute_batch("COMMIT") {
