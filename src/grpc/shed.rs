@@ -109,3 +109,21 @@ impl Shed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_share_one_rate_and_what_is_shed_is_counted() {
+        let shed = Shed::default();
+        let calls = limits::STRANGER_CALLS_PER_SECOND * 4;
+        let refused = (0..calls).filter(|_| shed.stranger().is_err()).count();
+        assert!(refused > 0, "{calls} calls at once all passed");
+        let nobody: Arc<str> = Arc::from("");
+        shed.count(&nobody, "RATE_EXCEEDED");
+        shed.add(&nobody, "RATE_EXCEEDED", 4);
+        let counts = shed.counts.lock().unwrap();
+        assert_eq!(counts.get(&(nobody, "RATE_EXCEEDED")), Some(&5));
+    }
+}

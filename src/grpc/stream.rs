@@ -232,3 +232,43 @@ impl Streaming {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio_stream::StreamExt;
+    use tonic::Code;
+
+    fn chunks() -> (mpsc::Sender<Message>, Arc<End>, Chunks) {
+        let room = Arc::new(Semaphore::new(2));
+        let one = || Arc::clone(&room).try_acquire_owned().unwrap();
+        let place = Place {
+            _of_all: one(),
+            _of_principal: one(),
+        };
+        let (sender, ready) = mpsc::channel(1);
+        let end = Arc::new(End(Mutex::new(Some(Error::Internal("cut off")))));
+        let chunks = Chunks {
+            ready,
+            end: Arc::clone(&end),
+            _place: place,
+        };
+        (sender, end, chunks)
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_was_cut_off_never_looks_complete() {
+        let (sender, _, mut stream) = chunks();
+        sender.send(Message::default()).await.unwrap();
+        drop(sender);
+        assert!(stream.next().await.unwrap().is_ok());
+        let last = stream.next().await.unwrap().err().unwrap();
+        assert_eq!(last.code(), Code::Internal);
+        assert!(stream.next().await.is_none());
+
+        let (sender, end, mut stream) = chunks();
+        end.is(None);
+        drop(sender);
+        assert!(stream.next().await.is_none(), "this one ended well");
+    }
+}

@@ -247,3 +247,47 @@ fn commit(db: &Connection, changes: Vec<Change>, failed: &AtomicBool, counts: &C
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writer() -> Writer {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT")
+            .unwrap();
+        Writer::start("test", db).unwrap()
+    }
+
+    #[test]
+    fn a_change_that_is_refused_spoils_no_other() {
+        let writer = writer();
+        let insert = |n: i64| move |db: &Connection| db.execute("INSERT INTO t VALUES (?1)", [n]);
+        let twice = |db: &Connection| {
+            db.execute("INSERT INTO t VALUES (2)", [])?;
+            db.execute("INSERT INTO t VALUES (1)", [])
+        };
+        let all = [
+            writer.change(insert(1)),
+            writer.change(twice),
+            writer.change(insert(3)),
+        ];
+        let done = all.map(|pending| pending.wait().is_ok());
+        assert_eq!(done, [true, false, true]);
+        let count = |db: &Connection| db.query_row("SELECT sum(n) FROM t", [], |row| row.get(0));
+        assert_eq!(writer.change(count).wait(), Ok(4_i64));
+        assert!(!writer.failed());
+    }
+
+    #[test]
+    fn a_thread_that_ends_by_a_bug_is_a_failure() {
+        let writer = writer();
+        let unknown = Err(Error::Unavailable(Unavailable::OutcomeUnknown));
+        let bug =
+            writer.change(|_| -> rusqlite::Result<()> { std::panic::resume_unwind(Box::new(())) });
+        assert_eq!(bug.wait(), unknown);
+        while !writer.failed() {
+            std::thread::yield_now();
+        }
+    }
+}
