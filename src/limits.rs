@@ -157,7 +157,7 @@ pub const TRUNCATE_PAUSE: Duration = Duration::from_millis(20);
 /// Rows that one transaction of a purge deletes.
 pub const PURGE_ROWS: usize = 2_000;
 /// Such transactions that one sweep of old request ids makes.
-pub const SWEEPS: usize = 16;
+pub const SWEEPS_A_LOOK: usize = 16;
 /// How long a request id is remembered.
 pub const REQUEST_ID_TIME: Duration = Duration::from_secs(24 * 3_600);
 /// Disk kept for erasures and their leaves when everything else is full.

@@ -1,6 +1,8 @@
 //! What is wrong in a catalog is refused with the file, the line and the key,
 //! and never repeated: a secret may have been pasted into the wrong file.
 
+#![allow(clippy::panic, clippy::unwrap_used)]
+
 use oubliette::catalog::Catalog;
 use oubliette::error::Error;
 use std::fs;

@@ -7,6 +7,8 @@
 //! The compiler is called directly with the library that this test is linked
 //! to, in the same profile: nothing is built a second time.
 
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};

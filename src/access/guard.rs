@@ -159,4 +159,19 @@ mod tests {
         assert!(split(&"p;".repeat(limits::POLICIES)).is_ok());
         assert!(split(&"p;".repeat(limits::POLICIES + 1)).is_err());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_is_lost_between_policies(text in "[a-z()\\[\\]{}\"\\\\/;!\n é-]{0,200}") {
+            if let Ok(policies) = split(&text) {
+                let mut rest = text.as_str();
+                for policy in policies {
+                    assert!(policy.text.ends_with(';'));
+                    rest = rest.split_once(policy.text).unwrap().1;
+                }
+                // What is left is blank or a comment.
+                assert!(rest.lines().all(|l| l.trim().is_empty() || l.trim().starts_with("//")));
+            }
+        }
+    }
 }

@@ -148,13 +148,13 @@ impl Roles {
             .map(|(name, title)| (name, title.as_str()))
     }
 
-    /// Every principal's name with its roles, by name.
+    /// Every principal's name with its roles, in the order of the file.
     pub fn names(&self) -> impl Iterator<Item = (&str, &[CatalogName])> {
         let principals = self.principals.iter();
         principals.map(|p| (&*p.name, p.roles.as_slice()))
     }
 
-    /// Every principal, by name. Outside of this crate there is no principal
+    /// Every principal, in the order of the file. Outside of this crate there is no principal
     /// to be had but by a certificate.
     pub(crate) fn principals(&self) -> impl Iterator<Item = &Arc<Principal>> {
         self.principals.iter()

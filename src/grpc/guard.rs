@@ -11,7 +11,7 @@ use crate::authn::{Authn, Caller};
 use crate::clock::Instant;
 use crate::error::{Error, Exhausted, Missing, Result, Unauthenticated, Unavailable, Violation};
 use crate::limits;
-use crate::metrics::{CallLabels, MethodLabel, Metrics};
+use crate::metrics::Metrics;
 use crate::vault::{Refused, Vault};
 use http::{Request, Response};
 use std::convert::Infallible;
@@ -126,13 +126,7 @@ impl Guard {
                 }
             },
         };
-        let labels = CallLabels { method, reason };
-        parts.metrics.calls.get_or_create(&labels).inc();
-        parts
-            .metrics
-            .call_seconds
-            .get_or_create(&MethodLabel { method })
-            .observe(began.elapsed().as_secs_f64());
+        parts.metrics.call_ended(method, reason, began.elapsed());
         response
     }
 }

@@ -154,6 +154,10 @@ pub trait Store: Send + Sync {
     /// Sets it aside again; DISK_FULL while there is no room for it.
     fn restore_reserve(&self) -> Result<()>;
 
+    /// How many commits a file has seen since it was opened, and how many
+    /// changes they carried.
+    fn activity(&self, file: DataFile) -> (u64, u64);
+
     /// True once storage failed in a way that leaves the outcome unknown: the
     /// process must end and start again.
     fn failed(&self) -> bool;
@@ -215,8 +219,8 @@ pub trait Rows {
         after: u64,
         most: usize,
     ) -> Result<Vec<RecordRow>>;
-    /// `vault.db`: what became of a request id.
-    fn request(&mut self, request: &RequestKey) -> Result<Option<RequestRow>>;
+    /// `vault.db`: what became of a request id, made today or the day before.
+    fn request(&mut self, request: &RequestKey, today: Day) -> Result<Option<RequestRow>>;
     /// `vault.db`: erasures that are not purged.
     fn erasures(&mut self) -> Result<Vec<ErasureRow>>;
     /// `vault.db`: one erasure.

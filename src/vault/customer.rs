@@ -70,8 +70,11 @@ impl Vault {
             let found = {
                 let tenant = Arc::clone(&tenant);
                 let (grant, request) = (Arc::clone(&grant), request.clone());
-                self.on_rows(move |rows, keyring| look(rows, keyring, &tenant, &grant, &request))
-                    .await?
+                let today = call.time.day();
+                self.on_rows(move |rows, keyring| {
+                    look(rows, keyring, &tenant, &grant, &request, today)
+                })
+                .await?
             };
             let place = match found {
                 Found::Again(view) => {
@@ -343,9 +346,10 @@ fn look(
     tenant: &Tenant,
     grant: &Grant<Create>,
     request: &Request,
+    today: Day,
 ) -> Result<Found> {
     let place = keyring.find(rows, tenant, &grant.target().customer)?;
-    let known = rows.request(&request.key)?;
+    let known = request.known(rows, today)?;
     match place.entry {
         Some(Entry::Tombstone(_)) if !grant.target().recreate => Err(Error::CustomerWasErased),
         None | Some(Entry::Tombstone(_)) if known.is_some() => Err(Error::RequestIdReused),

@@ -132,7 +132,7 @@ impl Deleting {
         let delete = self.grant.target();
         let mut leaf = self.vault.leaf(&self.grant, Verdict::Allowed);
         leaf.record_type = delete.record_type.name.to_string();
-        if let Some(known) = rows.request(&self.request.key)? {
+        if let Some(known) = self.request.known(rows, self.call.time.day())? {
             if known.customer != keys.customer {
                 return Err(Error::RequestIdReused);
             }

@@ -67,11 +67,8 @@ impl Vault {
                         leaf: self.subject_row(call, &leaf, &keys, &[])?,
                         today,
                     };
-                    let store = &self.0.store;
-                    if !self
-                        .reserved(|| store.intend_erasure(intent.clone()))
-                        .await?
-                    {
+                    let intend = || self.0.store.intend_erasure(intent.clone());
+                    if !self.reserved(intend).await? {
                         continue;
                     }
                     let customer = keys.customer;
@@ -138,12 +135,10 @@ impl Vault {
                 ..
             }
         ) {
-            let fence = self.fence(customer).await?;
-            let finished = self
-                .finish_shred(call, customer, fence, &leaf, Subject::nobody()?)
-                .await;
             self.purge_behind(customer);
-            finished?;
+            let fence = self.fence(customer).await?;
+            self.finish_shred(call, customer, fence, &leaf, Subject::nobody()?)
+                .await?;
         }
         Ok(self.record_plain(call, &leaf, view).await?.release())
     }
@@ -203,7 +198,9 @@ impl Vault {
         Ok(true)
     }
 
-    /// Purges a shredded customer's rows, behind the reply: one task a customer.
+    /// Purges a shredded customer's rows, behind the reply. One task a customer,
+    /// however often it is asked for: while a reader holds a file, each would
+    /// try again and again.
     fn purge_behind(&self, customer: CustomerNumber) {
         if !self.purging().insert(customer) {
             return;
@@ -222,12 +219,9 @@ impl Vault {
         });
     }
 
-    /// The customers that are being purged.
     fn purging(&self) -> MutexGuard<'_, HashSet<CustomerNumber>> {
-        self.0
-            .purging
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        let purging = self.0.purging.lock();
+        purging.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From the intent or L2 to L3, whatever of it is left to do. `call` is
@@ -238,9 +232,8 @@ impl Vault {
             return Ok(());
         };
         let begin = || self.0.log.begin("Purge", None, Instant::now());
-        let call = call.get_or_insert_with(begin);
-        let today = call.time.day();
-        let store = &self.0.store;
+        let call: &Call = call.get_or_insert_with(begin);
+        let (store, today) = (&self.0.store, call.time.day());
         let shred = || store.shred(customer, erasure.index_page, today);
         let fence = self.reserved(shred).await?;
         let leaf = Leaf::new(Verdict::Shredded, "");

@@ -33,7 +33,7 @@ pub use write::RecordView;
 use crate::audit::Log;
 use crate::error::{Error, Result, Unavailable};
 use crate::id::{CustomerNumber, TenantName};
-use crate::store::{Rows, Store};
+use crate::store::{DataFile, Rows, Store};
 use index::Tenant;
 use keyring::Keyring;
 use quota::CustomerQuota;
@@ -59,6 +59,15 @@ impl Vault {
     /// The log, for the calls that reach no use case.
     pub fn log(&self) -> &Log {
         &self.0.log
+    }
+
+    /// How many commits each file has seen, and how many changes they carried.
+    pub fn activity(&self) -> [(&'static str, (u64, u64)); 2] {
+        let store = &self.0.store;
+        [
+            ("keys", store.activity(DataFile::Keys)),
+            ("vault", store.activity(DataFile::Vault)),
+        ]
     }
 
     /// False once storage failed in a way that only a restart mends.

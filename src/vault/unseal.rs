@@ -127,8 +127,8 @@ impl Vault {
         let kept = limits::REQUEST_ID_TIME.as_micros();
         let kept = i64::try_from(kept).unwrap_or(i64::MAX);
         let oldest = Instant::from_micros(Instant::now().micros().saturating_sub(kept));
-        // More a sweep than are written between two, or they pile up.
-        for _ in 0..limits::SWEEPS {
+        // More a look than are written between two looks, or they pile up.
+        for _ in 0..limits::SWEEPS_A_LOOK {
             let gone = self.0.store.forget_requests(oldest.day()).in_time().await?;
             if gone < limits::PURGE_ROWS {
                 break;

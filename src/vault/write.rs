@@ -185,7 +185,7 @@ impl Writing<'_> {
             &write.target.record,
         );
         let (owner, row) = rows.record(keys.customer, &locator)?;
-        if let Some(known) = rows.request(&self.request.key)? {
+        if let Some(known) = self.request.known(rows, self.today)? {
             if known.customer != keys.customer {
                 return Err(Error::RequestIdReused);
             }

@@ -37,11 +37,8 @@ fn a_deeply_nested_policy_is_refused_and_the_process_lives() {
         ];
         for condition in nested {
             let what = refused(&with(&condition));
-            assert!(
-                what.contains("policy.cedar:2:"),
-                "{}",
-                what.chars().take(200).collect::<String>()
-            );
+            let shown: String = what.chars().take(200).collect();
+            assert!(what.contains("policy.cedar:2:"), "{shown}");
         }
     }
 }

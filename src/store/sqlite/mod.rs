@@ -82,11 +82,6 @@ impl Sqlite {
             reserve: Reserve::open(dir)?,
         })
     }
-
-    /// Commits of `vault.db` and the changes in them, so far.
-    pub fn vault_commits(&self) -> (u64, u64) {
-        self.vault.counts()
-    }
 }
 
 impl Sqlite {
@@ -160,7 +155,10 @@ impl Store for Sqlite {
     }
 
     fn append(&self, leaves: Vec<LeafRow>) -> Pending<u64> {
-        self.ordinary(&self.vault, move |db| vault_file::append(db, &leaves))
+        match self.reserve.check() {
+            Ok(()) => self.vault.append(move |db| vault_file::append(db, &leaves)),
+            Err(error) => Pending::refused(error),
+        }
     }
 
     fn allocate_customer(&self) -> Pending<(CustomerNumber, Option<PageRow>)> {
@@ -275,6 +273,13 @@ impl Store for Sqlite {
 
     fn restore_reserve(&self) -> Result<()> {
         self.reserve.restore()
+    }
+
+    fn activity(&self, file: DataFile) -> (u64, u64) {
+        match file {
+            DataFile::Keys => self.keys.counts(),
+            DataFile::Vault => self.vault.counts(),
+        }
     }
 
     fn failed(&self) -> bool {

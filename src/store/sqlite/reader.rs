@@ -91,16 +91,25 @@ fn record_of(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
     })
 }
 
-pub fn request(db: &Connection, key: &RequestKey) -> rusqlite::Result<Option<RequestRow>> {
-    db.prepare_cached("SELECT customer, digest, outcome FROM requests WHERE request = ?1")?
-        .query_row([&key.0[..]], |row| {
-            Ok(RequestRow {
-                customer: CustomerNumber(row.get(0)?),
-                digest: row.get(1)?,
-                outcome: row.get(2)?,
-            })
+/// Tomorrow is looked at as well: of two calls with one id around midnight the
+/// later may be the first to commit.
+pub fn request(
+    db: &Connection,
+    key: &RequestKey,
+    today: Day,
+) -> rusqlite::Result<Option<RequestRow>> {
+    db.prepare_cached(
+        "SELECT customer, digest, outcome FROM requests
+         WHERE day IN (?1 - 1, ?1, ?1 + 1) AND scope = ?2 AND request = ?3",
+    )?
+    .query_row(params![today.0, key.scope, &key.id[..]], |row| {
+        Ok(RequestRow {
+            customer: CustomerNumber(row.get(0)?),
+            digest: row.get(1)?,
+            outcome: row.get(2)?,
         })
-        .optional()
+    })
+    .optional()
 }
 
 fn erasure_of(row: &Row<'_>) -> rusqlite::Result<ErasureRow> {
@@ -350,8 +359,8 @@ impl Rows for Reader {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    fn request(&mut self, key: &RequestKey) -> Result<Option<RequestRow>> {
-        Ok(request(self.vault.db()?, key)?)
+    fn request(&mut self, key: &RequestKey, today: Day) -> Result<Option<RequestRow>> {
+        Ok(request(self.vault.db()?, key, today)?)
     }
 
     fn erasures(&mut self) -> Result<Vec<ErasureRow>> {

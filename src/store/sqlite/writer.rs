@@ -62,15 +62,38 @@ impl Writer {
         })
     }
 
-    /// Queues a change; the answer comes once it is durable.
+    /// Queues a change; the answer comes once it is durable. Should it fail, it
+    /// alone is undone.
     pub fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Pending<T> {
+        self.queue_change(move |db| in_savepoint(db, change))
+    }
+
+    /// The same for a change that fails only as storage does: it needs no
+    /// savepoint, and should it fail, its whole commit does.
+    pub fn append<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Pending<T> {
+        self.queue_change(move |db| {
+            let done = change(db);
+            if done.is_err() && !db.is_autocommit() {
+                db.execute_batch("ROLLBACK")?;
+            }
+            done
+        })
+    }
+
+    fn queue_change<T: Send + 'static>(
         &self,
         change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Pending<T> {
         let (answer, pending) = oneshot::channel();
         let failed = Arc::clone(&self.failed);
-        let job = Job::Change(Box::new(move |db| {
-            let done = in_savepoint(db, change).map_err(|error| {
+        self.submit(Job::Change(Box::new(move |db| {
+            let done = change(db).map_err(|error| {
                 if is_fatal(&error) {
                     failed.store(true, Ordering::Release);
                 }
@@ -80,8 +103,7 @@ impl Writer {
                 // The caller may be gone; the change stands all the same.
                 let _ = answer.send(commit.and(done));
             })
-        }));
-        self.submit(job);
+        })));
         Pending::new(pending)
     }
 
