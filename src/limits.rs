@@ -110,6 +110,10 @@ pub const STREAM_TIME: Duration = Duration::from_secs(3_600);
 pub const CALLS_IN_FLIGHT: usize = 1_024;
 /// Streams under way before others are shed.
 pub const STREAMS_IN_FLIGHT: usize = 64;
+/// Of these, those of one principal.
+pub const STREAMS_PER_PRINCIPAL: usize = 16;
+/// A stream whose reader takes no chunk for this long ends.
+pub const STREAM_STALL_TIME: Duration = Duration::from_secs(60);
 /// How long a shed caller is asked to wait.
 pub const SHED_RETRY: Duration = Duration::from_millis(250);
 /// How long a drain waits for calls under way.
@@ -163,6 +167,8 @@ pub const PAGE_KEYS_CACHED: usize = 65_536;
 
 /// A principal's default calls a second, where its role names none.
 pub const CALLS_PER_SECOND: u32 = 20_000;
+/// Calls a second of all callers together whom the roles file does not know.
+pub const STRANGER_CALLS_PER_SECOND: u32 = 100;
 /// A principal's default distinct customers an hour, where its role names none.
 pub const CUSTOMERS_PER_HOUR: u64 = 1_000_000;
 

@@ -22,8 +22,6 @@ use crate::pb::customer_service_server::CustomerServiceServer;
 use crate::pb::key_service_server::KeyServiceServer;
 use crate::pb::record_service_server::RecordServiceServer;
 use crate::vault::Vault;
-use std::sync::Arc;
-use tokio::sync::Semaphore;
 use tonic::service::Routes;
 
 /// The services' full names, as health and reflection know them.
@@ -37,7 +35,7 @@ pub const SERVICES: [&str; 3] = [
 pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
     let records = records::Records {
         vault: vault.clone(),
-        streams: Arc::new(Semaphore::new(limits::STREAMS_IN_FLIGHT)),
+        streams: stream::Places::default(),
     };
     let customers = customers::Customers {
         vault: vault.clone(),

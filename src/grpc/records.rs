@@ -2,10 +2,10 @@
 
 use super::call::Guarded;
 use super::metadata::{failure, metadata, record};
-use super::stream::{self, Chunks};
+use super::stream::{self, Chunks, Places};
 use super::value::{expected, values_of};
 use crate::access::{Grant, Read, ReadAsk, ReadMode, ReadTarget, WriteAsk};
-use crate::error::{Error, Exhausted, Result, Violation};
+use crate::error::{Error, Result, Violation};
 use crate::id::{CustomerId, RecordName, RequestId};
 use crate::limits;
 use crate::pb;
@@ -14,7 +14,6 @@ use crate::pb::record_service_server::RecordService;
 use crate::vault::Vault;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
 /// The service over a vault.
@@ -22,7 +21,7 @@ pub struct Records {
     /// The vault.
     pub vault: Vault,
     /// Room for streams.
-    pub streams: Arc<Semaphore>,
+    pub streams: Places,
 }
 
 type Reply<T> = std::result::Result<Response<T>, Status>;
@@ -61,7 +60,7 @@ impl Asked<'_> {
             purpose: self.purpose,
             fields: self.fields,
             mode: mode_of(self.mode)?,
-            today: guarded.today(),
+            today: guarded.today,
         };
         guarded.rules.read(&guarded.principal, ask)
     }
@@ -88,7 +87,7 @@ impl Records {
             record_type: &write.record_type,
             values: values_of(write.fields)?,
             mask: write.mask.as_deref(),
-            today: guarded.today(),
+            today: guarded.today,
         };
         let grant = guarded.rules.write(&guarded.principal, ask)?;
         let view = self
@@ -178,7 +177,7 @@ impl Records {
             customer,
             &asked.record_type,
             &asked.purpose,
-            guarded.today(),
+            guarded.today,
         )?;
         let listed = self
             .vault
@@ -258,10 +257,7 @@ impl RecordService for Records {
         request: Request<pb::StreamRecordsRequest>,
     ) -> Reply<Self::StreamRecordsStream> {
         let guarded = Guarded::of(&request)?;
-        let place = Arc::clone(&self.streams)
-            .try_acquire_owned()
-            .map_err(|_| Error::Exhausted(Exhausted::Shed, limits::SHED_RETRY));
-        let opened = match place {
+        let opened = match self.streams.take(&guarded.principal) {
             Ok(place) => {
                 stream::open(self.vault.clone(), &guarded, request.into_inner(), place).await
             }

@@ -62,8 +62,8 @@ pub async fn run(
     ready: impl FnOnce(SocketAddr),
 ) -> Result<()> {
     telemetry::start(&config.log)?;
-    config.check(&allowed)?;
     harden()?;
+    config.check(&allowed)?;
     let stop = stop_signal()?;
     let _lock = DirectoryLock::take(&config.data)?;
     run_over(config, open_store, stop, ready).await

@@ -21,7 +21,7 @@ pub fn refused(error: rusqlite::Error) -> Error {
         }
         None => {
             tracing::error!("a stored row is not of the expected shape");
-            Error::Internal("row shape")
+            Error::DataLoss(Lost::Page)
         }
     }
 }

@@ -119,9 +119,11 @@ impl Writer {
         Pending::new(pending)
     }
 
-    /// True once a commit failed in a way that leaves the outcome unknown.
+    /// True once a commit failed in a way that leaves the outcome unknown, or
+    /// the thread ended.
     pub fn failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
+        let is_over = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+        is_over || self.failed.load(Ordering::Acquire)
     }
 
     /// Commits and the changes in them, so far.
@@ -165,8 +167,12 @@ fn in_savepoint<T>(
     let done = change(db);
     if done.is_ok() {
         db.prepare_cached("RELEASE change")?.execute([])?;
-    } else if !db.is_autocommit() {
-        db.execute_batch("ROLLBACK TO change; RELEASE change")?;
+    } else if !db.is_autocommit()
+        && let Err(error) = db.execute_batch("ROLLBACK TO change; RELEASE change")
+    {
+        // What cannot be taken back alone is not committed with the others.
+        let _ = db.execute_batch("ROLLBACK");
+        return Err(error);
     }
     done
 }
@@ -206,7 +212,9 @@ fn run(db: &Connection, jobs: &Receiver<Job>, failed: &AtomicBool, counts: &Coun
                 commit(db, changes, failed, counts);
             }
         }
-        if let Some(work) = between {
+        // A file that failed is not touched again: its log may hold what the
+        // next start must find.
+        if let Some(work) = between.filter(|_| !failed.load(Ordering::Acquire)) {
             work(db);
         }
         next = jobs.recv().ok();
@@ -226,7 +234,12 @@ fn commit(db: &Connection, changes: Vec<Change>, failed: &AtomicBool, counts: &C
             settles.push(change(db));
             // A full disk or a failed read ends the whole transaction.
             if db.is_autocommit() {
-                return Err((settles, Error::Unavailable(Unavailable::DiskFull)));
+                let why = if failed.load(Ordering::Acquire) {
+                    Unavailable::OutcomeUnknown
+                } else {
+                    Unavailable::DiskFull
+                };
+                return Err((settles, Error::Unavailable(why)));
             }
         }
         match db.execute_batch("COMMIT") {
@@ -253,6 +266,50 @@ fn commit(db: &Connection, changes: Vec<Change>, failed: &AtomicBool, counts: &C
             for settle in settles {
                 settle(Err(error.clone()));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writer() -> Writer {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT")
+            .unwrap();
+        Writer::start("test", db).unwrap()
+    }
+
+    #[test]
+    fn a_change_that_is_refused_spoils_no_other() {
+        let writer = writer();
+        let insert = |n: i64| move |db: &Connection| db.execute("INSERT INTO t VALUES (?1)", [n]);
+        let twice = |db: &Connection| {
+            db.execute("INSERT INTO t VALUES (2)", [])?;
+            db.execute("INSERT INTO t VALUES (1)", [])
+        };
+        let all = [
+            writer.change(insert(1)),
+            writer.change(twice),
+            writer.change(insert(3)),
+        ];
+        let done = all.map(|pending| pending.wait().is_ok());
+        assert_eq!(done, [true, false, true]);
+        let count = |db: &Connection| db.query_row("SELECT sum(n) FROM t", [], |row| row.get(0));
+        assert_eq!(writer.change(count).wait(), Ok(4_i64));
+        assert!(!writer.failed());
+    }
+
+    #[test]
+    fn a_thread_that_ends_by_a_bug_is_a_failure() {
+        let writer = writer();
+        let unknown = Err(Error::Unavailable(Unavailable::OutcomeUnknown));
+        let bug =
+            writer.change(|_| -> rusqlite::Result<()> { std::panic::resume_unwind(Box::new(())) });
+        assert_eq!(bug.wait(), unknown);
+        while !writer.failed() {
+            std::thread::yield_now();
         }
     }
 }
