@@ -98,7 +98,8 @@ pub trait Store: Send + Sync {
     /// answers the page as it stands.
     fn add_page(&self, page: NewPage) -> Pending<PageRow>;
     /// `keys.db`: stores a new customer's wrapped keys. False where the page
-    /// was wrapped anew meanwhile: wrap again and repeat.
+    /// was wrapped anew meanwhile: wrap again and repeat. Refused for a number
+    /// that has keys or a fence.
     fn create_keys(&self, keys: CreateKeys) -> Pending<bool>;
     /// `vault.db`: the customer's row, index row, request and leaf.
     fn create_customer(&self, new: CreateCustomer) -> Pending<CreateOutcome>;

@@ -54,8 +54,8 @@ impl Snapshot {
 impl Reader {
     pub fn open(dir: &Path) -> Result<Self> {
         Ok(Self {
-            keys: Snapshot::new(schema::open_reader(&dir.join(KEYS_FILE))?),
-            vault: Snapshot::new(schema::open_reader(&dir.join(VAULT_FILE))?),
+            keys: Snapshot::new(schema::open_reader(&dir.join(KEYS_FILE), schema::KEYS)?),
+            vault: Snapshot::new(schema::open_reader(&dir.join(VAULT_FILE), schema::VAULT)?),
         })
     }
 }

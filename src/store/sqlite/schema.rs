@@ -90,22 +90,24 @@ pub fn create(path: &Path, steps: &[&str]) -> Result<()> {
         .map_err(|error| Error::Setup(format!("cannot make {}: {error}", path.display())))?;
     let db = Connection::open(path).map_err(refused)?;
     prepare(&db)?;
-    migrate(&db, steps, path)
+    migrate(&db, steps, 0)
 }
 
 /// Opens a file for its writer and brings it to the newest step.
 pub fn open_writer(path: &Path, steps: &[&str]) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).map_err(|_| missing(path))?;
+    let seen = steps_seen(&db, steps, path)?;
     prepare(&db)?;
-    migrate(&db, steps, path)?;
+    migrate(&db, steps, seen)?;
     Ok(db)
 }
 
 /// Opens a file for reading only.
-pub fn open_reader(path: &Path) -> Result<Connection> {
+pub fn open_reader(path: &Path, steps: &[&str]) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).map_err(|_| missing(path))?;
+    steps_seen(&db, steps, path)?;
     prepare(&db)?;
     // The writer checks each page's cells; here MACs see to what is in them.
     db.pragma_update(None, "cell_size_check", false)
@@ -144,16 +146,28 @@ fn prepare(db: &Connection) -> Result<()> {
         .map_err(refused)
 }
 
-fn migrate(db: &Connection, steps: &[&str], path: &Path) -> Result<()> {
+/// How many steps a founded file has seen. An emptied file is not taken for a
+/// new vault: numbers would begin again.
+fn steps_seen(db: &Connection, steps: &[&str], path: &Path) -> Result<usize> {
     let seen: usize = db
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(refused)?;
+    if seen == 0 {
+        return Err(Error::Setup(format!(
+            "{} is empty; put it back from a backup",
+            path.display()
+        )));
+    }
     if seen > steps.len() {
         return Err(Error::Setup(format!(
             "{} was written by a newer version of this program; run that version",
             path.display()
         )));
     }
+    Ok(seen)
+}
+
+fn migrate(db: &Connection, steps: &[&str], seen: usize) -> Result<()> {
     for (done, step) in steps.iter().enumerate().skip(seen) {
         let version = done + 1;
         db.execute_batch(&format!(
