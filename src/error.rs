@@ -172,8 +172,8 @@ pub enum Lost {
     Record,
     /// An index row does not open.
     Index,
-    /// A page of a database file is not as it was written.
-    Page,
+    /// A row is not of the shape that was written, or its page cannot be read.
+    Row,
 }
 
 impl Error {

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use tokio::sync::mpsc::error::SendTimeoutError;
+
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::Stream;
 use tonic::Status;
@@ -173,12 +173,14 @@ impl Streaming {
         while let Some(chunk) = next {
             let message = self.message(&chunk);
             drop(chunk);
-            let sent = sender.send_timeout(message, limits::STREAM_STALL_TIME);
-            match sent.await {
-                Ok(()) => {}
-                Err(SendTimeoutError::Timeout(_)) => return Err(Error::DeadlineExceeded),
-                // The caller went away.
-                Err(SendTimeoutError::Closed(_)) => return Ok(()),
+            let Some(place) = room(sender).await? else {
+                return Ok(());
+            };
+            place.send(message);
+            // The next one is opened when this one was taken, not before: an
+            // erasure stops a stream within one chunk.
+            if room(sender).await?.is_none() {
+                return Ok(());
             }
             next = self.again().await?;
         }
@@ -271,4 +273,12 @@ mod tests {
         drop(sender);
         assert!(stream.next().await.is_none(), "this one ended well");
     }
+}
+
+/// Waits for room for a message; `None` where the caller went away.
+async fn room(sender: &mpsc::Sender<Message>) -> Result<Option<mpsc::Permit<'_, Message>>> {
+    tokio::time::timeout(limits::STREAM_STALL_TIME, sender.reserve())
+        .await
+        .map(std::result::Result::ok)
+        .map_err(|_| Error::DeadlineExceeded)
 }

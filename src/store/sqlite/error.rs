@@ -12,18 +12,34 @@ pub fn refused(error: rusqlite::Error) -> Error {
             Error::Unavailable(Unavailable::StoreSlow)
         }
         Some(code @ (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) => {
-            tracing::error!(?code, "a page of a database file is not as it was written");
-            Error::DataLoss(Lost::Page)
+            tracing::error!(?code, "a database file is damaged");
+            Error::DataLoss(Lost::Row)
         }
         Some(code) => {
             tracing::error!(?code, "storage failed");
             Error::Unavailable(Unavailable::OutcomeUnknown)
         }
-        None => {
+        None if is_shape(&error) => {
             tracing::error!("a stored row is not of the expected shape");
-            Error::DataLoss(Lost::Page)
+            Error::DataLoss(Lost::Row)
+        }
+        None => {
+            tracing::error!("a statement did not do what it must");
+            Error::Internal("statement")
         }
     }
+}
+
+/// True where a column does not hold what was written to it.
+fn is_shape(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error as E;
+    matches!(
+        error,
+        E::FromSqlConversionFailure(..)
+            | E::IntegralValueOutOfRange(..)
+            | E::InvalidColumnType(..)
+            | E::Utf8Error(..)
+    )
 }
 
 /// True where the file can no longer be trusted to this process.

@@ -101,8 +101,12 @@ impl Sqlite {
 impl Drop for Sqlite {
     fn drop(&mut self) {
         self.readers = None;
+        // A job may hold the last handle, so that this runs on a reader thread.
+        let own = std::thread::current().id();
         for thread in self.threads.drain(..) {
-            let _ = thread.join();
+            if thread.thread().id() != own {
+                let _ = thread.join();
+            }
         }
     }
 }

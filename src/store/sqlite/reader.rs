@@ -64,12 +64,20 @@ const CUSTOMER: &str = "SELECT tenant, created_day, records, next_record, state,
                                sealed_id
                         FROM customers WHERE customer = ?1";
 
+/// A number that somebody changed to one that does not fit is read as 0, which
+/// stands for nothing: the row then does not match what it is sealed for, and
+/// no other row is hurt.
+fn number<T: TryFrom<i64> + Default>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let stored: i64 = row.get(column)?;
+    Ok(T::try_from(stored).unwrap_or_default())
+}
+
 fn customer_of(row: &Row<'_>) -> rusqlite::Result<CustomerRow> {
     Ok(CustomerRow {
-        tenant: TenantNumber(row.get(0)?),
-        created: Day(row.get(1)?),
-        records: row.get(2)?,
-        next_record: row.get(3)?,
+        tenant: TenantNumber(number(row, 0)?),
+        created: Day(number(row, 1)?),
+        records: number(row, 2)?,
+        next_record: number(row, 3)?,
         state: row.get(4)?,
         state_mac: row.get(5)?,
         sealed_id: row.get(6)?,
@@ -79,12 +87,12 @@ fn customer_of(row: &Row<'_>) -> rusqlite::Result<CustomerRow> {
 fn record_of(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
     Ok(RecordRow {
         key: key_at(row.get(0)?),
-        record_type: row.get(1)?,
-        revision: row.get(2)?,
-        schema_version: row.get(3)?,
-        generation: row.get(4)?,
-        created: Day(row.get(5)?),
-        updated: Day(row.get(6)?),
+        record_type: number(row, 1)?,
+        revision: number(row, 2)?,
+        schema_version: number(row, 3)?,
+        generation: number(row, 4)?,
+        created: Day(number(row, 5)?),
+        updated: Day(number(row, 6)?),
         manifest: row.get(7)?,
         sealed_id: row.get(8)?,
         body: row.get(9)?,

@@ -245,12 +245,14 @@ fn commit(db: &Connection, changes: Vec<Change>, failed: &AtomicBool, counts: &C
         match db.execute_batch("COMMIT") {
             Ok(()) => Ok(settles),
             Err(error) => {
-                if is_fatal(&error) {
-                    failed.store(true, Ordering::Release);
-                }
                 // The failed commit may have rolled back already.
                 let _ = db.execute_batch("ROLLBACK");
-                Err((settles, refused(error)))
+                if is_fatal(&error) {
+                    failed.store(true, Ordering::Release);
+                    Err((settles, Error::Unavailable(Unavailable::OutcomeUnknown)))
+                } else {
+                    Err((settles, refused(error)))
+                }
             }
         }
     })();

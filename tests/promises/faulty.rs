@@ -1,0 +1,223 @@
+//! A store that does what a test tells it to: refuses, hangs, waits.
+
+use oubliette::clock::Day;
+use oubliette::error::{Error, Result};
+use oubliette::id::CustomerNumber;
+use oubliette::store::sqlite::Sqlite;
+use oubliette::store::{
+    CreateCustomer, CreateKeys, CreateOutcome, DataFile, DeleteRecord, EraseIntent, Fence, LeafRow,
+    NewPage, PageRow, Pending, PutOutcome, PutRecord, ReadJob, RecordKey, SplitIndex, Store,
+    TenantRow, Tombstone,
+};
+use std::any::Any;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use tokio::sync::{Semaphore, oneshot};
+
+/// A change on its way to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Read,
+    Append,
+    CreateKeys,
+    CreateCustomer,
+    PutRecord,
+    DeleteRecord,
+    IntendErasure,
+    Shred,
+    TruncateKeys,
+    TruncateVault,
+    RecordShred,
+    Purge,
+    RecordPurge,
+    Other,
+}
+
+/// What becomes of it.
+pub enum Act {
+    /// It is made.
+    Go,
+    /// It is refused; nothing is done.
+    Refuse(Error),
+    /// Nothing is done and nothing is ever answered.
+    Hang,
+    /// It is made once there is a permit.
+    Wait(Arc<Semaphore>),
+    /// For TRUNCATE: a reader holds the log.
+    Busy,
+}
+
+type Plan = Box<dyn Fn(Step) -> Act + Send + Sync>;
+
+/// Tells the store what to do, from now on.
+#[derive(Clone)]
+pub struct Director(Arc<Mutex<Plan>>);
+
+impl Director {
+    /// All goes well.
+    pub fn new() -> Self {
+        Self(Arc::new(Mutex::new(Box::new(|_| Act::Go))))
+    }
+
+    /// From now on `plan` decides.
+    pub fn say(&self, plan: impl Fn(Step) -> Act + Send + Sync + 'static) {
+        *self.0.lock().expect("no panic") = Box::new(plan);
+    }
+
+    /// From now on all goes well.
+    pub fn well(&self) {
+        self.say(|_| Act::Go);
+    }
+
+    fn act(&self, step: Step) -> Act {
+        (*self.0.lock().expect("no panic"))(step)
+    }
+}
+
+/// The embedded store, directed.
+pub struct Faulty {
+    store: Arc<Sqlite>,
+    director: Director,
+    held: Mutex<Vec<Box<dyn Any + Send>>>,
+}
+
+/// Opens the embedded store, directed.
+pub fn open(director: &Director) -> impl FnOnce(&Path) -> Result<Arc<dyn Store>> + Send + 'static {
+    let director = director.clone();
+    move |data| {
+        Ok(Arc::new(Faulty {
+            store: Arc::new(Sqlite::open(data)?),
+            director,
+            held: Mutex::default(),
+        }))
+    }
+}
+
+fn answered<T>(answer: Result<T>) -> Pending<T> {
+    let (sender, receiver) = oneshot::channel();
+    let _sent = sender.send(answer);
+    Pending::new(receiver)
+}
+
+impl Faulty {
+    fn act<T: Send + 'static>(
+        &self,
+        step: Step,
+        change: impl FnOnce(&Sqlite) -> Pending<T> + Send + 'static,
+    ) -> Pending<T> {
+        match self.director.act(step) {
+            Act::Go | Act::Busy => change(&self.store),
+            Act::Refuse(error) => answered(Err(error)),
+            Act::Hang => {
+                let (sender, receiver) = oneshot::channel();
+                self.held.lock().expect("no panic").push(Box::new(sender));
+                Pending::new(receiver)
+            }
+            Act::Wait(gate) => {
+                let (sender, receiver) = oneshot::channel();
+                let store = Arc::clone(&self.store);
+                tokio::spawn(async move {
+                    gate.acquire().await.expect("open").forget();
+                    let _sent = sender.send(change(&store).await);
+                });
+                Pending::new(receiver)
+            }
+        }
+    }
+}
+
+impl Store for Faulty {
+    fn read(&self, job: ReadJob) -> Result<()> {
+        match self.director.act(Step::Read) {
+            Act::Refuse(error) => Err(error),
+            Act::Wait(gate) => {
+                let store = Arc::clone(&self.store);
+                tokio::spawn(async move {
+                    gate.acquire().await.expect("open").forget();
+                    store.read(job).expect("room");
+                });
+                Ok(())
+            }
+            _ => self.store.read(job),
+        }
+    }
+    fn append(&self, leaves: Vec<LeafRow>) -> Pending<u64> {
+        self.act(Step::Append, |s| s.append(leaves))
+    }
+    fn allocate_customer(&self) -> Pending<(CustomerNumber, Option<PageRow>)> {
+        self.act(Step::Other, Sqlite::allocate_customer)
+    }
+    fn add_page(&self, page: NewPage) -> Pending<PageRow> {
+        self.act(Step::Other, |s| s.add_page(page))
+    }
+    fn create_keys(&self, keys: CreateKeys) -> Pending<bool> {
+        self.act(Step::CreateKeys, |s| s.create_keys(keys))
+    }
+    fn create_customer(&self, new: CreateCustomer) -> Pending<CreateOutcome> {
+        self.act(Step::CreateCustomer, |s| s.create_customer(new))
+    }
+    fn abandon_customer(&self, customer: CustomerNumber) -> Pending<()> {
+        self.act(Step::Other, move |s| s.abandon_customer(customer))
+    }
+    fn settle_customer(&self, customer: CustomerNumber) -> Pending<()> {
+        self.act(Step::Other, move |s| s.settle_customer(customer))
+    }
+    fn put_record(&self, put: PutRecord) -> Pending<PutOutcome> {
+        self.act(Step::PutRecord, |s| s.put_record(put))
+    }
+    fn note_deletion(&self, record: RecordKey, today: Day) -> Pending<()> {
+        self.act(Step::Other, move |s| s.note_deletion(record, today))
+    }
+    fn delete_record(&self, delete: DeleteRecord) -> Pending<PutOutcome> {
+        self.act(Step::DeleteRecord, |s| s.delete_record(delete))
+    }
+    fn intend_erasure(&self, intent: EraseIntent) -> Pending<bool> {
+        self.act(Step::IntendErasure, |s| s.intend_erasure(intent))
+    }
+    fn shred(&self, customer: CustomerNumber, index_page: u64, today: Day) -> Pending<Fence> {
+        self.act(Step::Shred, move |s| s.shred(customer, index_page, today))
+    }
+    fn truncate(&self, file: DataFile) -> Pending<bool> {
+        let step = match file {
+            DataFile::Keys => Step::TruncateKeys,
+            DataFile::Vault => Step::TruncateVault,
+        };
+        if matches!(self.director.act(step), Act::Busy) {
+            return answered(Ok(false));
+        }
+        self.act(step, move |s| s.truncate(file))
+    }
+    fn record_shred(&self, customer: CustomerNumber, leaf: LeafRow) -> Pending<()> {
+        self.act(Step::RecordShred, move |s| s.record_shred(customer, leaf))
+    }
+    fn purge(&self, customer: CustomerNumber, tombstone: Option<Tombstone>) -> Pending<bool> {
+        self.act(Step::Purge, move |s| s.purge(customer, tombstone))
+    }
+    fn record_purge(&self, customer: CustomerNumber, leaf: LeafRow) -> Pending<()> {
+        self.act(Step::RecordPurge, move |s| s.record_purge(customer, leaf))
+    }
+    fn add_index_pages(&self, pages: Vec<NewPage>) -> Pending<()> {
+        self.act(Step::Other, |s| s.add_index_pages(pages))
+    }
+    fn allocate_index_pages(&self, count: u32) -> Pending<u64> {
+        self.act(Step::Other, move |s| s.allocate_index_pages(count))
+    }
+    fn split_index(&self, split: SplitIndex) -> Pending<bool> {
+        self.act(Step::Other, |s| s.split_index(split))
+    }
+    fn drop_index_page(&self, page: u64) -> Pending<()> {
+        self.act(Step::Other, move |s| s.drop_index_page(page))
+    }
+    fn add_tenant(&self, tenant: TenantRow) -> Pending<()> {
+        self.act(Step::Other, |s| s.add_tenant(tenant))
+    }
+    fn next_boot(&self) -> Pending<u64> {
+        self.act(Step::Other, Sqlite::next_boot)
+    }
+    fn forget_requests(&self, before: Day) -> Pending<usize> {
+        self.act(Step::Other, move |s| s.forget_requests(before))
+    }
+    fn failed(&self) -> bool {
+        self.store.failed()
+    }
+}

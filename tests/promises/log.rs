@@ -1,0 +1,109 @@
+//! The audit log as an auditor reads it: straight from the file.
+
+use crate::place::{Place, until};
+use rusqlite::Connection;
+use serde::Deserialize;
+
+/// A leaf, taken apart. A key that is not here, or one that is missing, is an
+/// error.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)] // The form is what is checked.
+pub struct Leaf {
+    pub v: u8,
+    pub time: i64,
+    pub node: String,
+    pub boot: u64,
+    pub call: u64,
+    pub principal: String,
+    pub method: String,
+    pub verdict: String,
+    pub reason: String,
+    pub purpose: String,
+    pub policies: Vec<String>,
+    pub catalog: u32,
+    pub record_type: String,
+    pub fields: Vec<u16>,
+    pub count: u64,
+    pub shredded: Option<Shredded>,
+    pub nonce: String,
+    pub subject: String,
+    pub detail: String,
+}
+
+/// What an erasure's leaf says of the keys.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)] // The form is what is checked.
+pub struct Shredded {
+    pub keys: String,
+    pub epoch: u32,
+}
+
+impl Leaf {
+    /// Who, what, how it ended and why.
+    pub fn told(&self) -> (&str, &str, &str, &str) {
+        (&self.principal, &self.method, &self.verdict, &self.reason)
+    }
+}
+
+/// The log of a place, and how far it was read.
+pub struct Log {
+    db: Connection,
+    read: i64,
+}
+
+impl Log {
+    /// From its first leaf.
+    pub fn of(place: &Place) -> Self {
+        let db = place.vault();
+        Self { db, read: 0 }
+    }
+
+    /// How many leaves there are. Their numbers have no hole.
+    pub fn count(&self) -> i64 {
+        let sql = "SELECT count(*), coalesce(min(number), 1), coalesce(max(number), 0) FROM leaves";
+        let (count, first, last): (i64, i64, i64) = self
+            .db
+            .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .expect("a count");
+        assert_eq!((first, last), (1, count), "the log has a hole");
+        count
+    }
+
+    /// Forgets what is there by now.
+    pub fn skip(&mut self) {
+        self.read = self.count();
+    }
+
+    /// The leaves that were not read before.
+    pub fn new_leaves(&mut self) -> Vec<Leaf> {
+        let sql = "SELECT number, leaf FROM leaves WHERE number > ?1 ORDER BY number";
+        let mut statement = self.db.prepare_cached(sql).expect("a statement");
+        let mut rows = statement.query([self.read]).expect("rows");
+        let (mut leaves, mut last) = (Vec::new(), self.read);
+        while let Some(row) = rows.next().expect("a row") {
+            let number: i64 = row.get(0).expect("a number");
+            assert_eq!(number, last + 1, "the log has a hole");
+            let bytes: Vec<u8> = row.get(1).expect("bytes");
+            let leaf = serde_json::from_slice(&bytes);
+            leaves.push(leaf.unwrap_or_else(|error| panic!("leaf {number}: {error}")));
+            last = number;
+        }
+        drop(rows);
+        drop(statement);
+        self.read = last;
+        leaves
+    }
+
+    /// The new leaves, once there are at least `count`.
+    pub async fn at_least(&mut self, count: usize) -> Vec<Leaf> {
+        let mut leaves = Vec::new();
+        until("there are leaves enough", async || {
+            leaves.extend(self.new_leaves());
+            leaves.len() >= count
+        })
+        .await;
+        leaves
+    }
+}

@@ -1,0 +1,195 @@
+//! A vault's directory, and servers over it.
+
+use crate::rules;
+use oubliette::cli::init::{CONFIG, Layout, init};
+use oubliette::config::Config;
+use oubliette::error::Result;
+use oubliette::store::Store;
+use oubliette::store::sqlite::Sqlite;
+use rusqlite::Connection;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+/// Longer than anything here takes; what runs into it has failed.
+pub const LONG: Duration = Duration::from_secs(60);
+
+/// Whether the campaigns are to be long.
+pub fn is_long() -> bool {
+    std::env::var_os("OUBLIETTE_LONG").is_some_and(|value| value != "0")
+}
+
+/// A vault's directory; gone when this is dropped.
+pub struct Place {
+    dir: TempDir,
+}
+
+impl Place {
+    /// On the disk where temporary files are.
+    pub fn new() -> Self {
+        Self::in_dir(tempfile::tempdir().expect("a directory"))
+    }
+
+    /// In memory where there is such a file system: for tests of so many
+    /// writes that a disk would be what they measure.
+    pub fn quick() -> Self {
+        let memory = tempfile::tempdir_in("/dev/shm");
+        Self::in_dir(
+            memory
+                .or_else(|_| tempfile::tempdir())
+                .expect("a directory"),
+        )
+    }
+
+    fn in_dir(dir: TempDir) -> Self {
+        let from = dir.path().join("rules");
+        rules::write(&from);
+        let place = Self { dir };
+        place.init(Some(from));
+        place
+    }
+
+    /// With the rules of examples/crm.
+    pub fn crm() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let place = Self { dir };
+        place.init(None);
+        place
+    }
+
+    fn init(&self, from: Option<PathBuf>) {
+        let layout = Layout {
+            from,
+            ..Layout::default()
+        };
+        let made = init(&self.path(), &layout);
+        assert!(made.is_ok(), "{}", made.err().expect("an error"));
+    }
+
+    /// The vault's directory.
+    pub fn path(&self) -> PathBuf {
+        self.dir.path().join("vault")
+    }
+
+    /// Where the databases are.
+    pub fn data(&self) -> PathBuf {
+        self.path().join("data")
+    }
+
+    /// A second connection to `keys.db`.
+    pub fn keys(&self) -> Connection {
+        open(&self.data().join("keys.db"))
+    }
+
+    /// A second connection to `vault.db`.
+    pub fn vault(&self) -> Connection {
+        open(&self.data().join("vault.db"))
+    }
+
+    /// A file of the configuration.
+    pub fn config_file(&self, name: &str) -> PathBuf {
+        self.path().join("config").join(name)
+    }
+
+    fn config(&self) -> Config {
+        let mut config = Config::load(&self.path().join(CONFIG)).expect("a configuration");
+        config.listen = free_port();
+        config.metrics = free_port();
+        config
+    }
+}
+
+fn open(path: &Path) -> Connection {
+    let db = Connection::open(path).expect("a database");
+    db.busy_timeout(LONG).expect("a time");
+    db.pragma_update(None, "synchronous", "OFF")
+        .expect("a pragma");
+    db.pragma_update(None, "secure_delete", "ON")
+        .expect("a pragma");
+    db
+}
+
+fn free_port() -> SocketAddr {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+    socket.local_addr().expect("an address")
+}
+
+/// A server on threads of this process.
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Where its metrics are.
+    pub metrics: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+impl Server {
+    /// Over the store that it has in the field.
+    pub fn start(place: &Place) -> Self {
+        Self::over(place, |data| Ok(Arc::new(Sqlite::open(data)?)))
+    }
+
+    /// Over the store that `open` opens.
+    pub fn over(
+        place: &Place,
+        open: impl FnOnce(&Path) -> Result<Arc<dyn Store>> + Send + 'static,
+    ) -> Self {
+        let config = place.config();
+        let metrics = config.metrics;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (told, ready) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            let tell = move |address| told.send(address).expect("somebody waits");
+            runtime.block_on(oubliette::serve::run_over(config, open, stopped, tell))
+        });
+        match ready.recv_timeout(LONG) {
+            Ok(address) => Self {
+                address,
+                metrics,
+                stop: Some(stop),
+                thread: Some(thread),
+            },
+            Err(_) => panic!("no server: {:?}", thread.join().expect("no panic")),
+        }
+    }
+
+    /// Drains and ends it; its files are closed then.
+    pub fn stop(mut self) {
+        let ended = self.end().expect("it runs").expect("no panic");
+        assert!(ended.is_ok(), "{ended:?}");
+    }
+
+    fn end(&mut self) -> Option<std::thread::Result<Result<()>>> {
+        drop(self.stop.take());
+        self.thread.take().map(JoinHandle::join)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ended = self.end();
+    }
+}
+
+/// Waits until `holds`.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    let mut look = tokio::time::interval(Duration::from_millis(2));
+    while !holds().await {
+        assert!(begun.elapsed() < LONG, "never so: {what}");
+        look.tick().await;
+    }
+}
