@@ -4,12 +4,15 @@
 //! Short by default; `OUBLIETTE_LONG=1` makes the campaigns as long as they
 //! can be.
 
+mod bad_input;
 mod caller;
+mod fails_closed;
 mod faulty;
 mod forgotten;
 mod guarded;
 mod in_place;
 mod index;
+mod kill;
 mod log;
 mod needles;
 mod once;
@@ -18,6 +21,7 @@ mod place;
 mod process;
 mod raw;
 mod rules;
+mod sealed;
 mod streams;
 mod tampered;
 mod written;
