@@ -29,9 +29,10 @@ pub struct Client {
 }
 
 /// A new id for one change. Repeat the change with the same id after a failure
-/// and it is made once.
+/// and it is made once. A UUIDv7 (RFC 9562): ids that rise with time are cheaper
+/// to remember.
 pub fn request_id() -> String {
-    uuid::Uuid::new_v4().to_string()
+    uuid::Uuid::now_v7().to_string()
 }
 
 impl Client {

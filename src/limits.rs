@@ -110,6 +110,10 @@ pub const STREAM_TIME: Duration = Duration::from_secs(3_600);
 pub const CALLS_IN_FLIGHT: usize = 1_024;
 /// Streams under way before others are shed.
 pub const STREAMS_IN_FLIGHT: usize = 64;
+/// Of these, those of one principal.
+pub const STREAMS_PER_PRINCIPAL: usize = 16;
+/// A stream whose reader takes no chunk for this long ends.
+pub const STREAM_STALL_TIME: Duration = Duration::from_secs(60);
 /// How long a shed caller is asked to wait.
 pub const SHED_RETRY: Duration = Duration::from_millis(250);
 /// How long a drain waits for calls under way.
@@ -124,15 +128,23 @@ pub const PROBE_TIME: Duration = Duration::from_secs(5);
 pub const SHED_PRINCIPALS: usize = 1_024;
 
 /// Reader threads of the store.
-pub const READER_THREADS: usize = 2;
+pub const READER_THREADS: usize = 1;
 /// Reads waiting for a reader thread.
 pub const READ_QUEUE: usize = 4_096;
+/// Reads that share one state of the files.
+pub const READS_PER_STATE: usize = 64;
+/// How long such a state is held before the next read gets a newer one.
+pub const READ_STATE_TIME: Duration = Duration::from_millis(10);
 /// Changes waiting for a file's writer thread.
 pub const WRITE_QUEUE: usize = 8_192;
 /// How long a statement waits for another process that has the file.
 pub const BUSY_TIME: Duration = Duration::from_secs(2);
 /// Changes that share one commit.
 pub const CHANGES_PER_COMMIT: usize = 512;
+/// How long a commit waits for company, for each change of the one before.
+pub const COMMIT_PACE: Duration = Duration::from_micros(100);
+/// How long it waits at most.
+pub const COMMIT_PACE_MAX: Duration = Duration::from_millis(1);
 /// How long a change waits for its commit.
 pub const COMMIT_TIME: Duration = Duration::from_secs(5);
 /// Tries at a change that lost a race for its revision.
@@ -144,6 +156,8 @@ pub const TRUNCATE_TIME: Duration = Duration::from_secs(4);
 pub const TRUNCATE_PAUSE: Duration = Duration::from_millis(20);
 /// Rows that one transaction of a purge deletes.
 pub const PURGE_ROWS: usize = 2_000;
+/// Such transactions that one sweep of old request ids makes.
+pub const SWEEPS_A_LOOK: usize = 16;
 /// How long a request id is remembered.
 pub const REQUEST_ID_TIME: Duration = Duration::from_secs(24 * 3_600);
 /// Disk kept for erasures and their leaves when everything else is full.
@@ -153,6 +167,8 @@ pub const PAGE_KEYS_CACHED: usize = 65_536;
 
 /// A principal's default calls a second, where its role names none.
 pub const CALLS_PER_SECOND: u32 = 20_000;
+/// Calls a second of all callers together whom the roles file does not know.
+pub const STRANGER_CALLS_PER_SECOND: u32 = 100;
 /// A principal's default distinct customers an hour, where its role names none.
 pub const CUSTOMERS_PER_HOUR: u64 = 1_000_000;
 

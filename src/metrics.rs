@@ -69,14 +69,12 @@ pub struct Metrics {
     pub connections_refused: Family<WhyLabel, Counter>,
     /// Failures of `accept` itself, such as a want of file descriptors.
     pub accept_failures: Counter,
-    /// Audit entries that are durable.
-    pub audit_entries: Counter,
     /// Audit entries that could not be made durable; nothing left the vault.
     pub audit_write_failures: Counter,
-    /// Changes that shared one commit, by database file.
-    pub commit_changes: HistogramFamily<FileLabel>,
-    /// Customers whose keys were destroyed.
-    pub erasures: Counter,
+    /// Durable commits, by database file.
+    pub commits: Family<FileLabel, Counter>,
+    /// Changes in them: the more share one, the fewer flushes a call costs.
+    pub changes: Family<FileLabel, Counter>,
     /// Certificates, policies and the like loaded anew while serving.
     pub reloads: Family<ReloadLabels, Counter>,
     /// 1 while calls are served, else 0.
@@ -86,11 +84,6 @@ pub struct Metrics {
 /// From 50 microseconds, doubling, to 13 seconds.
 fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.000_05, 2.0, 19))
-}
-
-/// From 1, doubling, to 512 (`limits::CHANGES_PER_COMMIT`).
-fn changes() -> Histogram {
-    Histogram::new(exponential_buckets(1.0, 2.0, 10))
 }
 
 impl Metrics {
@@ -104,10 +97,9 @@ impl Metrics {
             connections: Gauge::default(),
             connections_refused: Family::default(),
             accept_failures: Counter::default(),
-            audit_entries: Counter::default(),
             audit_write_failures: Counter::default(),
-            commit_changes: Family::new_with_constructor(changes as fn() -> Histogram),
-            erasures: Counter::default(),
+            commits: Family::default(),
+            changes: Family::default(),
             reloads: Family::default(),
             ready: Gauge::default(),
         };
@@ -145,18 +137,18 @@ impl Metrics {
 
     fn register_storage(&mut self) {
         let r = &mut self.registry;
-        let help = "Audit entries made durable";
-        r.register("audit_entries", help, self.audit_entries.clone());
         let help = "Audit entries that could not be written; nothing left";
         r.register(
             "audit_write_failures",
             help,
             self.audit_write_failures.clone(),
         );
-        let help = "Changes that shared one commit";
-        r.register("commit_changes", help, self.commit_changes.clone());
-        let help = "Customers whose keys were destroyed";
-        r.register("erasures", help, self.erasures.clone());
+        r.register("commits", "Durable commits", self.commits.clone());
+        r.register(
+            "changes",
+            "Changes in durable commits",
+            self.changes.clone(),
+        );
     }
 
     /// Counts a call that ended.
@@ -176,11 +168,13 @@ impl Metrics {
             .inc();
     }
 
-    /// Counts one commit of `changes` changes to `file` (`keys` or `vault`).
-    pub fn committed(&self, file: &'static str, changes: u32) {
-        self.commit_changes
-            .get_or_create(&FileLabel { file })
-            .observe(f64::from(changes));
+    /// Notes that `file` (`keys` or `vault`) has seen so many commits and
+    /// changes since it was opened.
+    pub fn stored(&self, file: &'static str, commits: u64, changes: u64) {
+        for (family, now) in [(&self.commits, commits), (&self.changes, changes)] {
+            let counter = family.get_or_create(&FileLabel { file });
+            counter.inc_by(now.saturating_sub(counter.get()));
+        }
     }
 
     /// Counts a reload of `what`.
@@ -215,18 +209,18 @@ mod tests {
         let metrics = Metrics::new();
         metrics.call_ended("GetRecord", "OK", Duration::from_micros(70));
         metrics.refused("full");
-        metrics.committed("vault", 3);
+        metrics.stored("vault", 2, 3);
+        metrics.stored("vault", 3, 7);
         metrics.reloaded("tls", false);
-        metrics.erasures.inc();
         let text = metrics.text();
         for line in [
             "oubliette_calls_total{method=\"GetRecord\",reason=\"OK\"} 1",
             "oubliette_call_seconds_bucket{le=\"0.0001\",method=\"GetRecord\"} 1",
             "oubliette_call_seconds_bucket{le=\"0.00005\",method=\"GetRecord\"} 0",
             "oubliette_connections_refused_total{why=\"full\"} 1",
-            "oubliette_commit_changes_sum{file=\"vault\"} 3.0",
+            "oubliette_commits_total{file=\"vault\"} 3",
+            "oubliette_changes_total{file=\"vault\"} 7",
             "oubliette_reloads_total{what=\"tls\",outcome=\"refused\"} 1",
-            "oubliette_erasures_total 1",
             "oubliette_ready 0",
             "# EOF",
         ] {

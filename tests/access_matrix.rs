@@ -2,6 +2,8 @@
 //! `tests/golden/access_matrix.txt`. Run with `UPDATE_GOLDEN=1` to write it
 //! anew, then read what changed.
 
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
 use oubliette::access::{Access, Action, Explained, Snapshot, Sources};
 use oubliette::clock::Day;
 use oubliette::error::Error;
@@ -14,6 +16,7 @@ use std::sync::Arc;
 
 /// 2026-11-23: fixed, so that no expiry changes the table by itself.
 const TODAY: Day = Day(20_780);
+const NOT_GRANTED: &str = "PURPOSE_NOT_GRANTED";
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -105,7 +108,7 @@ fn every_role_has_a_principal_with_nothing_else() {
     let rules = rules();
     for (role, _) in rules.roles().roles() {
         let alone = |roles: &[_]| roles == std::slice::from_ref(role);
-        let found = rules.roles().principals().any(|p| alone(p.roles()));
+        let found = rules.roles().names().any(|(_, roles)| alone(roles));
         assert!(found, "the matrix would miss role {role}");
     }
 }
@@ -114,22 +117,15 @@ fn every_role_has_a_principal_with_nothing_else() {
 fn the_recommender_never_gets_a_birth_date_and_support_no_whole_phone_number() {
     let rules = rules();
     let seen = |who: &str, purpose: &str| -> BTreeMap<String, String> {
-        let principal = rules
-            .roles()
-            .principals()
-            .find(|p| p.to_string() == who)
-            .unwrap();
-        let explained = rules
-            .explain(principal, Action::GetRecord, "contact", purpose, TODAY)
-            .unwrap();
-        let shown = explained.shown.into_iter();
+        let explained = rules.explain(who, Action::GetRecord, "contact", purpose, TODAY);
+        let shown = explained.unwrap().shown.into_iter();
         shown
             .map(|(field, form)| (field.to_string(), form_text(form)))
             .collect()
     };
     let wanted = [
-        ("birth_date", "age_band"),
-        ("city", "city"),
+        ("birth_date", "derived:age_band"),
+        ("city", "derived:city"),
         ("language", "raw"),
     ];
     let wanted = wanted.map(|(field, form)| (field.to_owned(), form.to_owned()));
@@ -138,8 +134,14 @@ fn the_recommender_never_gets_a_birth_date_and_support_no_whole_phone_number() {
         BTreeMap::from(wanted)
     );
     let support = seen("acme/support-desk", "support");
-    assert_eq!(support.get("phone").map(String::as_str), Some("last4"));
-    assert_eq!(support.get("email").map(String::as_str), Some("email"));
+    assert_eq!(
+        support.get("phone").map(String::as_str),
+        Some("masked:last4")
+    );
+    assert_eq!(
+        support.get("email").map(String::as_str),
+        Some("masked:email")
+    );
     assert_eq!(support.get("family_name").map(String::as_str), Some("raw"));
     assert!(!support.contains_key("birth_date"));
 }
@@ -189,11 +191,11 @@ fn lines(rules: &Snapshot, action: Action) -> Vec<Line> {
         .collect();
     let purposes = names(action.needs_purpose(), purposes);
     let mut lines = Vec::new();
-    for principal in rules.roles().principals() {
+    for (principal, roles) in rules.roles().names() {
         for record_type in &types {
             for purpose in &purposes {
                 lines.push(Line {
-                    principal: format!("{} ({principal})", principal.roles()[0]),
+                    principal: format!("{} ({principal})", roles[0]),
                     record_type: record_type.clone(),
                     purpose: purpose.clone(),
                     outcome: rules.explain(principal, action, record_type, purpose, TODAY),
@@ -204,41 +206,41 @@ fn lines(rules: &Snapshot, action: Action) -> Vec<Line> {
     lines
 }
 
+/// As a catalog writes it.
 fn form_text(form: oubliette::catalog::Form) -> String {
-    let text = if form.transform().is_empty() {
-        form.kind()
-    } else {
-        form.transform()
-    };
-    text.to_owned()
+    [form.kind(), form.transform()]
+        .join(":")
+        .trim_end_matches(':')
+        .to_owned()
+}
+
+fn decided_by(reason: &str, policies: &[String]) -> String {
+    match (reason, policies) {
+        ("POLICY_DENIED", []) => "no policy permits".to_owned(),
+        _ => policies.join(" "),
+    }
 }
 
 /// Verdict, and what decided it.
 fn verdict(line: &Line) -> (String, String) {
     match &line.outcome {
         Ok(explained) => {
-            let withheld: Vec<_> = explained
-                .withheld
-                .iter()
-                .map(|(field, reason, by)| format!("{field} withheld: {reason} {}", by.join(" ")))
-                .collect();
-            let by = explained.policies.join(" ");
-            ("allow".to_owned(), [vec![by], withheld].concat().join("; "))
+            let mut by = explained.policies.join(" ");
+            let mut refused: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+            for (field, reason, policies) in &explained.withheld {
+                refused
+                    .entry(decided_by(reason, policies))
+                    .or_default()
+                    .push(field.as_str());
+            }
+            for (why, fields) in refused {
+                write!(by, "; not {}: {why}", fields.join(", ")).unwrap();
+            }
+            ("allow".to_owned(), by)
         }
-        Err(error @ Error::Denied(denial)) => {
-            let by = match (denial.rule.reason(), denial.policies.is_empty()) {
-                ("POLICY_DENIED", true) => "no policy permits".to_owned(),
-                _ => denial.policies.join(" "),
-            };
-            let field = denial
-                .field
-                .as_ref()
-                .map(|f| format!(" [{f}]"))
-                .unwrap_or_default();
-            (
-                error.reason().to_owned(),
-                format!("{by}{field}").trim().to_owned(),
-            )
+        Err(Error::Denied(denial)) => {
+            let reason = denial.rule.reason();
+            (reason.to_owned(), decided_by(reason, &denial.policies))
         }
         Err(error) => panic!("{error}"),
     }
@@ -248,9 +250,9 @@ fn matrix(rules: &Snapshot) -> String {
     let mut out = String::from(
         "Who may do what in examples/crm: every RPC, role and purpose, and the two\n\
          actions behind a flag or an answer. A reason in capitals is a denial and\n\
-         stands in the error; after it the policy that decided. Reads and writes\n\
-         are asked for every field of the type that the purpose may see, or that\n\
-         some purpose needs.\n",
+         stands in the error; in brackets the policies that decided. A read asks\n\
+         for every field that the purpose may see (below), a write for every field\n\
+         that some purpose needs; a field after \"not\" is refused.\n",
     );
     for (service, method) in rpcs() {
         let title = format!("{service}.{method}");
@@ -263,25 +265,61 @@ fn matrix(rules: &Snapshot) -> String {
     out
 }
 
-/// Lines that differ only in their purpose are folded into one.
+/// One block a principal; what has the same outcome is folded into one line.
 fn section(out: &mut String, title: &str, lines: &[Line]) {
     writeln!(out, "\n{title}").unwrap();
-    let mut folded: Vec<(String, Vec<&str>, (String, String))> = Vec::new();
+    for block in lines.chunk_by(|a, b| a.principal == b.principal) {
+        writeln!(out, "  {}", block[0].principal).unwrap();
+        let mut folded: Vec<((String, String), Vec<&Line>)> = Vec::new();
+        for line in block {
+            let outcome = verdict(line);
+            match folded.iter_mut().find(|(o, _)| *o == outcome) {
+                Some((_, lines)) => lines.push(line),
+                None => folded.push((outcome, vec![line])),
+            }
+        }
+        // What is allowed first, what the purpose is not for last.
+        folded.sort_by_key(|((said, _), _)| match said.as_str() {
+            "allow" => 0,
+            NOT_GRANTED => 2,
+            _ => 1,
+        });
+        let only = folded.len() == 1;
+        for ((said, by), lines) in folded {
+            let what = match said.as_str() {
+                NOT_GRANTED if only => "for every purpose".to_owned(),
+                NOT_GRANTED => "for every other purpose".to_owned(),
+                _ => what(&lines),
+            };
+            let by = if by.is_empty() { by } else { format!("({by})") };
+            let text = [what, by].join(" ");
+            writeln!(out, "    {said:<20} {}", text.trim()).unwrap();
+        }
+    }
+}
+
+/// The types and purposes of some lines: "contact, ticket for support".
+fn what(lines: &[&Line]) -> String {
+    let mut purposes_of: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for line in lines {
-        let who = format!("{:<38} {:<8}", line.principal, line.record_type);
-        let said = verdict(line);
-        match folded.iter_mut().find(|(w, _, s)| *w == who && *s == said) {
-            Some((_, purposes, _)) => purposes.push(&line.purpose),
-            None => folded.push((who, vec![&line.purpose], said)),
+        purposes_of
+            .entry(&line.record_type)
+            .or_default()
+            .push(&line.purpose);
+    }
+    let mut types_with: Vec<(Vec<&str>, Vec<&str>)> = Vec::new();
+    for (record_type, purposes) in purposes_of {
+        match types_with.iter_mut().find(|(_, p)| *p == purposes) {
+            Some((types, _)) => types.push(record_type),
+            None => types_with.push((vec![record_type], purposes)),
         }
     }
-    for (who, purposes, (said, by)) in folded {
-        let text = format!("  {who} {said:<22} {by}");
-        writeln!(out, "{}", text.trim_end()).unwrap();
-        if purposes != [""] {
-            writeln!(out, "{:>50} {}", "for", purposes.join(", ")).unwrap();
-        }
-    }
+    let parts = types_with.into_iter().map(|(types, purposes)| {
+        let purposes = purposes.join(", ");
+        let to = if purposes.is_empty() { "" } else { " for " };
+        format!("{}{to}{purposes}", types.join(", "))
+    });
+    parts.collect::<Vec<_>>().join("; ").trim().to_owned()
 }
 
 /// What each purpose sees of each field.

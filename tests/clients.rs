@@ -38,6 +38,7 @@ impl Server {
             ])
             .arg(directory.path())
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
             .status()
             .expect("oubliette runs");
         assert!(status.success(), "oubliette init: {status}");

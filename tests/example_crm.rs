@@ -1,6 +1,8 @@
 //! The example: its customers fit its catalog, and none of their values can
 //! be mistaken for a word of its configuration.
 
+#![allow(clippy::unwrap_used)]
+
 use oubliette::catalog::{Catalog, Date, Kind, Value, read_text};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

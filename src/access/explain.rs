@@ -7,7 +7,7 @@ use super::roles::Principal;
 use super::snapshot::{Fields, Snapshot};
 use crate::catalog::{Form, Purpose};
 use crate::clock::Day;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::CatalogName;
 use std::sync::Arc;
 
@@ -18,22 +18,28 @@ pub struct Explained {
     pub policies: Vec<String>,
     /// For a read, what would be shown, and how much of it.
     pub shown: Vec<(CatalogName, Form)>,
-    /// For a read, what would be withheld, by reason and deciding policies.
+    /// What would be withheld from a read, or is refused in a write, with the
+    /// reason and the deciding policies.
     pub withheld: Vec<(CatalogName, &'static str, Vec<String>)>,
 }
 
 impl Snapshot {
     /// What a principal may do. A read is asked for every field that the
     /// purpose may see, a write for every field of the type that some purpose
-    /// needs. The error is the one that a call would get.
+    /// needs. The error is the one that a call would get that is about nothing
+    /// that is allowed.
+    ///
+    /// `principal` is a name of the roles file, so that nobody needs to be
+    /// authenticated to be explained; nothing can be done with the answer.
     pub fn explain(
         &self,
-        principal: &Arc<Principal>,
+        principal: &str,
         action: Action,
         record_type: &str,
         purpose: &str,
         today: Day,
     ) -> Result<Explained> {
+        let principal = &self.listed(principal)?;
         if action == Action::ListRecords {
             let (decided, _) = self.decide_list(principal, record_type, purpose, today)?;
             return Ok(allowed(&decided.policies));
@@ -86,18 +92,39 @@ impl Snapshot {
                     .is_needed(record_type.number, field.number, today)
         });
         let fields: Fields = needed.map(|field| (field.clone(), None)).collect();
-        let policies = self.permitted_fields(principal, action, record_type, &fields)?;
-        Ok(allowed(&policies))
+        let ask = |fields: &[_]| self.permitted(principal, action, Some(record_type), None, fields);
+        if let Ok(policies) = ask(&fields) {
+            return Ok(allowed(&policies));
+        }
+        let (kept, refused): (Fields, Fields) = fields
+            .into_iter()
+            .partition(|one| ask(std::slice::from_ref(one)).is_ok());
+        // With nothing left this is the denial of the action itself.
+        let policies = ask(&kept).map_err(Error::Denied)?;
+        let refused = refused.into_iter().filter_map(|one| {
+            let denial = ask(std::slice::from_ref(&one)).err()?;
+            Some((one.0.name.clone(), denial.rule.reason(), denial.policies))
+        });
+        Ok(Explained {
+            withheld: refused.collect(),
+            ..allowed(&policies)
+        })
     }
 
     /// The purposes that a principal may act for today.
-    pub fn purposes_of(&self, principal: &Arc<Principal>, today: Day) -> Vec<Arc<Purpose>> {
+    pub(crate) fn purposes_of(&self, principal: &Principal, today: Day) -> Vec<Arc<Purpose>> {
         let all = self.catalog().purposes();
-        let open = |purpose: &&Arc<Purpose>| {
-            self.purpose(principal, purpose.name.as_str(), today)
-                .is_ok()
-        };
-        all.filter(open).cloned().collect()
+        let open = all.filter(|p| self.purpose(principal, p.name.as_str(), today).is_ok());
+        open.cloned().collect()
+    }
+
+    fn listed(&self, name: &str) -> Result<Arc<Principal>> {
+        let mut all = self.roles().principals();
+        let found = all.find(|principal| &**principal.name() == name);
+        let missing = "the roles file lists no such principal; write tenant/service";
+        found
+            .cloned()
+            .ok_or_else(|| Error::Setup(missing.to_owned()))
     }
 }
 

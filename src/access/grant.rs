@@ -102,6 +102,9 @@ pub struct Write {
     pub change: Change,
     /// The new values, ordered by field number.
     pub values: Vec<(Arc<Field>, Value)>,
+    /// The other fields of the type that the caller may take away, which is
+    /// what a replacement does to those it leaves out. Ordered by number.
+    pub may_drop: Vec<FieldNumber>,
 }
 
 /// What becomes of the fields that a write gives no value.

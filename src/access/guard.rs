@@ -23,10 +23,12 @@ struct Scan<'a> {
     depth: usize,
     tokens: usize,
     ifs: usize,
+    /// `!` and `-` in a row.
+    signs: usize,
 }
 
 /// Splits a file into its policies, each within the limits on nesting
-/// (`POLICY_DEPTH` brackets, `POLICY_DEPTH` times `if`) and on size
+/// (`POLICY_DEPTH` brackets, as many `if`, as many `!` or `-` in a row) and on size
 /// (`POLICY_TOKENS`), and at most `POLICIES` of them.
 pub(super) fn split(text: &str) -> Result<Vec<PolicyText<'_>>, Refused> {
     let mut scan = Scan {
@@ -36,6 +38,7 @@ pub(super) fn split(text: &str) -> Result<Vec<PolicyText<'_>>, Refused> {
         depth: 0,
         tokens: 0,
         ifs: 0,
+        signs: 0,
     };
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -82,13 +85,18 @@ impl<'a> Scan<'a> {
         let (line, begun) = *self.begun.get_or_insert((self.line, at));
         let refuse = |what: String| Err((line, what));
         self.tokens += 1;
+        self.signs = if matches!(token, "!" | "-") {
+            self.signs + 1
+        } else {
+            0
+        };
         match token {
             "(" | "[" | "{" => self.depth += 1,
             ")" | "]" | "}" => self.depth = self.depth.saturating_sub(1),
             "if" => self.ifs += 1,
             _ => {}
         }
-        if self.depth > limits::POLICY_DEPTH || self.ifs > limits::POLICY_DEPTH {
+        if self.depth.max(self.ifs).max(self.signs) > limits::POLICY_DEPTH {
             return refuse(format!(
                 "the policy is nested more than {} deep; write it flatter or as several",
                 limits::POLICY_DEPTH
@@ -150,5 +158,20 @@ mod tests {
         assert!(split("\"never closed").is_err());
         assert!(split(&"p;".repeat(limits::POLICIES)).is_ok());
         assert!(split(&"p;".repeat(limits::POLICIES + 1)).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_is_lost_between_policies(text in "[a-z()\\[\\]{}\"\\\\/;!\n é-]{0,200}") {
+            if let Ok(policies) = split(&text) {
+                let mut rest = text.as_str();
+                for policy in policies {
+                    assert!(policy.text.ends_with(';'));
+                    rest = rest.split_once(policy.text).unwrap().1;
+                }
+                // What is left is blank or a comment.
+                assert!(rest.lines().all(|l| l.trim().is_empty() || l.trim().starts_with("//")));
+            }
+        }
     }
 }

@@ -16,6 +16,8 @@ mod policy;
 mod read;
 mod roles;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod vault_wide;
 mod write;
 

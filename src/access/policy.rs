@@ -129,7 +129,7 @@ impl Policies {
             ),
         ]);
         Request::new(
-            uid("Principal", &principal.to_string())?,
+            uid("Principal", principal.name())?,
             uid("Action", asked.action.name())?,
             resource,
             context.ok()?,
@@ -207,7 +207,7 @@ fn check_names(
         let known = match kind.as_str() {
             "Role" => roles.has_role(name),
             "RecordType" => catalog.record_type(name).is_some(),
-            "Principal" => roles.principals().any(|p| p.to_string() == name),
+            "Principal" => roles.principals().any(|p| &**p.name() == name),
             "Vault" => name == VAULT,
             _ => true,
         };
@@ -245,7 +245,7 @@ fn entities(roles: &Roles, catalog: &Catalog, schema: &Schema) -> Option<Entitie
             .iter()
             .map(|role| uid("Role", role.as_str()))
             .collect();
-        let uid = uid("Principal", &principal.to_string())?;
+        let uid = uid("Principal", principal.name())?;
         all.push(Entity::new(uid, attributes, parents?).ok()?);
     }
     Entities::from_entities(all, Some(schema)).ok()

@@ -114,12 +114,13 @@ impl Snapshot {
             Ok(policies) => policies,
             Err(whole) => {
                 let (kept, refused) = one_by_one(fields, |one| ask(one));
-                if mode == ReadMode::AllOrNothing || kept.is_empty() {
-                    refuse_if_any(&refused)?;
-                }
-                // Each field alone is allowed, but not all of them together.
-                if refused.is_empty() {
-                    return Err(Error::Denied(whole));
+                let whole_read = mode == ReadMode::AllOrNothing || kept.is_empty();
+                if whole_read || refused.is_empty() {
+                    // It is about a field only if others, or none at all,
+                    // would have been allowed.
+                    let about_fields = !kept.is_empty() || ask(&Fields::new()).is_ok();
+                    let first = refused.into_iter().next().filter(|_| about_fields);
+                    return Err(Error::Denied(first.map_or(whole, |first| first.denial)));
                 }
                 withheld.extend(refused);
                 fields = kept;

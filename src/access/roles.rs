@@ -148,8 +148,15 @@ impl Roles {
             .map(|(name, title)| (name, title.as_str()))
     }
 
-    /// Every principal, by name.
-    pub fn principals(&self) -> impl Iterator<Item = &Arc<Principal>> {
+    /// Every principal's name with its roles, in the order of the file.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &[CatalogName])> {
+        let principals = self.principals.iter();
+        principals.map(|p| (&*p.name, p.roles.as_slice()))
+    }
+
+    /// Every principal, in the order of the file. Outside of this crate there is no principal
+    /// to be had but by a certificate.
+    pub(crate) fn principals(&self) -> impl Iterator<Item = &Arc<Principal>> {
         self.principals.iter()
     }
 }

@@ -8,7 +8,7 @@ use super::snapshot::{Fields, Snapshot, named_fields};
 use crate::catalog::{Field, RecordType, Value};
 use crate::clock::Day;
 use crate::error::{Denial, Error, Result, Rule, Violation};
-use crate::id::{CatalogName, RecordName};
+use crate::id::{CatalogName, FieldNumber, RecordName};
 use crate::limits;
 use std::sync::Arc;
 
@@ -53,11 +53,15 @@ impl Snapshot {
             .collect();
         check_values(&values)?;
         values.sort_by_key(|(field, _)| field.number);
-        let change = match ask.mask {
-            None => Change::Replace,
-            Some(_) => Change::Update {
-                remove: removed.iter().map(|field| field.number).collect(),
-            },
+        let (change, may_drop) = match ask.mask {
+            None => {
+                let may_drop = self.may_drop(principal, &record_type, &fields);
+                (Change::Replace, may_drop)
+            }
+            Some(_) => {
+                let remove = removed.iter().map(|field| field.number).collect();
+                (Change::Update { remove }, Vec::new())
+            }
         };
         Ok(Grant {
             decided: self.decided(principal, action, None, policies),
@@ -66,6 +70,7 @@ impl Snapshot {
                 record_type,
                 change,
                 values,
+                may_drop,
             },
         })
     }
@@ -108,6 +113,33 @@ impl Snapshot {
                 policies: Vec::new(),
             })),
         }
+    }
+
+    /// The fields besides `given` that the caller may take away: those that it
+    /// may write, all together or one by one.
+    fn may_drop(
+        &self,
+        principal: &Principal,
+        record_type: &RecordType,
+        given: &Fields,
+    ) -> Vec<FieldNumber> {
+        let is_given = |field: &Field| given.iter().any(|(g, _)| g.number == field.number);
+        let may = |fields: &[_]| {
+            let action = Action::PutRecord;
+            self.permitted(principal, action, Some(record_type), None, fields)
+                .is_ok()
+        };
+        let all: Fields = record_type
+            .fields()
+            .iter()
+            .map(|field| (field.clone(), None))
+            .collect();
+        let may_all = may(&all);
+        let others = all.into_iter().filter(|(field, _)| !is_given(field));
+        others
+            .filter(|one| may_all || may(std::slice::from_ref(one)))
+            .map(|(field, _)| field.number)
+            .collect()
     }
 
     /// The policies that permit the write of these fields; a denial names the

@@ -65,6 +65,9 @@ impl Log {
         leaves: Vec<LeafRow>,
         opened: T,
     ) -> Result<Recorded<T>> {
+        if leaves.is_empty() {
+            return Err(Error::Internal("nothing to write down"));
+        }
         let appended = self.store.append(leaves).in_time().await;
         match appended {
             Ok(_) => {

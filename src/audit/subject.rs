@@ -4,7 +4,9 @@
 
 use crate::clock::Instant;
 use crate::crypto::mac::mac;
-use crate::crypto::{Deployment, IdentityKeys, Label, MessageContext, message, random_bytes};
+use crate::crypto::{
+    Deployment, IdentityKey, IdentityKeys, Label, MessageContext, message, random_bytes,
+};
 use crate::error::Result;
 use crate::id::{CustomerNumber, TenantNumber};
 use crate::limits;
@@ -90,6 +92,22 @@ impl Subject {
         })
     }
 
+    /// About nobody, for the work that somebody takes: how long a refusal takes
+    /// does not tell whether there is such a customer.
+    pub fn decoy(deployment: Deployment, now: Instant) -> Result<Self> {
+        let keys = IdentityKey::generate()?.subkeys();
+        let detail = Detail {
+            tenant: TenantNumber(0),
+            customer: CustomerNumber(0),
+            records: Vec::new(),
+        };
+        let made = Self::of(deployment, &keys, &detail, now)?;
+        Ok(Self {
+            history: None,
+            ..made
+        })
+    }
+
     /// About nobody: random bytes of the same shape, and no history.
     pub fn nobody() -> Result<Self> {
         let detail = random_bytes::<DETAIL_OF_ONE>()?;
@@ -119,7 +137,6 @@ fn halves(bytes: &[u8; 16]) -> [u64; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::IdentityKey;
 
     #[test]
     fn a_leaf_about_nobody_looks_like_one_about_a_customer() {
@@ -133,6 +150,9 @@ mod tests {
         let some = Subject::of(Deployment([0; 16]), &keys, &detail, now).unwrap();
         let none = Subject::nobody().unwrap();
         assert_eq!(some.detail.len(), none.detail.len());
+        let decoy = Subject::decoy(Deployment([0; 16]), now).unwrap();
+        assert_eq!(some.detail.len(), decoy.detail.len());
+        assert!(decoy.history.is_none());
         let again = Subject::of(Deployment([0; 16]), &keys, &detail, now).unwrap();
         assert_ne!(some.tag, again.tag, "tags differ from entry to entry");
         let locator = |s: &Subject| s.history.as_ref().map(|h| h.locator);

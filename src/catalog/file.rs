@@ -1,6 +1,6 @@
-//! Reads configuration files strictly. Every refusal names the file, the
-//! line, the column and the key, and says what must stand there; it never repeats what stands
-//! there, since a secret may have been pasted into the wrong file.
+//! Reads configuration files strictly. Every refusal names the file, the line,
+//! the column and the key, and says what must stand there; it never repeats
+//! what stands there, since a secret may have been pasted into the wrong file.
 
 use crate::error::{Error, Result};
 use crate::limits;
@@ -87,10 +87,11 @@ impl<'a> Section<'a> {
     }
 
     fn of(source: Source<'a>, path: String, span: Range<usize>, table: DeTable<'a>) -> Self {
-        let entries = table
+        let mut entries: Vec<_> = table
             .into_iter()
             .map(|(key, value)| (key.get_ref().to_string(), key.span(), value))
             .collect();
+        entries.sort_by_key(|(_, span, _)| span.start);
         Self {
             source,
             path,
@@ -110,7 +111,7 @@ impl<'a> Section<'a> {
     /// Takes a key out, if it is there.
     pub fn take(&mut self, key: &str) -> Option<Entry<'a>> {
         let at = self.entries.iter().position(|(k, _, _)| k == key)?;
-        let (key, _, value) = self.entries.swap_remove(at);
+        let (key, _, value) = self.entries.remove(at);
         Some(Entry {
             source: self.source,
             path: self.path_of(&key),
@@ -138,7 +139,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// All entries with their keys, in the order of the keys, for tables whose
+    /// All entries with their keys, in the order of the file, for tables whose
     /// keys are names.
     pub fn each(self) -> Vec<(String, Entry<'a>)> {
         let Self {

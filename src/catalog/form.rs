@@ -201,3 +201,202 @@ impl Mask {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Section;
+    use crate::secret::{SecretBytes, SecretText};
+
+    const FORMS: [&str; 11] = [
+        "raw",
+        "exists",
+        "masked:last4",
+        "masked:initials",
+        "masked:email",
+        "derived:year",
+        "derived:age_band",
+        "derived:at_least_18",
+        "derived:email_domain",
+        "derived:city",
+        "derived:postal_prefix",
+    ];
+
+    fn form(text: &str) -> Form {
+        Form::parse(text).unwrap()
+    }
+
+    fn date(year: i32, month: i32, day: i32) -> Date {
+        Date::new(year, month, day).unwrap()
+    }
+
+    fn day(year: i32, month: i32, day: i32) -> Day {
+        date(year, month, day).to_day().unwrap()
+    }
+
+    /// A result as text, for comparing.
+    fn shown(value: &Value) -> String {
+        match value {
+            Value::String(text) => text.expose().to_owned(),
+            Value::Bool(flag) => flag.to_string(),
+            Value::Int64(number) => number.to_string(),
+            _ => panic!("a form gave a value of another kind"),
+        }
+    }
+
+    fn of_birth(text: &str, born: Date, today: Day) -> String {
+        shown(&form(text).apply(Value::Date(born), today))
+    }
+
+    #[test]
+    fn an_age_band_changes_on_the_birthday() {
+        let born = date(2000, 6, 15);
+        for (today, band) in [
+            (day(2018, 6, 14), "0-17"),
+            (day(2018, 6, 15), "18-24"),
+            (day(2025, 6, 14), "18-24"),
+            (day(2025, 6, 15), "25-34"),
+            (day(2035, 6, 15), "35-44"),
+            (day(2065, 6, 14), "55-64"),
+            (day(2065, 6, 15), "65+"),
+            (day(2000, 6, 14), ""),
+        ] {
+            assert_eq!(of_birth("derived:age_band", born, today), band);
+        }
+    }
+
+    #[test]
+    fn at_least_18_begins_on_the_birthday_and_never_early() {
+        let adult = |born, today| of_birth("derived:at_least_18", born, today);
+        assert_eq!(adult(date(2008, 11, 24), day(2026, 11, 23)), "false");
+        assert_eq!(adult(date(2008, 11, 23), day(2026, 11, 23)), "true");
+        // Born on a day that the year of coming of age does not have.
+        assert_eq!(adult(date(2008, 2, 29), day(2026, 2, 28)), "false");
+        assert_eq!(adult(date(2008, 2, 29), day(2026, 3, 1)), "true");
+        assert_eq!(adult(date(2030, 1, 1), day(2026, 1, 1)), "false");
+    }
+
+    #[test]
+    fn a_year_comes_from_a_date_and_from_an_instant() {
+        assert_eq!(of_birth("derived:year", date(1999, 12, 31), Day(0)), "1999");
+        let instant = Value::timestamp(946_684_799, 999_999_999).unwrap();
+        assert_eq!(shown(&form("derived:year").apply(instant, Day(0))), "1999");
+    }
+
+    #[test]
+    fn exists_says_only_whether_there_is_a_value() {
+        let exists = form("exists");
+        assert_eq!(shown(&exists.apply(Value::text("x"), Day(0))), "true");
+        assert_eq!(
+            exists.of_nothing().as_ref().map(shown).as_deref(),
+            Some("false")
+        );
+        for text in FORMS.into_iter().filter(|text| *text != "exists") {
+            assert!(form(text).of_nothing().is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_a_form_cannot_be_made_of_is_never_shown_itself() {
+        let values = || {
+            let secret = || SecretText::new("Hunter2".to_owned());
+            [
+                Value::String(secret()),
+                Value::Json(secret()),
+                Value::Bytes(SecretBytes::new(b"Hunter2".to_vec())),
+                Value::Int64(4_711),
+                Value::Double(47.11),
+                Value::Bool(true),
+                Value::Date(date(1990, 2, 3)),
+                Value::timestamp(4_711, 0).unwrap(),
+            ]
+        };
+        for text in FORMS.into_iter().filter(|text| *text != "raw") {
+            for value in values() {
+                let before = value.encode();
+                let after = form(text).apply(value, day(2026, 11, 23));
+                let same = after.encode().expose() == before.expose();
+                // `exists` of a true bool is true.
+                assert!(!same || matches!(after, Value::Bool(_)), "{text}");
+                let text_shown = shown(&after);
+                assert!(
+                    !text_shown.contains("Hunter2") && text_shown != "4711",
+                    "{text}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn raw_hands_the_value_through() {
+        assert_eq!(
+            shown(&form("raw").apply(Value::text("as it is"), Day(0))),
+            "as it is"
+        );
+    }
+
+    /// A field of a kind and classification, out of a catalog file.
+    fn field(kind: &str, classification: &str) -> std::sync::Arc<Field> {
+        let length = if kind == "string" {
+            "max_bytes = 9\n"
+        } else {
+            ""
+        };
+        let text = format!(
+            "number = 1\nversion = 1\ntitle = \"t\"\n[fields.f]\nnumber = 1\n\
+             kind = \"{kind}\"\nclassification = \"{classification}\"\n{length}"
+        );
+        let name = crate::id::CatalogName::parse("t").unwrap();
+        let section = Section::parse("t.toml", &text).unwrap();
+        let made = super::super::RecordType::read(name, section).unwrap();
+        made.field("f").unwrap().clone()
+    }
+
+    #[test]
+    fn a_city_is_derived_as_the_classification_says() {
+        let city = |classification: &str, text: &str| {
+            let field = field("string", classification);
+            let form = form("derived:city").suited_to(&field)?;
+            assert_eq!((form.kind(), form.transform()), ("derived", "city"));
+            Ok::<_, String>(shown(&form.apply(Value::text(text), Day(0))))
+        };
+        let (whole, only) = ("user.contact.address", "user.contact.address.city");
+        assert_eq!(city(only, "São Paulo").as_deref(), Ok("São Paulo"));
+        assert_eq!(
+            city(whole, "Rua A 1, São Paulo 01310-100").as_deref(),
+            Ok("São Paulo")
+        );
+        assert_eq!(city(whole, "Rua A 1").as_deref(), Ok(""));
+        assert!(city("user.contact.address.street", "Rua A 1").is_err());
+    }
+
+    #[test]
+    fn a_form_suits_only_kinds_that_it_can_be_made_of() {
+        let suited = |kind: &str| -> Vec<&str> {
+            let field = field(kind, "user.content");
+            let suits = |text: &&str| form(text).suited_to(&field).is_ok();
+            FORMS.into_iter().filter(suits).collect()
+        };
+        let birth = [
+            "raw",
+            "exists",
+            "derived:year",
+            "derived:age_band",
+            "derived:at_least_18",
+        ];
+        assert_eq!(suited("date"), birth);
+        assert_eq!(suited("timestamp"), ["raw", "exists", "derived:year"]);
+        assert_eq!(suited("int64"), ["raw", "exists"]);
+        assert_eq!(suited("string").len(), 7);
+    }
+
+    #[test]
+    fn every_form_is_in_the_rule_that_names_them() {
+        for text in FORMS {
+            assert!(Form::RULE.contains(text), "{text}");
+            let form = form(text);
+            let again = [form.kind(), form.transform()].join(":");
+            assert_eq!(again.trim_end_matches(':'), text);
+        }
+    }
+}

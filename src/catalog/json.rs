@@ -60,4 +60,13 @@ mod tests {
             assert!(is_bounded_json(good), "{good}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "[\\[\\]{}\",:\\\\a1 ]{0,200}") {
+            if is_bounded_json(&text) {
+                assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
+            }
+        }
+    }
 }

@@ -39,7 +39,7 @@ pub(super) fn email(text: &str) -> String {
     let Some((local, domain)) = email_parts(text) else {
         return String::new();
     };
-    let mut letters = local.chars();
+    let mut letters = local.chars().filter(|c| c.is_alphanumeric());
     let first = match (letters.next(), letters.next()) {
         (Some(first), Some(_)) => String::from(first),
         _ => String::new(),
@@ -87,8 +87,30 @@ mod tests {
     fn a_masked_address_hides_the_local_part() {
         assert_eq!(email("ada.l@mail.example"), "a***@mail.example");
         assert_eq!(email("a@mail.example"), "***@mail.example");
+        assert_eq!(email(".a.@mail.example"), "***@mail.example");
         assert_eq!(email("élise@mail.example"), "é***@mail.example");
         assert_eq!(email("not an address"), "");
         assert_eq!(email(""), "");
+    }
+    fn known(text: &str) -> usize {
+        text.chars().filter(|c| c.is_alphanumeric()).count()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_mask_shows_every_letter(text in "\\PC{0,12}", digits in "[0-9 -]{1,12}") {
+            for text in [text, digits] {
+                for masked in [last4(&text), initials(&text)] {
+                    assert!(known(&masked) < known(&text).max(1), "{text:?}: {masked:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn no_masked_address_shows_its_whole_local_part(local in "[a-z0-9.+é]{1,6}") {
+            let masked = email(&format!("{local}@x.example"));
+            let shown = masked.strip_suffix("***@x.example").unwrap();
+            assert!(known(shown) < known(&local).max(1), "{local}: {masked}");
+        }
     }
 }

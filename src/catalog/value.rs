@@ -280,4 +280,16 @@ mod tests {
             assert!(Value::decode(bytes).is_none(), "{bytes:?}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_decode_to_what_encodes_to_them_or_not_at_all(
+            kind in 0u8..10, content in proptest::collection::vec(0u8.., 0..16)
+        ) {
+            let bytes = [&[kind][..], &content].concat();
+            if let Some(value) = Value::decode(&bytes) {
+                assert_eq!(value.encode().expose(), bytes);
+            }
+        }
+    }
 }

@@ -141,3 +141,12 @@ fn block_on(command: impl Future<Output = Done>) -> Done {
         Err(error) => Err(Stop::Failed(format!("the runtime cannot start: {error}"))),
     }
 }
+
+/// Does work that Ctrl-C ends in order: children are stopped and temporary
+/// directories removed.
+async fn until_interrupted(work: impl Future<Output = Done>) -> Done {
+    tokio::select! {
+        done = work => done,
+        _ = tokio::signal::ctrl_c() => Err(Stop::Failed("interrupted".to_owned())),
+    }
+}

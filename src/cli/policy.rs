@@ -79,7 +79,8 @@ fn allowed(snapshot: &Snapshot, principal: &Arc<Principal>, today: Day) -> Vec<A
     let types: Vec<_> = snapshot.catalog().record_types().collect();
     let purposes = snapshot.purposes_of(principal, today);
     let mut ask = |action: Action, record_type: &str, purpose: &str| {
-        let Ok(explained) = snapshot.explain(principal, action, record_type, purpose, today) else {
+        let Ok(explained) = snapshot.explain(principal.name(), action, record_type, purpose, today)
+        else {
             return;
         };
         let is_read = action.needs_purpose() && action != Action::ListRecords;
@@ -137,6 +138,10 @@ fn tell(out: &mut Out, principal: &Principal, allowed: &[Allowed]) {
             ]
         })
         .collect();
+    if rows.is_empty() {
+        out.line("  may do nothing today\n");
+        return;
+    }
     out.line(&table(&["may", "of", "sees", "by policy"], &rows));
     out.line("");
 }

@@ -49,7 +49,7 @@ async fn serve(config: Config, allowed: Allowances) -> Done {
 
 /// How a server's runtime is made, for people.
 pub fn runtime_name() -> String {
-    format!("tokio, {} worker threads", workers())
+    format!("tokio, worker threads: {}", workers())
 }
 
 /// Half of the cores serve; the other half is left to the threads that read

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// The file under `DIR/data` in which a running server leaves its address.
-pub const ADDRESS_FILE: &str = "server.address";
+pub use crate::serve::ADDRESS_FILE;
 
 /// A principal with certificate and key under `DIR/pki/clients`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,7 +4,8 @@
 use super::status::status;
 use crate::access::{Access, Principal, Snapshot};
 use crate::audit::Call;
-use crate::clock::Day;
+use crate::authn::{Authn, Caller};
+use crate::clock::{Day, Instant};
 use crate::error::{Error, Missing, Result};
 use crate::id::CustomerId;
 use crate::vault::Refused;
@@ -19,8 +20,21 @@ pub struct Guarded {
     pub principal: Arc<Principal>,
     /// The rules that this call sees.
     pub rules: Arc<Snapshot>,
-    access: Arc<Access>,
+    /// The day that it is judged by, UTC.
+    pub today: Day,
+    again: Again,
     told: Mutex<Told>,
+}
+
+/// What a long call is judged by again and again.
+#[derive(Clone)]
+pub struct Again {
+    /// The rules in force.
+    pub access: Arc<Access>,
+    /// Whether the caller still counts.
+    pub authn: Arc<Authn>,
+    /// The caller, as the certificate says.
+    pub caller: Caller,
 }
 
 #[derive(Default)]
@@ -36,7 +50,8 @@ impl Guarded {
         call: Arc<Call>,
         principal: Arc<Principal>,
         rules: Arc<Snapshot>,
-        access: Arc<Access>,
+        today: Day,
+        again: Again,
     ) -> Arc<Self> {
         let told = Told {
             refused: Refused {
@@ -50,7 +65,8 @@ impl Guarded {
             call,
             principal,
             rules,
-            access,
+            today,
+            again,
             told: Mutex::new(told),
         })
     }
@@ -66,11 +82,6 @@ impl Guarded {
 
     fn told<T>(&self, change: impl FnOnce(&mut Told) -> T) -> T {
         change(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The day of the call, UTC.
-    pub fn today(&self) -> Day {
-        self.call.time.day()
     }
 
     /// Notes what is asked for, for the case that it is refused. Names that
@@ -120,13 +131,23 @@ impl Guarded {
         }
     }
 
-    /// The same call by the rules in force now, where those are others.
-    pub fn renewed(&self) -> Option<Arc<Self>> {
-        let now = self.access.now();
-        (now.number() != self.rules.number()).then(|| {
-            let (call, principal) = (Arc::clone(&self.call), Arc::clone(&self.principal));
-            Self::new(call, principal, now, Arc::clone(&self.access))
-        })
+    /// The same reason, as far as the caller may hear it.
+    pub fn hide_reason(&self, reason: &'static str) -> &'static str {
+        let erased = Error::CustomerErased;
+        if reason == erased.reason() {
+            return self.hide(erased).reason();
+        }
+        reason
+    }
+
+    /// The same call by the rules and on the day that are now; refused where
+    /// its certificate has expired or was taken back meanwhile.
+    pub fn renewed(&self) -> Result<Arc<Self>> {
+        let (rules, now) = (self.again.access.now(), Instant::now());
+        let identity = self.again.caller.identity()?;
+        let principal = self.again.authn.principal(identity, &rules, now)?;
+        let (call, again) = (Arc::clone(&self.call), self.again.clone());
+        Ok(Self::new(call, principal, rules, now.day(), again))
     }
 
     /// Whether a handler took the call up.

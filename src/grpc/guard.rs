@@ -2,16 +2,16 @@
 //! time, and in the end: has it made its audit entry? A call leaves with an
 //! answer that is written down, or not at all.
 
-use super::call::Guarded;
+use super::call::{Again, Guarded};
 use super::shed::Shed;
 use super::status::status;
-use crate::access::{Access, Snapshot};
+use crate::access::{Access, Principal, Snapshot};
 use crate::audit::Call;
 use crate::authn::{Authn, Caller};
 use crate::clock::Instant;
 use crate::error::{Error, Exhausted, Missing, Result, Unauthenticated, Unavailable, Violation};
 use crate::limits;
-use crate::metrics::{CallLabels, MethodLabel, Metrics};
+use crate::metrics::Metrics;
 use crate::vault::{Refused, Vault};
 use http::{Request, Response};
 use std::convert::Infallible;
@@ -20,7 +20,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Code;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -98,11 +98,17 @@ impl Guard {
         let (now, rules) = (Instant::now(), parts.access.now());
         let _under_way = UnderWay::begin(&parts);
         let (response, reason) = match parts.admit(&request, &rules, now) {
-            Err(error) => {
-                let call = Arc::new(parts.vault.log().begin(method, None, now));
-                let watch = Watch::new(&parts, call, None);
-                watch.refuse(error).await
-            }
+            Err(error) => match parts.stranger(&self.room) {
+                Err(error) => {
+                    parts.shed.count(&Arc::from(""), error.reason());
+                    (status(&error).into_http(), error.reason())
+                }
+                Ok(_room) => {
+                    let call = Arc::new(parts.vault.log().begin(method, None, now));
+                    let watch = Watch::new(&parts, call, None);
+                    watch.refuse(error).await
+                }
+            },
             Ok(principal) => match parts.room(&self.room, &principal) {
                 Err(error) => {
                     parts.shed.count(principal.name(), error.reason());
@@ -111,12 +117,7 @@ impl Guard {
                 Ok(_room) => {
                     let name = Some(Arc::clone(principal.name()));
                     let call = Arc::new(parts.vault.log().begin(method, name, now));
-                    let guarded = Guarded::new(
-                        Arc::clone(&call),
-                        principal,
-                        rules,
-                        Arc::clone(&parts.access),
-                    );
+                    let guarded = parts.guarded(&call, principal, rules, &request);
                     let watch = Watch::new(&parts, call, Some(Arc::clone(&guarded)));
                     let limit = deadline(&request);
                     request.extensions_mut().insert(Arc::clone(&guarded));
@@ -125,13 +126,7 @@ impl Guard {
                 }
             },
         };
-        let labels = CallLabels { method, reason };
-        parts.metrics.calls.get_or_create(&labels).inc();
-        parts
-            .metrics
-            .call_seconds
-            .get_or_create(&MethodLabel { method })
-            .observe(began.elapsed().as_secs_f64());
+        parts.metrics.call_ended(method, reason, began.elapsed());
         response
     }
 }
@@ -142,23 +137,47 @@ impl Parts {
         request: &Request<Body>,
         rules: &Snapshot,
         now: Instant,
-    ) -> Result<Arc<crate::access::Principal>> {
+    ) -> Result<Arc<Principal>> {
         let caller = request.extensions().get::<Caller>();
         let caller = caller.ok_or(Error::Unauthenticated(Unauthenticated::NoCertificate))?;
         self.authn.principal(caller.identity()?, rules, now)
     }
 
     /// A place among the calls under way, within the principal's rate.
-    fn room(
-        &self,
-        room: &Arc<Semaphore>,
-        principal: &crate::access::Principal,
-    ) -> Result<tokio::sync::OwnedSemaphorePermit> {
+    fn room(&self, room: &Arc<Semaphore>, principal: &Principal) -> Result<OwnedSemaphorePermit> {
         self.shed.rate(principal)?;
-        Arc::clone(room)
-            .try_acquire_owned()
-            .map_err(|_| Error::Exhausted(Exhausted::Shed, limits::SHED_RETRY))
+        place(room)
     }
+
+    /// A place for a caller who is nobody: each refusal costs a durable entry,
+    /// so that all of them share one small rate.
+    fn stranger(&self, room: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
+        self.shed.stranger()?;
+        place(room)
+    }
+
+    fn guarded(
+        &self,
+        call: &Arc<Call>,
+        principal: Arc<Principal>,
+        rules: Arc<Snapshot>,
+        request: &Request<Body>,
+    ) -> Arc<Guarded> {
+        let caller = request.extensions().get::<Caller>();
+        let again = Again {
+            access: Arc::clone(&self.access),
+            authn: Arc::clone(&self.authn),
+            caller: caller.map_or_else(Caller::without_certificate, Caller::clone),
+        };
+        let today = call.time.day();
+        Guarded::new(Arc::clone(call), principal, rules, today, again)
+    }
+}
+
+fn place(room: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
+    Arc::clone(room)
+        .try_acquire_owned()
+        .map_err(|_| Error::Exhausted(Exhausted::Shed, limits::SHED_RETRY))
 }
 
 /// Counts a call as under way until it ends, also when its caller goes away.

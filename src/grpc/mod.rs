@@ -2,6 +2,7 @@
 //! passes [`guard`], which knows who is calling, sheds what is too much, and
 //! writes down whatever no use case wrote down itself.
 
+mod asked;
 mod call;
 mod customers;
 mod guard;
@@ -22,8 +23,6 @@ use crate::pb::customer_service_server::CustomerServiceServer;
 use crate::pb::key_service_server::KeyServiceServer;
 use crate::pb::record_service_server::RecordServiceServer;
 use crate::vault::Vault;
-use std::sync::Arc;
-use tokio::sync::Semaphore;
 use tonic::service::Routes;
 
 /// The services' full names, as health and reflection know them.
@@ -37,7 +36,7 @@ pub const SERVICES: [&str; 3] = [
 pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
     let records = records::Records {
         vault: vault.clone(),
-        streams: Arc::new(Semaphore::new(limits::STREAMS_IN_FLIGHT)),
+        streams: stream::Places::default(),
     };
     let customers = customers::Customers {
         vault: vault.clone(),

@@ -1,11 +1,12 @@
 //! RecordService.
 
+use super::asked::Asked;
 use super::call::Guarded;
 use super::metadata::{failure, metadata, record};
-use super::stream::{self, Chunks};
+use super::stream::{self, Chunks, Places};
 use super::value::{expected, values_of};
-use crate::access::{Grant, Read, ReadAsk, ReadMode, ReadTarget, WriteAsk};
-use crate::error::{Error, Exhausted, Result, Violation};
+use crate::access::{ReadTarget, WriteAsk};
+use crate::error::{Error, Result, Violation};
 use crate::id::{CustomerId, RecordName, RequestId};
 use crate::limits;
 use crate::pb;
@@ -14,7 +15,6 @@ use crate::pb::record_service_server::RecordService;
 use crate::vault::Vault;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
 /// The service over a vault.
@@ -22,50 +22,10 @@ pub struct Records {
     /// The vault.
     pub vault: Vault,
     /// Room for streams.
-    pub streams: Arc<Semaphore>,
+    pub streams: Places,
 }
 
 type Reply<T> = std::result::Result<Response<T>, Status>;
-
-/// The mode of a read; a value that this server does not know is refused
-/// rather than taken for another.
-fn mode_of(mode: i32) -> Result<ReadMode> {
-    match pb::ReadMode::try_from(mode) {
-        Ok(pb::ReadMode::Unspecified | pb::ReadMode::AllOrNothing) => Ok(ReadMode::AllOrNothing),
-        Ok(pb::ReadMode::WhatIMaySee) => Ok(ReadMode::WhatIMaySee),
-        Err(_) => Err(Error::invalid(Violation::new(
-            "mode",
-            "must be a mode that this server knows",
-        ))),
-    }
-}
-
-/// What a read asks for, but for its target.
-pub struct Asked<'a> {
-    /// The record type's name.
-    pub record_type: &'a str,
-    /// The purpose's name.
-    pub purpose: &'a str,
-    /// The fields' names.
-    pub fields: &'a [String],
-    /// The mode, as on the wire.
-    pub mode: i32,
-}
-
-impl Asked<'_> {
-    /// Decides the read of a target.
-    pub fn grant(&self, guarded: &Guarded, target: ReadTarget) -> Result<Grant<Read>> {
-        let ask = ReadAsk {
-            target,
-            record_type: self.record_type,
-            purpose: self.purpose,
-            fields: self.fields,
-            mode: mode_of(self.mode)?,
-            today: guarded.today(),
-        };
-        guarded.rules.read(&guarded.principal, ask)
-    }
-}
 
 /// A write as both methods ask for it.
 struct Write {
@@ -88,7 +48,7 @@ impl Records {
             record_type: &write.record_type,
             values: values_of(write.fields)?,
             mask: write.mask.as_deref(),
-            today: guarded.today(),
+            today: guarded.today,
         };
         let grant = guarded.rules.write(&guarded.principal, ask)?;
         let view = self
@@ -178,7 +138,7 @@ impl Records {
             customer,
             &asked.record_type,
             &asked.purpose,
-            guarded.today(),
+            guarded.today,
         )?;
         let listed = self
             .vault
@@ -258,10 +218,7 @@ impl RecordService for Records {
         request: Request<pb::StreamRecordsRequest>,
     ) -> Reply<Self::StreamRecordsStream> {
         let guarded = Guarded::of(&request)?;
-        let place = Arc::clone(&self.streams)
-            .try_acquire_owned()
-            .map_err(|_| Error::Exhausted(Exhausted::Shed, limits::SHED_RETRY));
-        let opened = match place {
+        let opened = match self.streams.take(&guarded.principal) {
             Ok(place) => {
                 stream::open(self.vault.clone(), &guarded, request.into_inner(), place).await
             }

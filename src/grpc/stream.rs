@@ -1,26 +1,97 @@
 //! StreamRecords: chunk after chunk, each decided anew where the rules have
 //! changed, each written down before it leaves.
 
+use super::asked::Asked;
 use super::call::Guarded;
 use super::metadata::record;
-use super::records::Asked;
 use super::status::status;
-use crate::access::{Grant, Read, ReadTarget};
-use crate::error::{Error, Result};
+use crate::access::{Grant, Principal, Read, ReadTarget};
+use crate::error::{Error, Exhausted, Result};
 use crate::limits;
 use crate::pb;
 use crate::vault::{Chunk, Vault};
+use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
-use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::Stream;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-type Answer = std::result::Result<pb::StreamRecordsResponse, Status>;
+type Message = pb::StreamRecordsResponse;
 
-/// The chunks of one stream.
-pub type Chunks = Pin<Box<dyn Stream<Item = Answer> + Send>>;
+/// Room for streams: so many in all, and of one principal not all of them.
+/// Principals come from the roles file, so there are few.
+pub struct Places {
+    all: Arc<Semaphore>,
+    each: Mutex<HashMap<Arc<str>, Arc<Semaphore>>>,
+}
+
+/// One stream's room; given back when dropped.
+pub struct Place {
+    _of_all: OwnedSemaphorePermit,
+    _of_principal: OwnedSemaphorePermit,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(limits::STREAMS_IN_FLIGHT)),
+            each: Mutex::default(),
+        }
+    }
+}
+
+impl Places {
+    /// Room for one more stream of a principal.
+    pub fn take(&self, principal: &Principal) -> Result<Place> {
+        let own = {
+            let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
+            let own = each.entry(Arc::clone(principal.name()));
+            let none = || Arc::new(Semaphore::new(limits::STREAMS_PER_PRINCIPAL));
+            Arc::clone(own.or_insert_with(none))
+        };
+        let full = |_| Error::Exhausted(Exhausted::Shed, limits::SHED_RETRY);
+        Ok(Place {
+            _of_principal: own.try_acquire_owned().map_err(full)?,
+            _of_all: Arc::clone(&self.all).try_acquire_owned().map_err(full)?,
+        })
+    }
+}
+
+/// The chunks of one stream. It holds the stream's room, so that a reader who
+/// lets a chunk lie keeps the memory of no more than its share.
+pub struct Chunks {
+    ready: mpsc::Receiver<Message>,
+    end: Arc<End>,
+    _place: Place,
+}
+
+/// Why the stream ends after its last chunk; an error until it ends well, so
+/// that what was cut off never looks complete.
+struct End(Mutex<Option<Error>>);
+
+impl End {
+    fn is(&self, why: Option<Error>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    fn take(&self) -> Option<Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Stream for Chunks {
+    type Item = std::result::Result<Message, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.ready.poll_recv(cx).map(|ready| match ready {
+            Some(message) => Some(Ok(message)),
+            None => self.end.take().map(|error| Err(status(&error))),
+        })
+    }
+}
 
 /// A stream under way.
 struct Streaming {
@@ -37,7 +108,7 @@ pub async fn open(
     vault: Vault,
     guarded: &Arc<Guarded>,
     asked: pb::StreamRecordsRequest,
-    place: OwnedSemaphorePermit,
+    place: Place,
 ) -> Result<Chunks> {
     guarded.asks(&asked.record_type, &asked.purpose);
     let grant = Arc::new(decide(guarded, &asked)?);
@@ -52,20 +123,25 @@ pub async fn open(
     if first.is_none() {
         streaming.record_empty().await?;
     }
-    // One chunk waits while another is on its way: a slow reader holds no more,
-    // and none is opened before there is room for it.
-    let (sender, receiver) = mpsc::channel(1);
+    // One chunk waits while another is on its way: a slow reader holds no more.
+    let (sender, ready) = mpsc::channel(1);
+    let end = Arc::new(End(Mutex::new(Some(Error::Internal(
+        "a stream ended by itself",
+    )))));
+    let chunks = Chunks {
+        ready,
+        end: Arc::clone(&end),
+        _place: place,
+    };
     tokio::spawn(async move {
-        let _place = place;
         let all = streaming.send(first, &sender);
-        if tokio::time::timeout(limits::STREAM_TIME, all)
-            .await
-            .is_err()
-        {
-            let _ = sender.send(Err(status(&Error::DeadlineExceeded))).await;
-        }
+        let ended = tokio::time::timeout(limits::STREAM_TIME, all).await;
+        end.is(match ended.unwrap_or(Err(Error::DeadlineExceeded)) {
+            Ok(()) => None,
+            Err(error) => Some(streaming.refuse(error).await),
+        });
     });
-    Ok(Box::pin(ReceiverStream::new(receiver)))
+    Ok(chunks)
 }
 
 fn decide(guarded: &Guarded, asked: &pb::StreamRecordsRequest) -> Result<Grant<Read>> {
@@ -92,44 +168,41 @@ impl Streaming {
         }))
     }
 
-    async fn send(&mut self, first: Option<Chunk>, sender: &mpsc::Sender<Answer>) {
+    async fn send(&mut self, first: Option<Chunk>, sender: &mpsc::Sender<Message>) -> Result<()> {
         let mut next = first;
         while let Some(chunk) = next {
-            if sender.send(Ok(self.message(&chunk))).await.is_err() {
-                return;
-            }
+            let message = self.message(&chunk);
             drop(chunk);
+            let Some(place) = room(sender).await? else {
+                return Ok(());
+            };
+            place.send(message);
             // The next one is opened when this one was taken, not before: an
             // erasure stops a stream within one chunk.
-            let Ok(room) = sender.reserve().await else {
-                return;
-            };
-            next = match self.again().await {
-                Ok(next) => next,
-                Err(error) => {
-                    let heard = self.end(&error).await;
-                    return room.send(Err(status(&heard)));
-                }
-            };
+            if room(sender).await?.is_none() {
+                return Ok(());
+            }
+            next = self.again().await?;
         }
+        Ok(())
     }
 
-    /// Writes down why the stream ends before its end; the chunks before are
-    /// written down. Answers what the caller hears.
-    async fn end(&self, error: &Error) -> Error {
+    /// Writes down why the stream ends before its end; answers what the caller
+    /// may hear of it. The chunks before are written down already.
+    async fn refuse(&self, error: Error) -> Error {
+        self.guarded
+            .asks(&self.asked.record_type, &self.asked.purpose);
         let (refused, _) = self.guarded.take_refusal();
         let call = &self.guarded.call;
-        let written = self.vault.record_refusal(call, refused, error).await;
-        let heard = || self.guarded.hide(error.clone());
-        written.err().unwrap_or_else(heard)
+        let written = self.vault.record_refusal(call, refused, &error).await;
+        written.err().unwrap_or_else(|| self.guarded.hide(error))
     }
 
-    /// The next chunk by the rules that are in force now.
+    /// The next chunk by the rules that are in force now, if the caller still
+    /// counts.
     async fn again(&mut self) -> Result<Option<Chunk>> {
-        if let Some(renewed) = self.guarded.renewed() {
-            self.guarded = renewed;
-            self.grant = Arc::new(decide(&self.guarded, &self.asked)?);
-        }
+        self.guarded = self.guarded.renewed()?;
+        self.grant = Arc::new(decide(&self.guarded, &self.asked)?);
         self.next().await
     }
 
@@ -140,21 +213,72 @@ impl Streaming {
             .await
     }
 
-    fn message(&self, chunk: &Chunk) -> pb::StreamRecordsResponse {
+    fn message(&self, chunk: &Chunk) -> Message {
         let records = chunk.records.iter();
-        pb::StreamRecordsResponse {
+        let mut skipped = BTreeMap::new();
+        for (reason, count) in &chunk.skipped {
+            *skipped.entry(self.guarded.hide_reason(reason)).or_insert(0) += count.cast_signed();
+        }
+        let skipped = skipped.into_iter();
+        Message {
             records: records
                 .map(|(name, opened)| record(name.expose().to_owned(), &self.grant, opened))
                 .collect(),
             cursor: chunk.cursor.clone(),
-            skipped: chunk
-                .skipped
-                .iter()
+            skipped: skipped
                 .map(|(reason, count)| pb::SkippedCount {
-                    reason: (*reason).to_owned(),
-                    count: count.cast_signed(),
+                    reason: reason.to_owned(),
+                    count,
                 })
                 .collect(),
         }
+    }
+}
+
+/// Waits for room for a message; `None` where the caller went away.
+async fn room(sender: &mpsc::Sender<Message>) -> Result<Option<mpsc::Permit<'_, Message>>> {
+    tokio::time::timeout(limits::STREAM_STALL_TIME, sender.reserve())
+        .await
+        .map(std::result::Result::ok)
+        .map_err(|_| Error::DeadlineExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio_stream::StreamExt;
+    use tonic::Code;
+
+    fn chunks() -> (mpsc::Sender<Message>, Arc<End>, Chunks) {
+        let room = Arc::new(Semaphore::new(2));
+        let one = || Arc::clone(&room).try_acquire_owned().unwrap();
+        let place = Place {
+            _of_all: one(),
+            _of_principal: one(),
+        };
+        let (sender, ready) = mpsc::channel(1);
+        let end = Arc::new(End(Mutex::new(Some(Error::Internal("cut off")))));
+        let chunks = Chunks {
+            ready,
+            end: Arc::clone(&end),
+            _place: place,
+        };
+        (sender, end, chunks)
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_was_cut_off_never_looks_complete() {
+        let (sender, _, mut stream) = chunks();
+        sender.send(Message::default()).await.unwrap();
+        drop(sender);
+        assert!(stream.next().await.unwrap().is_ok());
+        let last = stream.next().await.unwrap().err().unwrap();
+        assert_eq!(last.code(), Code::Internal);
+        assert!(stream.next().await.is_none());
+
+        let (sender, end, mut stream) = chunks();
+        end.is(None);
+        drop(sender);
+        assert!(stream.next().await.is_none(), "this one ended well");
     }
 }

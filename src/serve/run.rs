@@ -62,8 +62,8 @@ pub async fn run(
     ready: impl FnOnce(SocketAddr),
 ) -> Result<()> {
     telemetry::start(&config.log)?;
-    config.check(&allowed)?;
     harden()?;
+    config.check(&allowed)?;
     let stop = stop_signal()?;
     let _lock = DirectoryLock::take(&config.data)?;
     run_over(config, open_store, stop, ready).await
@@ -124,14 +124,14 @@ pub async fn run_over(
         access,
         authn,
         shed,
-        metrics,
+        metrics: Arc::clone(&metrics),
     };
     let beside = beside(&readiness, config.reflection)?;
     let guard = Guard::new(parts, routes(&vault, assurance), beside);
     readiness.set(State::Ready).await;
     let _told = AddressFile::write(&config.data, address)?;
     ready(address);
-    let ended = ended(stop, vault.clone(), Arc::clone(&readiness));
+    let ended = ended(stop, vault.clone(), Arc::clone(&readiness), metrics);
     serve(guard, listener.start(), readiness, ended, Times::default()).await?;
     if vault.is_sound() {
         Ok(())
@@ -212,7 +212,12 @@ fn beside(readiness: &Readiness, reflection: bool) -> Result<Routes> {
 }
 
 /// Completes when the server shall end: at a signal, or when storage failed.
-async fn ended(stop: impl Future<Output = ()>, vault: Vault, readiness: Arc<Readiness>) {
+async fn ended(
+    stop: impl Future<Output = ()>,
+    vault: Vault,
+    readiness: Arc<Readiness>,
+    metrics: Arc<Metrics>,
+) {
     let mut look = tokio::time::interval(LOOK);
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -223,6 +228,9 @@ async fn ended(stop: impl Future<Output = ()>, vault: Vault, readiness: Arc<Read
         if !vault.is_sound() {
             tracing::error!("storage failed; ending, so that a restart finds out what was done");
             return;
+        }
+        for (file, (commits, changes)) in vault.activity() {
+            metrics.stored(file, commits, changes);
         }
         let state = match vault.tidy_up().await {
             Err(Error::Unavailable(Unavailable::DiskFull)) => State::Impaired("disk_full"),

@@ -143,6 +143,7 @@ pub enum PutOutcome {
 }
 
 /// An erasure that will happen.
+#[derive(Clone)]
 pub struct EraseIntent {
     /// Whose.
     pub customer: CustomerNumber,

@@ -38,6 +38,14 @@ impl<T> Pending<T> {
         Self(receiver)
     }
 
+    /// A change that was refused.
+    pub(crate) fn refused(error: Error) -> Self {
+        let (answer, pending) = tokio::sync::oneshot::channel();
+        // The receiver is held right here.
+        let _ = answer.send(Err(error));
+        Self(pending)
+    }
+
     /// Waits as long as a commit may take.
     pub async fn in_time(self) -> Result<T> {
         tokio::time::timeout(limits::COMMIT_TIME, self)
@@ -90,7 +98,8 @@ pub trait Store: Send + Sync {
     /// answers the page as it stands.
     fn add_page(&self, page: NewPage) -> Pending<PageRow>;
     /// `keys.db`: stores a new customer's wrapped keys. False where the page
-    /// was wrapped anew meanwhile: wrap again and repeat.
+    /// was wrapped anew meanwhile: wrap again and repeat. Refused for a number
+    /// that has keys or a fence.
     fn create_keys(&self, keys: CreateKeys) -> Pending<bool>;
     /// `vault.db`: the customer's row, index row, request and leaf.
     fn create_customer(&self, new: CreateCustomer) -> Pending<CreateOutcome>;
@@ -140,13 +149,27 @@ pub trait Store: Send + Sync {
     /// `vault.db`: forgets request ids of days before `day`.
     fn forget_requests(&self, before: Day) -> Pending<usize>;
 
+    /// Gives the disk that is set aside to erasures: until it is restored every
+    /// other change is refused with DISK_FULL. False where it is spent.
+    fn spend_reserve(&self) -> bool;
+    /// Sets it aside again; DISK_FULL while there is no room for it.
+    fn restore_reserve(&self) -> Result<()>;
+
+    /// How many commits a file has seen since it was opened, and how many
+    /// changes they carried.
+    fn activity(&self, file: DataFile) -> (u64, u64);
+
     /// True once storage failed in a way that leaves the outcome unknown: the
     /// process must end and start again.
     fn failed(&self) -> bool;
 }
 
-/// Reads, on a reader thread. Every method sees one state of one file.
+/// Reads, on a reader thread. All reads of a job see each file in one state,
+/// which is no older than the job.
 pub trait Rows {
+    /// From here on the newest state of both files.
+    fn refresh(&mut self);
+
     /// `keys.db`: the deployment's id.
     fn deployment(&mut self) -> Result<Option<[u8; 16]>>;
     /// `keys.db`: every epoch, oldest first.
@@ -197,8 +220,8 @@ pub trait Rows {
         after: u64,
         most: usize,
     ) -> Result<Vec<RecordRow>>;
-    /// `vault.db`: what became of a request id.
-    fn request(&mut self, request: &RequestKey) -> Result<Option<RequestRow>>;
+    /// `vault.db`: what became of a request id, made today or the day before.
+    fn request(&mut self, request: &RequestKey, today: Day) -> Result<Option<RequestRow>>;
     /// `vault.db`: erasures that are not purged.
     fn erasures(&mut self) -> Result<Vec<ErasureRow>>;
     /// `vault.db`: one erasure.

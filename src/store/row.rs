@@ -163,7 +163,13 @@ pub struct RecordRow {
 
 /// A request id within the scope of its principal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RequestKey(pub [u8; 16]);
+pub struct RequestKey {
+    /// Which principal: the first 8 bytes of a SHA-256 of its name.
+    pub scope: i64,
+    /// The UUID as the caller gave it. It leads the stored row, so that ids
+    /// that rise with time (UUIDv7, RFC 9562) are stored side by side.
+    pub id: [u8; 16],
+}
 
 /// What became of a request id.
 #[derive(Clone, PartialEq, Eq)]
@@ -172,7 +178,7 @@ pub struct RequestRow {
     pub customer: CustomerNumber,
     /// MAC of the request's content under a key of that customer.
     pub digest: [u8; 32],
-    /// The revision that the change came to; 0 where it has none.
+    /// The revision that a write came to, the number of a deleted record; else 0.
     pub outcome: u64,
 }
 

@@ -1,17 +1,17 @@
 //! Customers: created, and looked at without opening a field.
 
 use super::Vault;
-use super::find::sealed_customer_id;
+use super::find::{gone, newest_keys, sealed_customer_id};
 use super::index::{Entry, Place, Tenant};
 use super::keyring::{CustomerKeyring, Keyring};
 use super::request::Request;
 use crate::access::{Create, Grant, Show, State};
 use crate::audit::{Call, Verdict};
 use crate::clock::Day;
-use crate::error::{Error, Missing, Result};
+use crate::error::{Error, Lost, Missing, Result};
 use crate::id::{CustomerNumber, RequestId};
 use crate::limits;
-use crate::store::{CreateCustomer, CreateKeys, CreateOutcome, Replacement, Rows};
+use crate::store::{CreateCustomer, CreateKeys, CreateOutcome, Fence, Replacement, Rows};
 use std::sync::Arc;
 
 /// How far an erasure has come.
@@ -70,8 +70,11 @@ impl Vault {
             let found = {
                 let tenant = Arc::clone(&tenant);
                 let (grant, request) = (Arc::clone(&grant), request.clone());
-                self.on_rows(move |rows, keyring| look(rows, keyring, &tenant, &grant, &request))
-                    .await?
+                let today = call.time.day();
+                self.on_rows(move |rows, keyring| {
+                    look(rows, keyring, &tenant, &grant, &request, today)
+                })
+                .await?
             };
             let place = match found {
                 Found::Again(view) => {
@@ -269,14 +272,20 @@ impl Vault {
     ) -> Result<CustomerView> {
         let tenant = self.tenant(grant.principal().tenant())?;
         let grant = Arc::new(grant);
-        let asked = Arc::clone(&grant);
+        let (asked, quota, now) = (Arc::clone(&grant), self.quota(), call.time);
         let (view, keys) = self
             .on_rows(move |rows, keyring| {
                 let place = keyring.find(rows, &tenant, &asked.target().customer)?;
+                let who = asked.principal();
                 match place.entry {
-                    None => Err(Error::NotFound(Missing::Customer)),
+                    None => {
+                        let nobody = Error::NotFound(Missing::Customer);
+                        quota.missed(who, now, &nobody)?;
+                        Err(nobody)
+                    }
                     Some(Entry::Customer(customer) | Entry::Tombstone(customer)) => {
-                        view(rows, keyring, customer)
+                        quota.touch(who, customer, now)?;
+                        view(rows, keyring, &tenant, customer)
                     }
                 }
             })
@@ -294,23 +303,23 @@ impl Vault {
 pub(super) fn view(
     rows: &mut dyn Rows,
     keyring: &Keyring,
+    tenant: &Tenant,
     customer: CustomerNumber,
 ) -> Result<(CustomerView, Option<CustomerKeyring>)> {
-    let keys = rows.customer_keys(customer)?;
+    let keys = newest_keys(rows, customer)?;
     if let Some(fence) = keys.fence {
-        let purged = rows.erasure(customer)?.is_some_and(|row| row.level >= 3);
-        let level = if purged {
-            Level::Purged
-        } else {
-            Level::Shredded
-        };
-        let epoch = fence.epoch;
-        return Ok((CustomerView::Erased { level, epoch }, None));
+        return Ok((erased(rows, customer, fence)?, None));
     }
     let keys = keyring.customer(customer, keys)?;
-    let row = rows
-        .customer(customer)?
-        .ok_or(Error::DataLoss(crate::error::Lost::State))?;
+    if keys.tenant != tenant.number {
+        return Err(Error::DataLoss(Lost::Index));
+    }
+    let Some(row) = rows.customer(customer)? else {
+        return match gone(rows, customer)? {
+            Some(fence) => Ok((erased(rows, customer, fence)?, None)),
+            None => Err(Error::DataLoss(Lost::State)),
+        };
+    };
     let view = CustomerView::Active {
         generation: keys.generation,
         records: row.records,
@@ -319,22 +328,34 @@ pub(super) fn view(
     Ok((view, Some(keys)))
 }
 
+fn erased(rows: &mut dyn Rows, customer: CustomerNumber, fence: Fence) -> Result<CustomerView> {
+    let purged = rows.erasure(customer)?.is_some_and(|row| row.level >= 3);
+    Ok(CustomerView::Erased {
+        level: if purged {
+            Level::Purged
+        } else {
+            Level::Shredded
+        },
+        epoch: fence.epoch,
+    })
+}
+
 fn look(
     rows: &mut dyn Rows,
     keyring: &Keyring,
     tenant: &Tenant,
     grant: &Grant<Create>,
     request: &Request,
+    today: Day,
 ) -> Result<Found> {
     let place = keyring.find(rows, tenant, &grant.target().customer)?;
-    let known = rows.request(&request.key)?;
+    let known = request.known(rows, today)?;
     match place.entry {
-        None if known.is_some() => Err(Error::RequestIdReused),
-        None => Ok(Found::Free(place)),
-        Some(Entry::Tombstone(_)) if grant.target().recreate => Ok(Found::Free(place)),
-        Some(Entry::Tombstone(_)) => Err(Error::CustomerWasErased),
+        Some(Entry::Tombstone(_)) if !grant.target().recreate => Err(Error::CustomerWasErased),
+        None | Some(Entry::Tombstone(_)) if known.is_some() => Err(Error::RequestIdReused),
+        None | Some(Entry::Tombstone(_)) => Ok(Found::Free(place)),
         Some(Entry::Customer(customer)) => {
-            let (view, keys) = view(rows, keyring, customer)?;
+            let (view, keys) = view(rows, keyring, tenant, customer)?;
             let Some(keys) = keys else {
                 // Shredded, and the purge has not come to the index row yet.
                 return Err(if grant.target().recreate {

@@ -11,11 +11,12 @@ use super::keyring::CustomerKeyring;
 use crate::access::{Erase, Grant};
 use crate::audit::{Call, Leaf, Shredded, Subject, Verdict};
 use crate::clock::Instant;
-use crate::error::{Error, Missing, Result};
+use crate::error::{Error, Missing, Result, Unavailable};
 use crate::id::CustomerNumber;
 use crate::limits;
-use crate::store::{DataFile, EraseIntent, ErasureRow, Fence, Tombstone};
-use std::sync::Arc;
+use crate::store::{DataFile, EraseIntent, ErasureRow, Fence, Pending, Tombstone};
+use std::collections::HashSet;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long a purge waits before it tries again after a failure.
@@ -66,24 +67,39 @@ impl Vault {
                         leaf: self.subject_row(call, &leaf, &keys, &[])?,
                         today,
                     };
-                    if !self.0.store.intend_erasure(intent).in_time().await? {
+                    let intend = || self.0.store.intend_erasure(intent.clone());
+                    if !self.reserved(intend).await? {
                         continue;
                     }
-                    let subject = self.subject(call.time, &keys, &[])?;
                     let customer = keys.customer;
+                    let subject = self.subject(call.time, &keys, &[]);
                     drop(keys);
-                    let fence = self.0.store.shred(customer, page, today).in_time().await?;
-                    self.finish_shred(call, customer, fence, &leaf, subject)
-                        .await?;
+                    let shredded = self.shred(call, customer, page, &leaf, subject).await;
+                    // What is intended is carried out, whatever was answered.
                     self.purge_behind(customer);
-                    return Ok(CustomerView::Erased {
-                        level: Level::Shredded,
-                        epoch: fence.epoch,
-                    });
+                    return shredded;
                 }
             }
         }
         Err(Error::Contended)
+    }
+
+    async fn shred(
+        &self,
+        call: &Call,
+        customer: CustomerNumber,
+        page: u64,
+        leaf: &Leaf,
+        subject: Result<Subject>,
+    ) -> Result<CustomerView> {
+        let shred = || self.0.store.shred(customer, page, call.time.day());
+        let fence = self.reserved(shred).await?;
+        self.finish_shred(call, customer, fence, leaf, subject?)
+            .await?;
+        Ok(CustomerView::Erased {
+            level: Level::Shredded,
+            epoch: fence.epoch,
+        })
     }
 
     async fn look_before_erase(&self, grant: &Arc<Grant<Erase>>) -> Result<Target> {
@@ -95,7 +111,7 @@ impl Vault {
                 return Err(Error::NotFound(Missing::Customer));
             };
             let (Entry::Customer(customer) | Entry::Tombstone(customer)) = entry;
-            match view(rows, keyring, customer)? {
+            match view(rows, keyring, &tenant, customer)? {
                 (_, Some(keys)) => Ok(Target::Alive(Box::new(keys), page.page, place.tag)),
                 (view, None) => Ok(Target::Shredded(customer, view)),
             }
@@ -119,10 +135,10 @@ impl Vault {
                 ..
             }
         ) {
+            self.purge_behind(customer);
             let fence = self.fence(customer).await?;
             self.finish_shred(call, customer, fence, &leaf, Subject::nobody()?)
                 .await?;
-            self.purge_behind(customer);
         }
         Ok(self.record_plain(call, &leaf, view).await?.release())
     }
@@ -143,7 +159,6 @@ impl Vault {
         subject: Subject,
     ) -> Result<()> {
         if !self.truncated(DataFile::Keys).await? {
-            self.purge_behind(customer);
             return Err(Error::ErasurePending);
         }
         let mut leaf = of.clone();
@@ -153,9 +168,21 @@ impl Vault {
             epoch: fence.epoch,
         });
         let row = self.0.log.row(call, &leaf, subject);
-        self.0.store.record_shred(customer, row).in_time().await?;
+        let record = || self.0.store.record_shred(customer, row.clone());
+        self.reserved(record).await?;
         call.mark_recorded();
         Ok(())
+    }
+
+    /// A step of an erasure: where the disk is full it takes the reserve.
+    async fn reserved<T>(&self, step: impl Fn() -> Pending<T>) -> Result<T> {
+        match step().in_time().await {
+            Err(Error::Unavailable(Unavailable::DiskFull)) if self.0.store.spend_reserve() => {
+                tracing::error!("the disk is full; the reserve serves erasures alone");
+                step().in_time().await
+            }
+            done => done,
+        }
     }
 
     /// Empties a write-ahead log, waiting for readers up to a limit; false
@@ -171,52 +198,58 @@ impl Vault {
         Ok(true)
     }
 
-    /// Purges a shredded customer's rows, behind the reply.
+    /// Purges a shredded customer's rows, behind the reply. One task a customer,
+    /// however often it is asked for: while a reader holds a file, each would
+    /// try again and again.
     fn purge_behind(&self, customer: CustomerNumber) {
+        if !self.purging().insert(customer) {
+            return;
+        }
         let vault = self.clone();
-        let call = self.0.log.begin("Purge", None, Instant::now());
         tokio::spawn(async move {
-            while let Err(error) = vault.purge(&call, customer).await {
+            let mut call = None;
+            while let Err(error) = vault.purge(&mut call, customer).await {
                 tracing::warn!(reason = error.reason(), "a purge waits");
                 if !vault.is_sound() {
-                    return;
+                    break;
                 }
                 tokio::time::sleep(PURGE_PAUSE).await;
             }
+            vault.purging().remove(&customer);
         });
     }
 
-    /// From L1's intent or L2 to L3, whatever of it is left to do.
-    async fn purge(&self, call: &Call, customer: CustomerNumber) -> Result<()> {
+    fn purging(&self) -> MutexGuard<'_, HashSet<CustomerNumber>> {
+        let purging = self.0.purging.lock();
+        purging.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From the intent or L2 to L3, whatever of it is left to do. `call` is
+    /// begun once there is something to write down.
+    async fn purge(&self, call: &mut Option<Call>, customer: CustomerNumber) -> Result<()> {
         let erasure = self.on_rows(move |rows, _| rows.erasure(customer)).await?;
         let Some(erasure) = erasure.filter(|row| row.level < 3) else {
             return Ok(());
         };
-        let today = call.time.day();
-        let fence = self
-            .0
-            .store
-            .shred(customer, erasure.index_page, today)
-            .in_time()
-            .await?;
+        let begin = || self.0.log.begin("Purge", None, Instant::now());
+        let call: &Call = call.get_or_insert_with(begin);
+        let (store, today) = (&self.0.store, call.time.day());
+        let shred = || store.shred(customer, erasure.index_page, today);
+        let fence = self.reserved(shred).await?;
         let leaf = Leaf::new(Verdict::Shredded, "");
         if erasure.level < 2 {
             self.finish_shred(call, customer, fence, &leaf, Subject::nobody()?)
                 .await?;
         }
         let tombstone = self.tombstone(&erasure).await?;
-        while !self
-            .0
-            .store
-            .purge(customer, tombstone.clone())
-            .in_time()
-            .await?
-        {}
+        let purge = || store.purge(customer, tombstone.clone());
+        while !self.reserved(purge).await? {}
         if !self.truncated(DataFile::Vault).await? {
             return Err(Error::ErasurePending);
         }
         let row = self.plain_row(call, &Leaf::new(Verdict::Purged, ""))?;
-        self.0.store.record_purge(customer, row).in_time().await
+        let record = || store.record_purge(customer, row.clone());
+        self.reserved(record).await
     }
 
     async fn tombstone(&self, erasure: &ErasureRow) -> Result<Option<Tombstone>> {
@@ -245,8 +278,12 @@ impl Vault {
             }
         }
         for erasure in erasures {
-            let call = self.0.log.begin("Purge", None, Instant::now());
-            self.purge(&call, erasure.customer).await?;
+            match self.purge(&mut None, erasure.customer).await {
+                // The keys are gone. Whoever else reads the files, a backup
+                // perhaps, keeps remnants on disk, but not the vault shut.
+                Err(Error::ErasurePending) => self.purge_behind(erasure.customer),
+                done => done?,
+            }
         }
         Ok(())
     }

@@ -4,9 +4,9 @@ use super::index::{Entry, Tenant};
 use super::keyring::{CustomerKeyring, Keyring};
 use crate::crypto::{Deployment, Label, MessageContext, message};
 use crate::error::{Error, Lost, Missing, Result};
-use crate::id::{CustomerId, RecordId};
+use crate::id::{CustomerId, CustomerNumber, RecordId};
 use crate::secret::SecretText;
-use crate::store::{CustomerRow, RecordRow, Rows};
+use crate::store::{CustomerKeys, CustomerRow, Fence, RecordRow, Rows};
 
 impl Keyring {
     /// The keys of the customer that an id stands for.
@@ -20,7 +20,7 @@ impl Keyring {
             None => Err(Error::NotFound(Missing::Customer)),
             Some(Entry::Tombstone(_)) => Err(Error::CustomerErased),
             Some(Entry::Customer(customer)) => {
-                let keys = self.customer(customer, rows.customer_keys(customer)?)?;
+                let keys = self.customer(customer, newest_keys(rows, customer)?)?;
                 if keys.tenant != tenant.number {
                     tracing::error!("an index row points to a customer of another tenant");
                     return Err(Error::DataLoss(Lost::Index));
@@ -28,6 +28,38 @@ impl Keyring {
                 Ok(keys)
             }
         }
+    }
+}
+
+/// A customer's key rows. The files are read one after the other: where a
+/// customer stands in the one and has left no trace in the other, the other may
+/// only be seen in an older state, and is looked at again.
+pub fn newest_keys(rows: &mut dyn Rows, customer: CustomerNumber) -> Result<CustomerKeys> {
+    let keys = rows.customer_keys(customer)?;
+    if keys.identity.is_some() || keys.fence.is_some() {
+        return Ok(keys);
+    }
+    rows.refresh();
+    rows.customer_keys(customer)
+}
+
+/// The fence of a customer who had keys a moment ago and has no row: they were
+/// forgotten in between. `None`: the row is lost.
+pub fn gone(rows: &mut dyn Rows, customer: CustomerNumber) -> Result<Option<Fence>> {
+    rows.refresh();
+    rows.fence(customer)
+}
+
+/// The row of a customer whose keys were just read.
+pub fn owner_of(
+    rows: &mut dyn Rows,
+    customer: CustomerNumber,
+    row: Option<CustomerRow>,
+) -> Result<CustomerRow> {
+    match row {
+        Some(row) => Ok(row),
+        None if gone(rows, customer)?.is_some() => Err(Error::CustomerErased),
+        None => Err(Error::DataLoss(Lost::State)),
     }
 }
 

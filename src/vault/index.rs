@@ -75,19 +75,12 @@ impl Keyring {
             };
             // A page whose key is gone was split since; look again.
             let Some(row) = rows.page(PageKind::Index, page.page)? else {
+                rows.refresh();
                 continue;
             };
             let keys = self.index_page(tenant.number, &row)?;
             let tag = tag(&keys.tag, &blind);
             let body = rows.index_row(page.page, &tag)?;
-            if body.is_none()
-                && rows
-                    .index_ref(tenant.number, prefix(&blind))?
-                    .map(|now| now.page)
-                    != Some(page.page)
-            {
-                continue;
-            }
             let entry = match &body {
                 None => None,
                 Some(body) => Some(

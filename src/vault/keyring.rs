@@ -7,9 +7,10 @@ use crate::crypto::{
     MasterKey, PageKey, TenantKey, TenantKeys, WrapContext,
 };
 use crate::error::{Error, Lost, Result, Unavailable};
-use crate::id::{CustomerNumber, TenantNumber};
+use crate::id::{CustomerNumber, TenantName, TenantNumber};
 use crate::limits;
 use crate::store::{CustomerKeys, KeyRow, NewPage, PageRow, TenantRow};
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -107,21 +108,30 @@ impl Keyring {
         }
     }
 
-    /// The wrap context of a tenant's key.
-    fn tenant_place(&self, tenant: TenantNumber, epoch: u32) -> WrapContext {
-        self.page_place(tenant.0, 0, 0, epoch)
+    /// The wrap context of a tenant's key. The name is in it, shortened, so
+    /// that a key opens under no other tenant's name.
+    fn tenant_place(&self, tenant: TenantNumber, name: &TenantName, epoch: u32) -> WrapContext {
+        let hash: [u8; 32] = Sha256::digest(name.as_str()).into();
+        let part = |at: usize| {
+            let bytes = hash.iter().skip(at).take(8);
+            bytes.fold(0, |number: u64, byte| number << 8 | u64::from(*byte))
+        };
+        WrapContext {
+            number: part(0),
+            ..self.page_place(tenant.0, part(8), 0, epoch)
+        }
     }
 
     /// A new tenant's key, wrapped.
-    pub fn new_tenant(&self, tenant: TenantNumber) -> Result<(u32, Vec<u8>)> {
+    pub fn new_tenant(&self, tenant: TenantNumber, name: &TenantName) -> Result<(u32, Vec<u8>)> {
         let (epoch, master) = self.newest()?;
-        let place = self.tenant_place(tenant, epoch);
+        let place = self.tenant_place(tenant, name, epoch);
         Ok((epoch, TenantKey::generate()?.wrap_under(master, &place)?))
     }
 
     /// A tenant's keys.
     pub fn tenant(&self, row: &TenantRow) -> Result<TenantKeys> {
-        let place = self.tenant_place(row.tenant, row.epoch);
+        let place = self.tenant_place(row.tenant, &row.name, row.epoch);
         TenantKey::unwrap_from(self.master(row.epoch)?, &place, &row.wrapped)
             .map(|key| key.subkeys())
             .map_err(|_| Error::DataLoss(Lost::Key))

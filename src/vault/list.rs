@@ -2,12 +2,11 @@
 
 use super::Vault;
 use super::cursor::Cursor;
-use super::find::{customer_name, record_name};
-use super::open::permit;
-use super::write::RecordView;
+use super::find::{customer_name, owner_of, record_name};
+use super::open::{RecordView, permit};
 use crate::access::{Grant, List};
 use crate::audit::{Call, Recorded, Verdict};
-use crate::error::{Error, Lost, Result};
+use crate::error::Result;
 use crate::secret::SecretText;
 use std::sync::Arc;
 
@@ -39,11 +38,10 @@ impl Vault {
         let (records, next, keys) = self
             .on_rows(move |rows, keyring| {
                 let list = asked.target();
-                let keys = keyring.keys_of(rows, &tenant, &list.customer)?;
-                quota.touch(asked.principal(), keys.customer, now)?;
-                let owner = rows
-                    .customer(keys.customer)?
-                    .ok_or(Error::DataLoss(Lost::State))?;
+                let found = keyring.keys_of(rows, &tenant, &list.customer);
+                let keys = quota.admit(asked.principal(), now, found)?;
+                let owner = rows.customer(keys.customer)?;
+                let owner = owner_of(rows, keys.customer, owner)?;
                 let permit = permit(&asked, &keys, &owner)?;
                 let after = match after {
                     None => 0,

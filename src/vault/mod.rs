@@ -22,23 +22,22 @@ mod write;
 
 pub use customer::{CustomerView, Level};
 pub use list::Listed;
-pub use open::OpenedRecord;
+pub use open::{OpenedRecord, RecordView};
 pub use read::Outcomes;
 pub use refuse::Refused;
 pub use status::{EpochView, StatusView};
 pub use stream::Chunk;
 pub use unseal::found;
-pub use write::RecordView;
 
 use crate::audit::Log;
 use crate::error::{Error, Result, Unavailable};
-use crate::id::TenantName;
-use crate::store::{Rows, Store};
+use crate::id::{CustomerNumber, TenantName};
+use crate::store::{DataFile, Rows, Store};
 use index::Tenant;
 use keyring::Keyring;
 use quota::CustomerQuota;
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::oneshot;
 
 /// The vault: its rows, its unsealed keys and its log. Cheap to clone.
@@ -51,12 +50,23 @@ struct Inner {
     log: Log,
     tenants: RwLock<HashMap<TenantName, Arc<Tenant>>>,
     quota: Arc<CustomerQuota>,
+    /// Customers whose rows are being purged behind a reply.
+    purging: Mutex<HashSet<CustomerNumber>>,
 }
 
 impl Vault {
     /// The log, for the calls that reach no use case.
     pub fn log(&self) -> &Log {
         &self.0.log
+    }
+
+    /// How many commits each file has seen, and how many changes they carried.
+    pub fn activity(&self) -> [(&'static str, (u64, u64)); 2] {
+        let store = &self.0.store;
+        [
+            ("keys", store.activity(DataFile::Keys)),
+            ("vault", store.activity(DataFile::Vault)),
+        ]
     }
 
     /// False once storage failed in a way that only a restart mends.
@@ -87,7 +97,9 @@ impl Vault {
         let keyring = Arc::clone(&self.0.keyring);
         self.0.store.read(Box::new(move |rows| {
             // The caller may be gone; then nobody needs the answer.
-            let _ = answer.send(work(rows, &keyring));
+            if !answer.is_closed() {
+                let _ = answer.send(work(rows, &keyring));
+            }
         }))?;
         tokio::time::timeout(crate::limits::CALL_TIME, done)
             .await

@@ -1,7 +1,7 @@
 //! Reading records by name: one, or several of one type.
 
 use super::Vault;
-use super::find::found_record;
+use super::find::{found_record, owner_of};
 use super::index::Tenant;
 use super::keyring::{CustomerKeyring, Keyring};
 use super::open::{OpenedRecord, open_record, permit};
@@ -10,7 +10,7 @@ use crate::access::{Grant, Read, ReadTarget};
 use crate::audit::{Call, Recorded, Verdict};
 use crate::clock::Instant;
 use crate::crypto::index::record_locator;
-use crate::error::{Error, Lost, Missing, Result};
+use crate::error::{Error, Missing, Result};
 use crate::id::RecordName;
 use crate::limits;
 use crate::store::{LeafRow, Rows};
@@ -138,15 +138,12 @@ impl Reader<'_> {
         touched: &mut Vec<Touched>,
         weight: &mut usize,
     ) -> Result<OpenedRecord> {
-        let keys = self
-            .keyring
-            .keys_of(self.rows, self.tenant, &name.customer)?;
-        self.quota
-            .touch(self.grant.principal(), keys.customer, self.now)?;
+        let found = self.keyring.keys_of(self.rows, self.tenant, &name.customer);
+        let keys = self.quota.admit(self.grant.principal(), self.now, found)?;
         let record_type = self.grant.target().record_type.number;
         let locator = record_locator(&keys.identity.record_locator, record_type, &name.record);
         let (owner, row) = self.rows.record(keys.customer, &locator)?;
-        let owner = owner.ok_or(Error::DataLoss(Lost::State))?;
+        let owner = owner_of(self.rows, keys.customer, owner)?;
         let allowed = permit(self.grant, &keys, &owner);
         let at = match touched
             .iter()

@@ -60,7 +60,7 @@ impl Vault {
         self.on_rows(move |rows, keyring| {
             let subject = |id| match keyring.keys_of(rows, &tenant, id) {
                 Ok(keys) => vault.subject(time, &keys, &[]),
-                Err(_) => Subject::nobody(),
+                Err(_) => Subject::decoy(keyring.deployment(), time),
             };
             ids.iter().map(subject).collect()
         })

@@ -8,42 +8,43 @@ use crate::crypto::mac::{mac, verify};
 use crate::error::{Error, Result};
 use crate::id::RequestId;
 use crate::secret::SecretBytes;
-use crate::store::{RequestClaim, RequestKey, RequestRow};
+use crate::store::{RequestClaim, RequestKey, RequestRow, Rows};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// A mutation's request id and content.
 #[derive(Clone)]
 pub struct Request {
-    /// The id within its principal's scope.
-    pub key: RequestKey,
+    key: RequestKey,
     content: Arc<SecretBytes>,
 }
 
 impl Request {
     /// The request of a principal with this content, part by part.
     pub fn new(principal: &Principal, id: RequestId, parts: &[&[u8]]) -> Self {
-        let scope = Sha256::new()
+        let scope: [u8; 32] = Sha256::new()
             .chain_update(b"oubliette.v1/request\0")
-            .chain_update(principal.tenant().as_str())
-            .chain_update(b"/")
-            .chain_update(principal.service().as_str())
-            .chain_update(b"\0")
-            .chain_update(id.0)
-            .finalize();
-        let mut key = [0; 16];
-        for (slot, byte) in key.iter_mut().zip(scope) {
-            *slot = byte;
-        }
+            .chain_update(principal.name().as_bytes())
+            .finalize()
+            .into();
+        let scope = scope.first_chunk().copied().unwrap_or_default();
         let mut content = Vec::with_capacity(parts.iter().map(|part| part.len() + 8).sum());
         for part in parts {
             content.extend((part.len() as u64).to_be_bytes());
             content.extend(*part);
         }
         Self {
-            key: RequestKey(key),
+            key: RequestKey {
+                scope: i64::from_be_bytes(scope),
+                id: id.0,
+            },
             content: Arc::new(SecretBytes::new(content)),
         }
+    }
+
+    /// What became of it when it was made before, today or yesterday.
+    pub fn known(&self, rows: &mut dyn Rows, today: Day) -> Result<Option<RequestRow>> {
+        rows.request(&self.key, today)
     }
 
     /// The claim to store: its digest dies with the customer.

@@ -4,7 +4,7 @@
 
 use super::Vault;
 use super::cursor::Cursor;
-use super::find::{customer_name, record_name};
+use super::find::{customer_name, newest_keys, owner_of, record_name};
 use super::keyring::{CustomerKeyring, Keyring};
 use super::open::{OpenedRecord, open_record, permit};
 use super::quota::CustomerQuota;
@@ -170,16 +170,15 @@ impl Chunking<'_> {
     fn owner_of(&self, rows: &mut dyn Rows, key: RecordKey) -> Result<Owner> {
         let keys = self
             .keyring
-            .customer(key.customer, rows.customer_keys(key.customer)?)?;
+            .customer(key.customer, newest_keys(rows, key.customer)?)?;
         if keys.tenant != self.tenant {
             tracing::error!("a record stands among those of another tenant");
             return Err(Error::DataLoss(Lost::Record));
         }
         self.quota
             .touch(self.grant.principal(), keys.customer, self.now)?;
-        let row = rows
-            .customer(key.customer)?
-            .ok_or(Error::DataLoss(Lost::State))?;
+        let row = rows.customer(key.customer)?;
+        let row = owner_of(rows, key.customer, row)?;
         let name = customer_name(self.keyring.deployment(), &keys, &row)?;
         Ok(Owner {
             keys,

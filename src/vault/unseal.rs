@@ -10,10 +10,11 @@ use crate::crypto::{Deployment, MasterKey, WrapContext, random_bytes};
 use crate::error::{Error, Result};
 use crate::id::{TenantName, TenantNumber};
 use crate::keys::KeyProvider;
+use crate::limits;
 use crate::store::{EpochRow, Rows, Store, TenantRow, sqlite};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// `epochs.state`: new keys are wrapped under it.
 const ACTIVE: u8 = 1;
@@ -95,6 +96,7 @@ impl Vault {
             log: Log::new(Arc::clone(&store), node, boot),
             tenants: RwLock::new(HashMap::new()),
             quota: Arc::default(),
+            purging: Mutex::default(),
             store,
         }));
         vault.load_tenants()?;
@@ -117,12 +119,21 @@ impl Vault {
         Ok(())
     }
 
-    /// Sweeps request ids that need no longer be remembered. Days are whole, so
-    /// an id is kept for 24 hours at least and 48 at most.
+    /// Sweeps request ids that need no longer be remembered: days are whole, so
+    /// an id is kept a day longer at most. DISK_FULL while the reserve is spent
+    /// and cannot be set aside again.
     pub async fn tidy_up(&self) -> Result<()> {
-        let today = Instant::now().day();
-        let before = crate::clock::Day(today.0.saturating_sub(1));
-        self.0.store.forget_requests(before).in_time().await?;
+        self.0.store.restore_reserve()?;
+        let kept = limits::REQUEST_ID_TIME.as_micros();
+        let kept = i64::try_from(kept).unwrap_or(i64::MAX);
+        let oldest = Instant::from_micros(Instant::now().micros().saturating_sub(kept));
+        // More a look than are written between two looks, or they pile up.
+        for _ in 0..limits::SWEEPS_A_LOOK {
+            let gone = self.0.store.forget_requests(oldest.day()).in_time().await?;
+            if gone < limits::PURGE_ROWS {
+                break;
+            }
+        }
         Ok(())
     }
 
@@ -143,7 +154,7 @@ impl Vault {
                 continue;
             }
             let tenant = TenantNumber(next);
-            let (epoch, wrapped) = self.0.keyring.new_tenant(tenant)?;
+            let (epoch, wrapped) = self.0.keyring.new_tenant(tenant, name)?;
             let row = TenantRow {
                 tenant,
                 name: name.clone(),

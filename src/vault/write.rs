@@ -2,10 +2,10 @@
 //! one group under a one-use key; what stays is not opened.
 
 use super::Vault;
-use super::find::{found_record, sealed_record_id};
+use super::find::{found_record, owner_of, sealed_record_id};
 use super::index::Tenant;
 use super::keyring::{CustomerKeyring, Keyring};
-use super::open::{checked_body, field_keys, manifest_place, permit, record_place};
+use super::open::{RecordView, checked_body, field_keys, manifest_place, permit, record_place};
 use super::request::Request;
 use crate::access::{Change, Grant, Permit, Write};
 use crate::audit::{Call, Verdict};
@@ -14,37 +14,12 @@ use crate::crypto::index::record_locator;
 use crate::crypto::manifest::manifest;
 use crate::crypto::record::seal_group;
 use crate::crypto::{RecordBody, RecordContext, SealedGroup};
-use crate::error::{Error, Lost, Missing, Result};
+use crate::error::{Denial, Error, Missing, Result, Rule};
 use crate::id::{FieldNumber, RecordNumber, RequestId};
 use crate::limits;
 use crate::secret::SecretBytes;
 use crate::store::{CustomerRow, PutOutcome, PutRecord, RecordKey, RecordRow, Rows};
 use std::sync::Arc;
-
-/// What is known of a record without opening a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecordView {
-    /// From 1, one more at each write.
-    pub revision: u64,
-    /// The record type's version at the last write.
-    pub schema_version: u32,
-    /// The day of the first write.
-    pub created: Day,
-    /// The day of the last write.
-    pub updated: Day,
-}
-
-impl RecordView {
-    /// What a stored row says.
-    pub(super) fn of(row: &RecordRow) -> Self {
-        Self {
-            revision: row.revision,
-            schema_version: row.schema_version,
-            created: row.created,
-            updated: row.updated,
-        }
-    }
-}
 
 /// What a look at the record found.
 enum Prepared {
@@ -161,18 +136,31 @@ struct Writing<'a> {
 }
 
 impl Writing<'_> {
+    /// What a refused write tells of a customer counts as a look at them.
     fn prepare(&self, rows: &mut dyn Rows) -> Result<Prepared> {
+        let (who, quota) = (self.grant.principal(), &self.vault.0.quota);
+        let customer = &self.grant.target().target.customer;
+        let keys = match self.keyring.keys_of(rows, self.tenant, customer) {
+            Ok(keys) => keys,
+            error => quota.admit(who, self.call.time, error)?,
+        };
+        let customer = keys.customer;
+        let prepared = self.prepare_for(rows, keys);
+        if prepared.is_err() {
+            quota.touch(who, customer, self.call.time)?;
+        }
+        prepared
+    }
+
+    fn prepare_for(&self, rows: &mut dyn Rows, keys: CustomerKeyring) -> Result<Prepared> {
         let write = self.grant.target();
-        let keys = self
-            .keyring
-            .keys_of(rows, self.tenant, &write.target.customer)?;
         let locator = record_locator(
             &keys.identity.record_locator,
             write.record_type.number,
             &write.target.record,
         );
         let (owner, row) = rows.record(keys.customer, &locator)?;
-        if let Some(known) = rows.request(&self.request.key)? {
+        if let Some(known) = self.request.known(rows, self.today)? {
             if known.customer != keys.customer {
                 return Err(Error::RequestIdReused);
             }
@@ -185,7 +173,7 @@ impl Writing<'_> {
             };
             return Ok(Prepared::Again(view, keys));
         }
-        let owner = owner.ok_or(Error::DataLoss(Lost::State))?;
+        let owner = owner_of(rows, keys.customer, owner)?;
         let permit = permit(self.grant, &keys, &owner)?;
         let deployment = self.keyring.deployment();
         let row = found_record(deployment, &keys, &write.target.record, row)?;
@@ -195,6 +183,9 @@ impl Writing<'_> {
         }
         if row.is_none() && matches!(write.change, Change::Update { .. }) {
             return Err(Error::NotFound(Missing::Record));
+        }
+        if let (Change::Replace, Some(row)) = (&write.change, &row) {
+            may_replace(write, row)?;
         }
         self.seal(permit, &keys, locator, &owner, row.as_ref())
             .map(|put| Prepared::Put(Box::new(put)))
@@ -295,6 +286,26 @@ impl Writing<'_> {
         }
         let mac = manifest(&newest.manifest, &manifest_place(place), &body);
         Ok((mac, encoded))
+    }
+}
+
+/// That a replacement takes no field away that the caller may not write. A body
+/// that cannot be read may hold any.
+fn may_replace(write: &Write, row: &RecordRow) -> Result<()> {
+    let old = RecordBody::parse(&row.body).ok();
+    let holds = |number| old.as_ref().is_none_or(|body| body.field(number).is_some());
+    let is_given = |number| write.values.iter().any(|(field, _)| field.number == number);
+    let refused = write.record_type.fields().iter().find(|field| {
+        let number = field.number;
+        holds(number) && !is_given(number) && write.may_drop.binary_search(&number).is_err()
+    });
+    match refused {
+        None => Ok(()),
+        Some(field) => Err(Error::Denied(Denial {
+            rule: Rule::Policy,
+            field: Some(field.name.clone()),
+            policies: Vec::new(),
+        })),
     }
 }
 

@@ -1,95 +1,129 @@
-//! The pages of the index.
+//! Index pages that are split.
 
-use crate::Backend;
-use crate::scene::{PAGE, TENANT, TODAY, customer, intent, leaf, read, sixteen};
-use oubliette::id::TenantNumber;
-use oubliette::store::{SplitIndex, SplitPart, Store};
+use crate::house::House;
+use crate::made::{INDEX_PAGE, TENANT, customer, first_customer, intent, leaf, wide};
+use crate::on_each;
+use oubliette::id::{CustomerNumber, TenantNumber};
+use oubliette::store::{IndexRef, SplitIndex, SplitPart};
 
-const HALF: u32 = 1 << 31;
+fn page(house: &House, prefix: u32) -> IndexRef {
+    house
+        .read(move |rows| rows.index_ref(TENANT, prefix))
+        .unwrap()
+}
 
-/// A split of the first page: tags up to `low` to one, the rest to the other.
-fn split(store: &dyn Store, low: u64) -> SplitIndex {
-    let page = read(store, |rows| rows.index_ref(TENANT, 0)).expect("a page");
-    let rows = read(store, move |rows| rows.index_rows(page.page));
-    let part = |page, start, take: &dyn Fn(&[u8; 16]) -> bool| SplitPart {
+/// The first of three index rows to page 8, the others to page 9.
+fn split(house: &House, changes: u64) -> SplitIndex {
+    let mut low = house.read(|rows| rows.index_rows(INDEX_PAGE));
+    assert_eq!(low.len(), 3);
+    let high = low.split_off(1);
+    let part = |page, start, rows| SplitPart {
         page,
         start,
         depth: 1,
-        rows: rows.iter().filter(|(tag, _)| take(tag)).cloned().collect(),
+        rows,
     };
     SplitIndex {
         tenant: TENANT,
-        old: page.page,
-        changes: page.changes,
-        new: vec![
-            part(PAGE + 1, 0, &|tag| *tag <= sixteen(low)),
-            part(PAGE + 2, HALF, &|tag| *tag > sixteen(low)),
-        ],
+        old: INDEX_PAGE,
+        changes,
+        new: vec![part(8, 0, low), part(9, 1 << 31, high)],
     }
 }
 
-pub fn a_prefix_belongs_to_one_page(backend: &impl Backend) {
-    let store = backend.open();
-    for _ in 0..4 {
-        customer(&*store);
-    }
-    let page = |prefix| read(&*store, move |rows| rows.index_ref(TENANT, prefix));
-    let whole = page(u32::MAX).expect("there");
-    assert_eq!(
-        (whole.page, whole.start, whole.depth, whole.rows),
-        (PAGE, 0, 0, 4)
-    );
-    assert_eq!(store.split_index(split(&*store, 2)).wait(), Ok(true));
-    for (prefix, expected) in [(0, 2), (HALF - 1, 2), (HALF, 3), (u32::MAX, 3)] {
+fn three_customers(house: &House) -> [CustomerNumber; 3] {
+    [
+        first_customer(house),
+        customer(&**house),
+        customer(&**house),
+    ]
+}
+
+#[test]
+fn a_split_page_gives_way_to_its_parts() {
+    on_each(|house| {
+        let all = three_customers(house);
+        let changes = page(house, 0).changes;
+        let before = house.read(|rows| rows.index_rows(INDEX_PAGE));
+        assert!(house.split_index(split(house, changes)).wait().unwrap());
+        house.reopen();
+        let (low, high) = (page(house, (1 << 31) - 1), page(house, 1 << 31));
+        assert_eq!((low.page, low.start, low.depth, low.rows), (8, 0, 1, 1));
         assert_eq!(
-            page(prefix).map(|page| page.page),
-            Some(expected),
-            "{prefix:#x}"
+            (high.page, high.start, high.depth, high.rows),
+            (9, 1 << 31, 1, 2)
         );
-    }
-    let other = read(&*store, |rows| rows.index_ref(TenantNumber(2), 0));
-    assert!(other.is_none(), "a tenant has its own pages");
+        assert_eq!(page(house, 0), low);
+        assert_eq!(page(house, u32::MAX), high);
+        assert!(house.read(|rows| rows.index_rows(INDEX_PAGE)).is_empty());
+        let mut after = house.read(|rows| rows.index_rows(8));
+        after.extend(house.read(|rows| rows.index_rows(9)));
+        assert!(after == before);
+        let row = house.read(move |rows| rows.index_row(9, &wide(all[2].0)));
+        assert!(row.is_some());
+        assert!(!house.split_index(split_of_nothing(changes)).wait().unwrap());
+    });
 }
 
-pub fn a_split_moves_every_row_or_none(backend: &impl Backend) {
-    let store = backend.open();
-    for _ in 0..10 {
-        customer(&*store);
+fn split_of_nothing(changes: u64) -> SplitIndex {
+    SplitIndex {
+        tenant: TENANT,
+        old: INDEX_PAGE,
+        changes,
+        new: Vec::new(),
     }
-    let late = split(&*store, 5);
-    customer(&*store);
-    assert_eq!(
-        store.split_index(late).wait(),
-        Ok(false),
-        "the page changed meanwhile"
-    );
-    assert_eq!(read(&*store, |rows| rows.index_rows(PAGE)).len(), 11);
-    assert!(read(&*store, |rows| rows.index_rows(PAGE + 1)).is_empty());
-    let before = read(&*store, |rows| rows.index_rows(PAGE));
-    assert_eq!(store.split_index(split(&*store, 5)).wait(), Ok(true));
-    assert!(read(&*store, |rows| rows.index_rows(PAGE)).is_empty());
-    let mut after = read(&*store, |rows| rows.index_rows(PAGE + 1));
-    assert_eq!(after.len(), 5);
-    after.extend(read(&*store, |rows| rows.index_rows(PAGE + 2)));
-    assert_eq!(after, before);
-    let counted = read(&*store, |rows| rows.index_ref(TENANT, HALF)).expect("there");
-    assert_eq!((counted.rows, counted.depth, counted.start), (6, 1, HALF));
 }
 
-pub fn a_page_with_an_erasure_under_way_is_not_split(backend: &impl Backend) {
-    let store = backend.open();
-    let one = customer(&*store);
-    customer(&*store);
-    assert_eq!(store.intend_erasure(intent(one, one.0)).wait(), Ok(true));
-    assert_eq!(store.split_index(split(&*store, 1)).wait(), Ok(false));
-    store.shred(one, PAGE, TODAY).wait().expect("shredded");
-    store.record_shred(one, leaf()).wait().expect("noted");
-    assert_eq!(
-        store.split_index(split(&*store, 1)).wait(),
-        Ok(false),
-        "the purge is to come"
-    );
-    while !store.purge(one, None).wait().expect("purged") {}
-    store.record_purge(one, leaf()).wait().expect("noted");
-    assert_eq!(store.split_index(split(&*store, 1)).wait(), Ok(true));
+#[test]
+fn a_page_that_changed_meanwhile_is_not_split() {
+    on_each(|house| {
+        three_customers(house);
+        let page_before = page(house, 0);
+        let mut wrong = split(house, page_before.changes - 1);
+        assert!(!house.split_index(wrong).wait().unwrap());
+        wrong = split(house, page_before.changes);
+        wrong.tenant = TenantNumber(2);
+        assert!(!house.split_index(wrong).wait().unwrap());
+        let stale = split(house, page_before.changes);
+        customer(&**house);
+        assert!(!house.split_index(stale).wait().unwrap());
+        assert_eq!(page(house, u32::MAX).page, INDEX_PAGE);
+        assert_eq!(house.read(|rows| rows.index_rows(INDEX_PAGE)).len(), 4);
+        assert!(house.read(|rows| rows.index_rows(8)).is_empty());
+    });
+}
+
+#[test]
+fn a_page_with_an_unfinished_erasure_is_not_split() {
+    on_each(|house| {
+        let [owner, ..] = three_customers(house);
+        assert!(house.intend_erasure(intent(owner)).wait().unwrap());
+        let changes = page(house, 0).changes;
+        assert!(!house.split_index(split(house, changes)).wait().unwrap());
+        house.record_shred(owner, leaf("shred")).wait().unwrap();
+        assert!(!house.split_index(split(house, changes)).wait().unwrap());
+        assert_eq!(page(house, 0).page, INDEX_PAGE);
+        house.record_purge(owner, leaf("purge")).wait().unwrap();
+        assert!(house.split_index(split(house, changes)).wait().unwrap());
+        assert_eq!(page(house, 0).page, 8);
+    });
+}
+
+#[test]
+fn a_tombstone_is_a_change_of_its_page() {
+    on_each(|house| {
+        let [owner, ..] = three_customers(house);
+        assert!(house.intend_erasure(intent(owner)).wait().unwrap());
+        // It was read before the tombstone came; with it the erased
+        // customer's row would come back.
+        let stale = split(house, page(house, 0).changes);
+        let tombstone = oubliette::store::Tombstone {
+            old: crate::made::sealed("index row", owner),
+            body: b"tombstone".to_vec(),
+        };
+        while !house.purge(owner, Some(tombstone.clone())).wait().unwrap() {}
+        house.record_shred(owner, leaf("shred")).wait().unwrap();
+        house.record_purge(owner, leaf("purge")).wait().unwrap();
+        assert!(!house.split_index(stale).wait().unwrap());
+    });
 }

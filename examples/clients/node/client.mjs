@@ -10,6 +10,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -52,9 +53,12 @@ function connect(address, directory, principal) {
     readFileSync(`${client}.key`),
     readFileSync(`${client}.pem`),
   );
+  // An IP address is no TLS server name (RFC 6066): ask for the local name.
+  const byAddress = isIP(address.replace(/:\d+$/, '')) !== 0;
+  const options = byAddress ? { 'grpc.ssl_target_name_override': 'localhost' } : {};
   return {
-    customers: new CustomerService(address, credentials),
-    records: new RecordService(address, credentials),
+    customers: new CustomerService(address, credentials, options),
+    records: new RecordService(address, credentials, options),
   };
 }
 

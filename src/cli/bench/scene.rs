@@ -138,7 +138,7 @@ mod tests {
         let principal = rules.roles().principals().next().unwrap();
         let today = Instant::now().day();
         for action in Action::ALL {
-            let explained = rules.explain(principal, action, RECORD_TYPE, PURPOSE, today);
+            let explained = rules.explain(principal.name(), action, RECORD_TYPE, PURPOSE, today);
             assert!(explained.is_ok(), "{action:?}");
         }
     }

@@ -32,6 +32,13 @@ pub fn contact(row: &Row) -> String {
     format!("customers/{}/records/main", cell(row, ID_COLUMN))
 }
 
+/// Whether terminals show the row in order: they differ over what is written
+/// from right to left, or is wider than a letter.
+fn is_latin(row: &Row) -> bool {
+    row.values()
+        .all(|value| value.chars().all(|c| c < '\u{250}'))
+}
+
 impl Crm {
     /// Reads the file and chooses.
     pub fn load() -> Done<Self> {
@@ -39,14 +46,10 @@ impl Crm {
         let rows: Result<Vec<Row>, _> = reader.deserialize().collect();
         let rows = rows.map_err(|_| Stop::Failed("the example cannot be read".to_owned()))?;
         // Without a gap, so that each chapter has something to show.
-        let mut whole = rows
-            .iter()
-            .filter(|row| {
-                row.values()
-                    .all(|value| !value.is_empty() && value.len() < 60)
-            })
-            .cloned();
-        let (Some(known), Some(forgotten)) = (whole.next(), whole.next()) else {
+        let whole = |row: &&Row| row.values().all(|v| !v.is_empty() && v.len() < 60);
+        let known = rows.iter().filter(whole).find(|row| is_latin(row));
+        let forgotten = rows.iter().filter(whole).find(|row| Some(*row) != known);
+        let (Some(known), Some(forgotten)) = (known.cloned(), forgotten.cloned()) else {
             return Err(Stop::Failed("the example has no whole rows".to_owned()));
         };
         Ok(Self {

@@ -132,9 +132,8 @@ async fn purged(office: &Client, name: &str) -> Done<pb::ErasureLevel> {
 pub fn look_for_plaintext(story: &mut Story, stage: &Stage, crm: &Crm) -> Done {
     story.chapter("Somebody steals the disk");
     story.say(&format!(
-        "Every file under {} is searched for every value and id of {LEAST_BYTES} bytes or more,\n\
-         as UTF-8, UTF-16 and base64: databases, logs, keys and all.",
-        stage.dir().display()
+        "Every file of the vault's directory is searched for every value and id of {LEAST_BYTES}\n\
+         bytes or more, as UTF-8, UTF-16 and base64: databases, logs, keys and all."
     ));
     let unreadable = |error| Stop::file(stage.dir(), "searched", &error);
     let gone = Needles::new(crm.forgotten.values().map(String::as_str));

@@ -55,7 +55,7 @@ pub async fn denials(story: &mut Story, stage: &Stage, crm: &Crm) -> Done {
         "CONSENT_MISSING",
         "no consent, no direct marketing",
     );
-    story.say("The recommender tries to write:");
+    story.say("The recommender tries to delete the record:");
     let request = pb::DeleteRecordRequest {
         name: known,
         record_type: "contact".to_owned(),

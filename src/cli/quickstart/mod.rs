@@ -11,6 +11,7 @@ mod story;
 mod writing;
 
 use super::stop::{Done, Stop};
+use super::until_interrupted;
 use clap::Args;
 use crm::{Crm, ID_COLUMN, cell};
 use stage::Stage;
@@ -45,7 +46,7 @@ impl Quickstart {
         story.say("Everything happens for real, over gRPC with mTLS; ✓ marks what was checked.");
         let crm = Crm::load()?;
         let mut stage = Stage::set(&mut story, self.dir.as_deref())?;
-        let told = tell(&mut story, &mut stage, &crm).await;
+        let told = until_interrupted(tell(&mut story, &mut stage, &crm)).await;
         if let Err(stop) = &told {
             story.broke(stop);
             story.say("  The server said last:");
@@ -88,7 +89,10 @@ fn end(story: &mut Story, stage: &Stage, began: Instant) -> Done {
         }
     }
     if stage.is_temporary() {
-        story.say("To keep the vault and play with it: oubliette quickstart --dir crm --serve");
+        let program = program();
+        story.say(&format!(
+            "To keep the vault and play with it: {program} quickstart --dir crm --serve"
+        ));
     }
     match failed.is_empty() {
         true => Ok(()),
@@ -96,17 +100,24 @@ fn end(story: &mut Story, stage: &Stage, began: Instant) -> Done {
     }
 }
 
+/// This program as it was called.
+fn program() -> String {
+    std::env::args()
+        .next()
+        .unwrap_or_else(|| "oubliette".to_owned())
+}
+
 /// Leaves the server running and says what to type.
 async fn serve(story: &mut Story, stage: &mut Stage, crm: &Crm) -> Done {
     let known = format!("{}/main", cell(&crm.known, ID_COLUMN));
-    let dir = stage.dir().display().to_string();
+    let (dir, program) = (stage.dir().display(), program());
     story.say(&format!(
         "\nThe server goes on running at {}. In another terminal:\n\n\
          export OUBLIETTE_DIR={dir}\n\
-         oubliette record get {known} --type contact --purpose support --as support-desk\n\
-         oubliette record get {known} --type contact --purpose personalization --as recommender\n\
-         oubliette key status --as security\n\
-         oubliette policy check\n\n\
+         {program} record get {known} --type contact --purpose support --as support-desk\n\
+         {program} record get {known} --type contact --purpose personalization --as recommender\n\
+         {program} key status --as security\n\
+         {program} policy check\n\n\
          Your own service needs {dir}/pki/ca.pem, a certificate from {dir}/pki/clients\n\
          and proto/oubliette/v1. Ctrl-C ends the server.",
         stage.server.address,

@@ -101,10 +101,11 @@ pub fn create_keys(db: &Connection, new: &CreateKeys) -> Result<bool> {
     }
     let mut insert = db.prepare_cached(
         "INSERT INTO customer_keys (customer, kind, generation, tenant, created_day, wrapped)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6
+         WHERE NOT EXISTS (SELECT 1 FROM fences WHERE customer = ?1)",
     )?;
     for (kind, generation, wrapped) in [(IDENTITY, 0, &new.identity), (FIELD, 1, &new.field)] {
-        insert.execute(params![
+        let added = insert.execute(params![
             new.customer.0,
             kind,
             generation,
@@ -112,6 +113,9 @@ pub fn create_keys(db: &Connection, new: &CreateKeys) -> Result<bool> {
             new.today.0,
             wrapped
         ])?;
+        if added != 1 {
+            return Err(rusqlite::Error::StatementChangedRows(added));
+        }
     }
     Ok(true)
 }

@@ -4,6 +4,7 @@
 mod error;
 mod keys_file;
 mod reader;
+mod reserve;
 mod schema;
 mod vault_file;
 mod writer;
@@ -19,10 +20,12 @@ use crate::error::{Error, Result, Unavailable};
 use crate::id::CustomerNumber;
 use crate::limits;
 use reader::Reader;
+use reserve::Reserve;
 use rusqlite::Connection;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 use writer::Writer;
 
 /// What must be current after a restore.
@@ -41,7 +44,7 @@ pub fn found(dir: &Path, deployment: [u8; 16], epoch: &EpochRow) -> Result<()> {
 }
 
 /// Opens a vault for reading only, also beside a running server.
-pub fn open_rows(dir: &Path) -> Result<impl Rows> {
+pub fn open_rows(dir: &Path) -> Result<impl Rows + use<>> {
     Reader::open(dir)
 }
 
@@ -52,6 +55,7 @@ pub struct Sqlite {
     threads: Vec<std::thread::JoinHandle<()>>,
     keys: Writer,
     vault: Writer,
+    reserve: Reserve,
 }
 
 impl Sqlite {
@@ -75,12 +79,22 @@ impl Sqlite {
             threads,
             keys: Writer::start("keys-writer", keys)?,
             vault: Writer::start("vault-writer", vault)?,
+            reserve: Reserve::open(dir)?,
         })
     }
+}
 
-    /// Commits of `vault.db` and the changes in them, so far.
-    pub fn vault_commits(&self) -> (u64, u64) {
-        self.vault.counts()
+impl Sqlite {
+    /// A change that the reserve is not for.
+    fn ordinary<T: Send + 'static>(
+        &self,
+        writer: &Writer,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Pending<T> {
+        match self.reserve.check() {
+            Ok(()) => writer.change(change),
+            Err(error) => Pending::refused(error),
+        }
     }
 }
 
@@ -97,13 +111,27 @@ impl Drop for Sqlite {
     }
 }
 
+/// Jobs that wait together share one state of the files: it is taken after the
+/// last of them came. None is held longer than a few jobs take.
 fn serve_reads(reader: &mut Reader, jobs: &Mutex<Receiver<ReadJob>>) {
+    let mut together = Vec::with_capacity(limits::READS_PER_STATE);
     loop {
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        match job {
-            Ok(job) => job(reader),
-            Err(_) => return,
+        {
+            let jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
+            let Ok(first) = jobs.recv() else { return };
+            together.push(first);
+            let waiting = jobs.try_iter().take(limits::READS_PER_STATE - 1);
+            together.extend(waiting);
         }
+        let mut since = Instant::now();
+        for job in together.drain(..) {
+            job(reader);
+            if since.elapsed() > limits::READ_STATE_TIME {
+                reader.refresh();
+                since = Instant::now();
+            }
+        }
+        reader.refresh();
     }
 }
 
@@ -131,24 +159,26 @@ impl Store for Sqlite {
     }
 
     fn append(&self, leaves: Vec<LeafRow>) -> Pending<u64> {
-        self.vault.change(move |db| vault_file::append(db, &leaves))
+        match self.reserve.check() {
+            Ok(()) => self.vault.append(move |db| vault_file::append(db, &leaves)),
+            Err(error) => Pending::refused(error),
+        }
     }
 
     fn allocate_customer(&self) -> Pending<(CustomerNumber, Option<PageRow>)> {
-        self.keys.change(keys_file::allocate_customer)
+        self.ordinary(&self.keys, keys_file::allocate_customer)
     }
 
     fn add_page(&self, page: NewPage) -> Pending<PageRow> {
-        self.keys.change(move |db| keys_file::add_page(db, &page))
+        self.ordinary(&self.keys, move |db| keys_file::add_page(db, &page))
     }
 
     fn create_keys(&self, new: CreateKeys) -> Pending<bool> {
-        self.keys.change(move |db| keys_file::create_keys(db, &new))
+        self.ordinary(&self.keys, move |db| keys_file::create_keys(db, &new))
     }
 
     fn create_customer(&self, new: CreateCustomer) -> Pending<CreateOutcome> {
-        self.vault
-            .change(move |db| vault_file::create_customer(db, &new))
+        self.ordinary(&self.vault, move |db| vault_file::create_customer(db, &new))
     }
 
     fn abandon_customer(&self, customer: CustomerNumber) -> Pending<()> {
@@ -162,18 +192,19 @@ impl Store for Sqlite {
     }
 
     fn put_record(&self, put: PutRecord) -> Pending<PutOutcome> {
-        self.vault
-            .change(move |db| vault_file::put_record(db, &put))
+        self.ordinary(&self.vault, move |db| vault_file::put_record(db, &put))
     }
 
     fn note_deletion(&self, record: RecordKey, today: Day) -> Pending<()> {
-        self.keys
-            .change(move |db| keys_file::note_deletion(db, record, today))
+        self.ordinary(&self.keys, move |db| {
+            keys_file::note_deletion(db, record, today)
+        })
     }
 
     fn delete_record(&self, delete: DeleteRecord) -> Pending<PutOutcome> {
-        self.vault
-            .change(move |db| vault_file::delete_record(db, &delete))
+        self.ordinary(&self.vault, move |db| {
+            vault_file::delete_record(db, &delete)
+        })
     }
 
     fn intend_erasure(&self, intent: EraseIntent) -> Pending<bool> {
@@ -209,18 +240,17 @@ impl Store for Sqlite {
     }
 
     fn add_index_pages(&self, pages: Vec<NewPage>) -> Pending<()> {
-        self.keys
-            .change(move |db| keys_file::add_index_pages(db, &pages))
+        self.ordinary(&self.keys, move |db| keys_file::add_index_pages(db, &pages))
     }
 
     fn allocate_index_pages(&self, count: u32) -> Pending<u64> {
-        self.keys
-            .change(move |db| keys_file::allocate(db, "index_page", u64::from(count)))
+        self.ordinary(&self.keys, move |db| {
+            keys_file::allocate(db, "index_page", u64::from(count))
+        })
     }
 
     fn split_index(&self, split: SplitIndex) -> Pending<bool> {
-        self.vault
-            .change(move |db| vault_file::split_index(db, &split))
+        self.ordinary(&self.vault, move |db| vault_file::split_index(db, &split))
     }
 
     fn drop_index_page(&self, page: u64) -> Pending<()> {
@@ -229,8 +259,7 @@ impl Store for Sqlite {
     }
 
     fn add_tenant(&self, tenant: TenantRow) -> Pending<()> {
-        self.keys
-            .change(move |db| keys_file::add_tenant(db, &tenant))
+        self.ordinary(&self.keys, move |db| keys_file::add_tenant(db, &tenant))
     }
 
     fn next_boot(&self) -> Pending<u64> {
@@ -242,7 +271,27 @@ impl Store for Sqlite {
             .change(move |db| vault_file::forget_requests(db, before))
     }
 
+    fn spend_reserve(&self) -> bool {
+        self.reserve.spend()
+    }
+
+    fn restore_reserve(&self) -> Result<()> {
+        self.reserve.restore()
+    }
+
+    fn activity(&self, file: DataFile) -> (u64, u64) {
+        match file {
+            DataFile::Keys => self.keys.counts(),
+            DataFile::Vault => self.vault.counts(),
+        }
+    }
+
     fn failed(&self) -> bool {
-        self.keys.failed() || self.vault.failed()
+        // A reader thread that ended did so by a bug, and its calls would wait.
+        let is_short = self
+            .threads
+            .iter()
+            .any(std::thread::JoinHandle::is_finished);
+        is_short || self.keys.failed() || self.vault.failed()
     }
 }

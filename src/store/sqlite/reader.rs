@@ -15,28 +15,49 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::path::Path;
 
 pub struct Reader {
-    keys: Connection,
-    vault: Connection,
+    keys: Snapshot,
+    vault: Snapshot,
+}
+
+/// One file, seen as it was when the first read since [`Snapshot::end`] began.
+struct Snapshot {
+    db: Connection,
+    is_open: bool,
+}
+
+impl Snapshot {
+    fn new(db: Connection) -> Self {
+        Self { db, is_open: false }
+    }
+
+    fn db(&mut self) -> Result<&Connection> {
+        if !self.is_open {
+            self.db.prepare_cached("BEGIN")?.execute([])?;
+            self.is_open = true;
+        }
+        Ok(&self.db)
+    }
+
+    fn end(&mut self) {
+        if std::mem::take(&mut self.is_open) {
+            let ended = self
+                .db
+                .prepare_cached("COMMIT")
+                .and_then(|mut s| s.execute([]));
+            if let Err(error) = ended {
+                tracing::error!(code = ?error.sqlite_error_code(), "a read did not end");
+            }
+        }
+    }
 }
 
 impl Reader {
     pub fn open(dir: &Path) -> Result<Self> {
         Ok(Self {
-            keys: schema::open_reader(&dir.join(KEYS_FILE))?,
-            vault: schema::open_reader(&dir.join(VAULT_FILE))?,
+            keys: Snapshot::new(schema::open_reader(&dir.join(KEYS_FILE), schema::KEYS)?),
+            vault: Snapshot::new(schema::open_reader(&dir.join(VAULT_FILE), schema::VAULT)?),
         })
     }
-}
-
-/// One state of the file for several statements.
-fn in_one_state<T>(
-    db: &Connection,
-    read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-) -> Result<T> {
-    db.prepare_cached("BEGIN")?.execute([])?;
-    let found = read(db);
-    db.prepare_cached("COMMIT")?.execute([])?;
-    Ok(found?)
 }
 
 const CUSTOMER: &str = "SELECT tenant, created_day, records, next_record, state, state_mac,
@@ -78,16 +99,25 @@ fn record_of(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
     })
 }
 
-pub fn request(db: &Connection, key: &RequestKey) -> rusqlite::Result<Option<RequestRow>> {
-    db.prepare_cached("SELECT customer, digest, outcome FROM requests WHERE request = ?1")?
-        .query_row([&key.0[..]], |row| {
-            Ok(RequestRow {
-                customer: CustomerNumber(row.get(0)?),
-                digest: row.get(1)?,
-                outcome: row.get(2)?,
-            })
+/// Tomorrow is looked at as well: of two calls with one id around midnight the
+/// later may be the first to commit.
+pub fn request(
+    db: &Connection,
+    key: &RequestKey,
+    today: Day,
+) -> rusqlite::Result<Option<RequestRow>> {
+    db.prepare_cached(
+        "SELECT customer, digest, outcome FROM requests
+         WHERE day IN (?1 - 1, ?1, ?1 + 1) AND scope = ?2 AND request = ?3",
+    )?
+    .query_row(params![today.0, key.scope, &key.id[..]], |row| {
+        Ok(RequestRow {
+            customer: CustomerNumber(row.get(0)?),
+            digest: row.get(1)?,
+            outcome: row.get(2)?,
         })
-        .optional()
+    })
+    .optional()
 }
 
 fn erasure_of(row: &Row<'_>) -> rusqlite::Result<ErasureRow> {
@@ -142,15 +172,21 @@ fn keys_of(db: &Connection, customer: CustomerNumber) -> rusqlite::Result<Custom
 }
 
 impl Rows for Reader {
+    fn refresh(&mut self) {
+        self.keys.end();
+        self.vault.end();
+    }
+
     fn deployment(&mut self) -> Result<Option<[u8; 16]>> {
         Ok(self
             .keys
+            .db()?
             .query_row("SELECT id FROM deployment", [], |row| row.get(0))
             .optional()?)
     }
 
     fn epochs(&mut self) -> Result<Vec<EpochRow>> {
-        let mut statement = self.keys.prepare_cached(
+        let mut statement = self.keys.db()?.prepare_cached(
             "SELECT epoch, provider, provider_key, master, opened_day, state
              FROM epochs ORDER BY epoch",
         )?;
@@ -170,6 +206,7 @@ impl Rows for Reader {
     fn tenants(&mut self) -> Result<Vec<TenantRow>> {
         let mut statement = self
             .keys
+            .db()?
             .prepare_cached("SELECT tenant, name, epoch, wrapped FROM tenants ORDER BY tenant")?;
         let mut rows = statement.query([])?;
         let mut found = Vec::new();
@@ -186,32 +223,34 @@ impl Rows for Reader {
     }
 
     fn page(&mut self, kind: PageKind, page: u64) -> Result<Option<PageRow>> {
-        Ok(keys_file::page(&self.keys, kind, page)?)
+        Ok(keys_file::page(self.keys.db()?, kind, page)?)
     }
 
     fn customer_keys(&mut self, customer: CustomerNumber) -> Result<CustomerKeys> {
-        in_one_state(&self.keys, |db| keys_of(db, customer))
+        Ok(keys_of(self.keys.db()?, customer)?)
     }
 
     fn key_counts(&mut self) -> Result<KeyCounts> {
-        in_one_state(&self.keys, key_counts)
+        Ok(key_counts(self.keys.db()?)?)
     }
 
     fn creations(&mut self) -> Result<Vec<CustomerNumber>> {
         let mut statement = self
             .keys
+            .db()?
             .prepare_cached("SELECT customer FROM intents WHERE kind = 1 ORDER BY customer")?;
         let rows = statement.query_map([], |row| row.get(0).map(CustomerNumber))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     fn fence(&mut self, customer: CustomerNumber) -> Result<Option<Fence>> {
-        Ok(keys_file::fence(&self.keys, customer)?)
+        Ok(keys_file::fence(self.keys.db()?, customer)?)
     }
 
     fn index_ref(&mut self, tenant: TenantNumber, prefix: u32) -> Result<Option<IndexRef>> {
         Ok(self
             .vault
+            .db()?
             .prepare_cached(
                 "SELECT page, start, depth, rows, changes FROM index_pages
                  WHERE tenant = ?1 AND start <= ?2 ORDER BY start DESC LIMIT 1",
@@ -231,6 +270,7 @@ impl Rows for Reader {
     fn index_row(&mut self, page: u64, tag: &[u8; 16]) -> Result<Option<Vec<u8>>> {
         Ok(self
             .vault
+            .db()?
             .prepare_cached("SELECT body FROM index_rows WHERE page = ?1 AND tag = ?2")?
             .query_row(params![page, &tag[..]], |row| row.get(0))
             .optional()?)
@@ -239,6 +279,7 @@ impl Rows for Reader {
     fn index_rows(&mut self, page: u64) -> Result<Vec<([u8; 16], Vec<u8>)>> {
         let mut statement = self
             .vault
+            .db()?
             .prepare_cached("SELECT tag, body FROM index_rows WHERE page = ?1 ORDER BY tag")?;
         let rows = statement.query_map([page], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -247,6 +288,7 @@ impl Rows for Reader {
     fn customer(&mut self, customer: CustomerNumber) -> Result<Option<CustomerRow>> {
         Ok(self
             .vault
+            .db()?
             .prepare_cached(CUSTOMER)?
             .query_row([customer.0], customer_of)
             .optional()?)
@@ -257,12 +299,12 @@ impl Rows for Reader {
         customer: CustomerNumber,
         locator: &[u8; 16],
     ) -> Result<(Option<CustomerRow>, Option<RecordRow>)> {
-        in_one_state(&self.vault, |db| {
-            let owner = db
-                .prepare_cached(CUSTOMER)?
-                .query_row([customer.0], customer_of)
-                .optional()?;
-            let record = db
+        let db = self.vault.db()?;
+        let owner = db
+            .prepare_cached(CUSTOMER)?
+            .query_row([customer.0], customer_of)
+            .optional()?;
+        let record = db
                 .prepare_cached(
                     "SELECT place, type, revision, schema_version, generation, created_day, updated_day,
                             manifest, sealed_id, body
@@ -271,8 +313,7 @@ impl Rows for Reader {
                 )?
                 .query_row(params![customer.0, &locator[..]], record_of)
                 .optional()?;
-            Ok((owner, record))
-        })
+        Ok((owner, record))
     }
 
     fn records_of_type(
@@ -283,7 +324,7 @@ impl Rows for Reader {
         most: usize,
         bytes: usize,
     ) -> Result<Vec<RecordRow>> {
-        let mut statement = self.vault.prepare_cached(
+        let mut statement = self.vault.db()?.prepare_cached(
             "SELECT place, type, revision, schema_version, generation, created_day, updated_day,
                     manifest, sealed_id, body
              FROM records WHERE tenant = ?1 AND type = ?2 AND place > ?3 ORDER BY place LIMIT ?4",
@@ -309,7 +350,7 @@ impl Rows for Reader {
         after: u64,
         most: usize,
     ) -> Result<Vec<RecordRow>> {
-        let mut statement = self.vault.prepare_cached(
+        let mut statement = self.vault.db()?.prepare_cached(
             "SELECT place, type, revision, schema_version, generation, created_day, updated_day,
                     manifest, sealed_id, x'' FROM records
              WHERE place > ?1 AND place < ?2 AND type = ?3 ORDER BY place LIMIT ?4",
@@ -326,12 +367,12 @@ impl Rows for Reader {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    fn request(&mut self, key: &RequestKey) -> Result<Option<RequestRow>> {
-        Ok(request(&self.vault, key)?)
+    fn request(&mut self, key: &RequestKey, today: Day) -> Result<Option<RequestRow>> {
+        Ok(request(self.vault.db()?, key, today)?)
     }
 
     fn erasures(&mut self) -> Result<Vec<ErasureRow>> {
-        let mut statement = self.vault.prepare_cached(
+        let mut statement = self.vault.db()?.prepare_cached(
             "SELECT customer, tenant, level, index_page, index_tag FROM erasures
              WHERE level < 3 ORDER BY customer",
         )?;
@@ -340,17 +381,18 @@ impl Rows for Reader {
     }
 
     fn erasure(&mut self, customer: CustomerNumber) -> Result<Option<ErasureRow>> {
-        Ok(erasure(&self.vault, customer)?)
+        Ok(erasure(self.vault.db()?, customer)?)
     }
 
     fn leaf_count(&mut self) -> Result<u64> {
         Ok(self
             .vault
+            .db()?
             .query_row("SELECT count(*) FROM leaves", [], |row| row.get(0))?)
     }
 
     fn leaves(&mut self, from: u64, most: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        let mut statement = self.vault.prepare_cached(
+        let mut statement = self.vault.db()?.prepare_cached(
             "SELECT leaf, detail FROM leaves WHERE number >= ?1 ORDER BY number LIMIT ?2",
         )?;
         let rows =

@@ -5,6 +5,7 @@ use super::error::refused;
 use crate::error::{Error, Result};
 use crate::limits;
 use rusqlite::{Connection, OpenFlags};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// `keys.db`: what must be current after a restore.
@@ -58,10 +59,10 @@ CREATE TABLE index_rows (
     page INTEGER NOT NULL, tag BLOB NOT NULL, body BLOB NOT NULL,
     PRIMARY KEY (page, tag)) STRICT, WITHOUT ROWID;
 CREATE TABLE requests (
-    request BLOB PRIMARY KEY, customer INTEGER NOT NULL, digest BLOB NOT NULL,
-    outcome INTEGER NOT NULL, day INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    day INTEGER NOT NULL, scope INTEGER NOT NULL, request BLOB NOT NULL,
+    customer INTEGER NOT NULL, digest BLOB NOT NULL, outcome INTEGER NOT NULL,
+    PRIMARY KEY (day, scope, request)) STRICT, WITHOUT ROWID;
 CREATE INDEX requests_by_customer ON requests (customer);
-CREATE INDEX requests_by_day ON requests (day);
 CREATE TABLE erasures (
     customer INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, level INTEGER NOT NULL,
     index_page INTEGER NOT NULL, index_tag BLOB NOT NULL, day INTEGER NOT NULL) STRICT;
@@ -80,25 +81,37 @@ pub fn create(path: &Path, steps: &[&str]) -> Result<()> {
             path.display()
         )));
     }
+    // Made here, so that it and what SQLite puts beside it are the owner's only.
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| Error::Setup(format!("cannot make {}: {error}", path.display())))?;
     let db = Connection::open(path).map_err(refused)?;
     prepare(&db)?;
-    migrate(&db, steps, path)
+    migrate(&db, steps, 0)
 }
 
 /// Opens a file for its writer and brings it to the newest step.
 pub fn open_writer(path: &Path, steps: &[&str]) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).map_err(|_| missing(path))?;
+    let seen = steps_seen(&db, steps, path)?;
     prepare(&db)?;
-    migrate(&db, steps, path)?;
+    migrate(&db, steps, seen)?;
     Ok(db)
 }
 
 /// Opens a file for reading only.
-pub fn open_reader(path: &Path) -> Result<Connection> {
+pub fn open_reader(path: &Path, steps: &[&str]) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).map_err(|_| missing(path))?;
+    steps_seen(&db, steps, path)?;
     prepare(&db)?;
+    // The writer checks each page's cells; here MACs see to what is in them.
+    db.pragma_update(None, "cell_size_check", false)
+        .map_err(refused)?;
     Ok(db)
 }
 
@@ -109,6 +122,9 @@ fn missing(path: &Path) -> Error {
     ))
 }
 
+/// A commit empties the readers' page caches (and would undo a mapping of the
+/// file), at a cost that grows with the cache: so caches are small, and the
+/// kernel keeps the pages.
 fn prepare(db: &Connection) -> Result<()> {
     use rusqlite::config::DbConfig;
     db.set_prepared_statement_cache_capacity(64);
@@ -124,22 +140,34 @@ fn prepare(db: &Connection) -> Result<()> {
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
                  PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;
                  PRAGMA cell_size_check = ON; PRAGMA foreign_keys = ON;
-                 PRAGMA cache_size = -65536; PRAGMA mmap_size = 0;",
+                 PRAGMA cache_size = -4096; PRAGMA wal_autocheckpoint = 8192;",
             )
         })
         .map_err(refused)
 }
 
-fn migrate(db: &Connection, steps: &[&str], path: &Path) -> Result<()> {
+/// How many steps a founded file has seen. An emptied file is not taken for a
+/// new vault: numbers would begin again.
+fn steps_seen(db: &Connection, steps: &[&str], path: &Path) -> Result<usize> {
     let seen: usize = db
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(refused)?;
+    if seen == 0 {
+        return Err(Error::Setup(format!(
+            "{} is empty; put it back from a backup",
+            path.display()
+        )));
+    }
     if seen > steps.len() {
         return Err(Error::Setup(format!(
             "{} was written by a newer version of this program; run that version",
             path.display()
         )));
     }
+    Ok(seen)
+}
+
+fn migrate(db: &Connection, steps: &[&str], seen: usize) -> Result<()> {
     for (done, step) in steps.iter().enumerate().skip(seen) {
         let version = done + 1;
         db.execute_batch(&format!(

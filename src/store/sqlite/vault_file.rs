@@ -60,21 +60,22 @@ fn append_one(db: &Connection, leaf: &LeafRow) -> Result<u64> {
 
 fn claim(db: &Connection, claim: &RequestClaim, about: CustomerNumber, outcome: u64) -> Result<()> {
     db.prepare_cached(
-        "INSERT INTO requests (request, customer, digest, outcome, day)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO requests (day, scope, request, customer, digest, outcome)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
     .execute(params![
-        &claim.key.0[..],
+        claim.today.0,
+        claim.key.scope,
+        &claim.key.id[..],
         about.0,
         &claim.digest[..],
-        outcome,
-        claim.today.0
+        outcome
     ])?;
     Ok(())
 }
 
 pub fn create_customer(db: &Connection, new: &CreateCustomer) -> Result<CreateOutcome> {
-    if let Some(row) = request(db, &new.request.key)? {
+    if let Some(row) = request(db, &new.request.key, new.request.today)? {
         return Ok(CreateOutcome::Repeated(row));
     }
     let rows: Option<u64> = db
@@ -148,7 +149,7 @@ fn first_index_page(db: &Connection, new: &CreateCustomer) -> Result<bool> {
 }
 
 pub fn put_record(db: &Connection, put: &PutRecord) -> Result<PutOutcome> {
-    if let Some(row) = request(db, &put.request.key)? {
+    if let Some(row) = request(db, &put.request.key, put.request.today)? {
         return Ok(PutOutcome::Repeated(row));
     }
     let at = place(put.key);
@@ -232,7 +233,7 @@ fn lost_or_gone(db: &Connection, customer: CustomerNumber) -> Result<PutOutcome>
 }
 
 pub fn delete_record(db: &Connection, delete: &DeleteRecord) -> Result<PutOutcome> {
-    if let Some(row) = request(db, &delete.request.key)? {
+    if let Some(row) = request(db, &delete.request.key, delete.request.today)? {
         return Ok(PutOutcome::Repeated(row));
     }
     let at = place(delete.key);
@@ -252,7 +253,13 @@ pub fn delete_record(db: &Connection, delete: &DeleteRecord) -> Result<PutOutcom
         .execute(params![delete.key.customer.0, locator])?;
     db.prepare_cached("UPDATE customers SET records = records - 1 WHERE customer = ?1")?
         .execute([delete.key.customer.0])?;
-    claim(db, &delete.request, delete.key.customer, delete.revision)?;
+    // Once the record is gone, only this says which it was.
+    claim(
+        db,
+        &delete.request,
+        delete.key.customer,
+        delete.key.record.0,
+    )?;
     append_one(db, &delete.leaf)?;
     Ok(PutOutcome::Done(Day(created), Day(created)))
 }
@@ -319,8 +326,8 @@ pub fn purge(
             false,
         ),
         (
-            "DELETE FROM requests WHERE request IN
-               (SELECT request FROM requests WHERE customer = ?1 LIMIT ?3)",
+            "DELETE FROM requests WHERE (day, scope, request) IN
+               (SELECT day, scope, request FROM requests WHERE customer = ?1 LIMIT ?3)",
             false,
         ),
     ] {
@@ -394,8 +401,8 @@ pub fn next_boot(db: &Connection) -> Result<u64> {
 
 pub fn forget_requests(db: &Connection, before: Day) -> Result<usize> {
     db.prepare_cached(
-        "DELETE FROM requests WHERE request IN
-           (SELECT request FROM requests WHERE day < ?1 LIMIT ?2)",
+        "DELETE FROM requests WHERE (day, scope, request) IN
+           (SELECT day, scope, request FROM requests WHERE day < ?1 LIMIT ?2)",
     )?
     .execute(params![before.0, limits::PURGE_ROWS])
 }

@@ -62,20 +62,48 @@ impl Writer {
         })
     }
 
-    /// Queues a change; the answer comes once it is durable.
+    /// Queues a change; the answer comes once it is durable. Should it fail, it
+    /// alone is undone.
     pub fn change<T: Send + 'static>(
         &self,
         change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Pending<T> {
+        self.queue_change(move |db| in_savepoint(db, change))
+    }
+
+    /// The same for a change that fails only as storage does: it needs no
+    /// savepoint, and should it fail, its whole commit does.
+    pub fn append<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Pending<T> {
+        self.queue_change(move |db| {
+            let done = change(db);
+            if done.is_err() && !db.is_autocommit() {
+                db.execute_batch("ROLLBACK")?;
+            }
+            done
+        })
+    }
+
+    fn queue_change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Pending<T> {
         let (answer, pending) = oneshot::channel();
-        let job = Job::Change(Box::new(move |db| {
-            let done = in_savepoint(db, change);
+        let failed = Arc::clone(&self.failed);
+        self.submit(Job::Change(Box::new(move |db| {
+            let done = change(db).map_err(|error| {
+                if is_fatal(&error) {
+                    failed.store(true, Ordering::Release);
+                }
+                refused(error)
+            });
             Box::new(move |commit| {
                 // The caller may be gone; the change stands all the same.
                 let _ = answer.send(commit.and(done));
             })
-        }));
-        self.submit(job);
+        })));
         Pending::new(pending)
     }
 
@@ -91,9 +119,11 @@ impl Writer {
         Pending::new(pending)
     }
 
-    /// True once a commit failed in a way that leaves the outcome unknown.
+    /// True once a commit failed in a way that leaves the outcome unknown, or
+    /// the thread ended.
     pub fn failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
+        let is_over = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+        is_over || self.failed.load(Ordering::Acquire)
     }
 
     /// Commits and the changes in them, so far.
@@ -132,18 +162,19 @@ fn refuse(job: Job) {
 fn in_savepoint<T>(
     db: &Connection,
     change: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-) -> Result<T> {
-    let begun = db.prepare_cached("SAVEPOINT change")?.execute([]);
-    begun.map_err(refused)?;
+) -> rusqlite::Result<T> {
+    db.prepare_cached("SAVEPOINT change")?.execute([])?;
     let done = change(db);
-    let end = match &done {
-        Ok(_) => db.prepare_cached("RELEASE change")?.execute([]),
-        Err(_) => db
-            .execute_batch("ROLLBACK TO change; RELEASE change")
-            .map(|()| 0),
-    };
-    end.map_err(refused)?;
-    done.map_err(refused)
+    if done.is_ok() {
+        db.prepare_cached("RELEASE change")?.execute([])?;
+    } else if !db.is_autocommit()
+        && let Err(error) = db.execute_batch("ROLLBACK TO change; RELEASE change")
+    {
+        // What cannot be taken back alone is not committed with the others.
+        let _ = db.execute_batch("ROLLBACK");
+        return Err(error);
+    }
+    done
 }
 
 impl From<rusqlite::Error> for Error {
@@ -154,12 +185,19 @@ impl From<rusqlite::Error> for Error {
 
 fn run(db: &Connection, jobs: &Receiver<Job>, failed: &AtomicBool, counts: &Counts) {
     let mut next = jobs.recv().ok();
+    let mut last = 0_u32;
     while let Some(job) = next.take() {
         let mut between = None;
         match job {
             Job::Between(work) => between = Some(work),
             Job::Change(first) => {
                 let mut changes = vec![first];
+                // Many are on their way: a moment's wait lets them share this
+                // commit. Who comes alone does not wait.
+                if last > 1 {
+                    let pace = limits::COMMIT_PACE.saturating_mul(last);
+                    std::thread::sleep(pace.min(limits::COMMIT_PACE_MAX));
+                }
                 while changes.len() < limits::CHANGES_PER_COMMIT {
                     match jobs.try_recv() {
                         Ok(Job::Change(change)) => changes.push(change),
@@ -170,10 +208,13 @@ fn run(db: &Connection, jobs: &Receiver<Job>, failed: &AtomicBool, counts: &Coun
                         Err(_) => break,
                     }
                 }
+                last = u32::try_from(changes.len()).unwrap_or(u32::MAX);
                 commit(db, changes, failed, counts);
             }
         }
-        if let Some(work) = between {
+        // A file that failed is not touched again: its log may hold what the
+        // next start must find.
+        if let Some(work) = between.filter(|_| !failed.load(Ordering::Acquire)) {
             work(db);
         }
         next = jobs.recv().ok();
@@ -193,7 +234,12 @@ fn commit(db: &Connection, changes: Vec<Change>, failed: &AtomicBool, counts: &C
             settles.push(change(db));
             // A full disk or a failed read ends the whole transaction.
             if db.is_autocommit() {
-                return Err((settles, Error::Unavailable(Unavailable::DiskFull)));
+                let why = if failed.load(Ordering::Acquire) {
+                    Unavailable::OutcomeUnknown
+                } else {
+                    Unavailable::DiskFull
+                };
+                return Err((settles, Error::Unavailable(why)));
             }
         }
         match db.execute_batch("COMMIT") {
@@ -222,6 +268,50 @@ fn commit(db: &Connection, changes: Vec<Change>, failed: &AtomicBool, counts: &C
             for settle in settles {
                 settle(Err(error.clone()));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writer() -> Writer {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT")
+            .unwrap();
+        Writer::start("test", db).unwrap()
+    }
+
+    #[test]
+    fn a_change_that_is_refused_spoils_no_other() {
+        let writer = writer();
+        let insert = |n: i64| move |db: &Connection| db.execute("INSERT INTO t VALUES (?1)", [n]);
+        let twice = |db: &Connection| {
+            db.execute("INSERT INTO t VALUES (2)", [])?;
+            db.execute("INSERT INTO t VALUES (1)", [])
+        };
+        let all = [
+            writer.change(insert(1)),
+            writer.change(twice),
+            writer.change(insert(3)),
+        ];
+        let done = all.map(|pending| pending.wait().is_ok());
+        assert_eq!(done, [true, false, true]);
+        let count = |db: &Connection| db.query_row("SELECT sum(n) FROM t", [], |row| row.get(0));
+        assert_eq!(writer.change(count).wait(), Ok(4_i64));
+        assert!(!writer.failed());
+    }
+
+    #[test]
+    fn a_thread_that_ends_by_a_bug_is_a_failure() {
+        let writer = writer();
+        let unknown = Err(Error::Unavailable(Unavailable::OutcomeUnknown));
+        let bug =
+            writer.change(|_| -> rusqlite::Result<()> { std::panic::resume_unwind(Box::new(())) });
+        assert_eq!(bug.wait(), unknown);
+        while !writer.failed() {
+            std::thread::yield_now();
         }
     }
 }

@@ -1,0 +1,7 @@
+//! error: E0451
+use oubliette::access::{Facts, State};
+use oubliette::id::CustomerNumber;
+
+pub fn build() -> Facts {
+    Facts { customer: CustomerNumber(1), state: State::active() }
+}

@@ -1,0 +1,6 @@
+//! error: E0599
+use oubliette::access::{Permit, Read};
+
+pub fn copy(permit: Permit<Read>) -> (Permit<Read>, Permit<Read>) {
+    (permit.clone(), permit)
+}

@@ -1,0 +1,4 @@
+//! error: E0277
+struct Everything;
+
+impl oubliette::access::CustomerData for Everything {}
