@@ -1,6 +1,14 @@
 //! The vault below the wire: what must hold whoever comes first, goes away or
 //! asks once too often.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails loudly"
+)]
+
 use oubliette::access::{Access, Principal, Snapshot, Sources, WriteAsk};
 use oubliette::audit::Call;
 use oubliette::authn::{Authn, Caller};

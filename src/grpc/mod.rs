@@ -2,6 +2,7 @@
 //! passes [`guard`], which knows who is calling, sheds what is too much, and
 //! writes down whatever no use case wrote down itself.
 
+mod asked;
 mod call;
 mod customers;
 mod guard;

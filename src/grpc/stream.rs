@@ -1,9 +1,9 @@
 //! StreamRecords: chunk after chunk, each decided anew where the rules have
 //! changed, each written down before it leaves.
 
+use super::asked::Asked;
 use super::call::Guarded;
 use super::metadata::record;
-use super::records::Asked;
 use super::status::status;
 use crate::access::{Grant, Principal, Read, ReadTarget};
 use crate::error::{Error, Exhausted, Result};
@@ -235,6 +235,14 @@ impl Streaming {
     }
 }
 
+/// Waits for room for a message; `None` where the caller went away.
+async fn room(sender: &mpsc::Sender<Message>) -> Result<Option<mpsc::Permit<'_, Message>>> {
+    tokio::time::timeout(limits::STREAM_STALL_TIME, sender.reserve())
+        .await
+        .map(std::result::Result::ok)
+        .map_err(|_| Error::DeadlineExceeded)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,12 +281,4 @@ mod tests {
         drop(sender);
         assert!(stream.next().await.is_none(), "this one ended well");
     }
-}
-
-/// Waits for room for a message; `None` where the caller went away.
-async fn room(sender: &mpsc::Sender<Message>) -> Result<Option<mpsc::Permit<'_, Message>>> {
-    tokio::time::timeout(limits::STREAM_STALL_TIME, sender.reserve())
-        .await
-        .map(std::result::Result::ok)
-        .map_err(|_| Error::DeadlineExceeded)
 }

@@ -3,8 +3,7 @@
 use super::Vault;
 use super::cursor::Cursor;
 use super::find::{customer_name, owner_of, record_name};
-use super::open::permit;
-use super::write::RecordView;
+use super::open::{RecordView, permit};
 use crate::access::{Grant, List};
 use crate::audit::{Call, Recorded, Verdict};
 use crate::error::Result;

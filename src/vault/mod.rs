@@ -22,13 +22,12 @@ mod write;
 
 pub use customer::{CustomerView, Level};
 pub use list::Listed;
-pub use open::OpenedRecord;
+pub use open::{OpenedRecord, RecordView};
 pub use read::Outcomes;
 pub use refuse::Refused;
 pub use status::{EpochView, StatusView};
 pub use stream::Chunk;
 pub use unseal::found;
-pub use write::RecordView;
 
 use crate::audit::Log;
 use crate::error::{Error, Result, Unavailable};

@@ -3,7 +3,6 @@
 //! purpose's ceiling goes.
 
 use super::keyring::CustomerKeyring;
-use super::write::RecordView;
 use crate::access::{CustomerData, Facts, Grant, Permit, Read};
 use crate::catalog::{Form, RecordType, Value};
 use crate::clock::Day;
@@ -17,6 +16,31 @@ use crate::error::{Error, Lost, Result};
 use crate::id::CatalogName;
 use crate::store::{CustomerRow, RecordRow};
 use std::sync::Arc;
+
+/// What is known of a record without opening a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordView {
+    /// From 1, one more at each write.
+    pub revision: u64,
+    /// The record type's version at the last write.
+    pub schema_version: u32,
+    /// The day of the first write.
+    pub created: Day,
+    /// The day of the last write.
+    pub updated: Day,
+}
+
+impl RecordView {
+    /// What a stored row says.
+    pub(super) fn of(row: &RecordRow) -> Self {
+        Self {
+            revision: row.revision,
+            schema_version: row.schema_version,
+            created: row.created,
+            updated: row.updated,
+        }
+    }
+}
 
 /// A record, opened as far as its permit goes. It leaves the vault only when
 /// its audit entry is durable.

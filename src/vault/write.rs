@@ -5,7 +5,7 @@ use super::Vault;
 use super::find::{found_record, owner_of, sealed_record_id};
 use super::index::Tenant;
 use super::keyring::{CustomerKeyring, Keyring};
-use super::open::{checked_body, field_keys, manifest_place, permit, record_place};
+use super::open::{RecordView, checked_body, field_keys, manifest_place, permit, record_place};
 use super::request::Request;
 use crate::access::{Change, Grant, Permit, Write};
 use crate::audit::{Call, Verdict};
@@ -20,31 +20,6 @@ use crate::limits;
 use crate::secret::SecretBytes;
 use crate::store::{CustomerRow, PutOutcome, PutRecord, RecordKey, RecordRow, Rows};
 use std::sync::Arc;
-
-/// What is known of a record without opening a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecordView {
-    /// From 1, one more at each write.
-    pub revision: u64,
-    /// The record type's version at the last write.
-    pub schema_version: u32,
-    /// The day of the first write.
-    pub created: Day,
-    /// The day of the last write.
-    pub updated: Day,
-}
-
-impl RecordView {
-    /// What a stored row says.
-    pub(super) fn of(row: &RecordRow) -> Self {
-        Self {
-            revision: row.revision,
-            schema_version: row.schema_version,
-            created: row.created,
-            updated: row.updated,
-        }
-    }
-}
 
 /// What a look at the record found.
 enum Prepared {

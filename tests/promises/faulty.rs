@@ -217,6 +217,15 @@ impl Store for Faulty {
     fn forget_requests(&self, before: Day) -> Pending<usize> {
         self.act(Step::Other, move |s| s.forget_requests(before))
     }
+    fn spend_reserve(&self) -> bool {
+        self.store.spend_reserve()
+    }
+    fn restore_reserve(&self) -> Result<()> {
+        self.store.restore_reserve()
+    }
+    fn activity(&self, file: DataFile) -> (u64, u64) {
+        self.store.activity(file)
+    }
     fn failed(&self) -> bool {
         self.store.failed()
     }

@@ -4,6 +4,18 @@
 //! Short by default; `OUBLIETTE_LONG=1` makes the campaigns as long as they
 //! can be.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::print_stdout,
+    reason = "a test fails loudly"
+)]
+
 mod bad_input;
 mod caller;
 mod fails_closed;

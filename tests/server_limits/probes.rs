@@ -54,10 +54,10 @@ async fn readiness_and_life_are_told_apart() {
 #[tokio::test]
 async fn metrics_are_served_and_nothing_can_be_posted() {
     let (address, metrics, _) = start().await;
-    metrics.erasures.inc();
+    metrics.accept_failures.inc();
     let answer = ask(address, "GET /metrics").await;
     assert!(answer.contains("content-type: application/openmetrics-text; version=1.0.0"));
-    assert!(answer.contains("\noubliette_erasures_total 1\n"));
+    assert!(answer.contains("\noubliette_accept_failures_total 1\n"));
     assert!(answer.ends_with("# EOF\n"));
     assert!(
         ask(address, "POST /metrics")

@@ -67,8 +67,7 @@ impl Backend for Files {
             let tables = tables.query_map([], |row| row.get::<_, String>(0)).unwrap();
             for table in tables.map(std::result::Result::unwrap) {
                 let mut all = db.prepare(&format!("SELECT * FROM {table}")).unwrap();
-                let columns: Vec<String> =
-                    all.column_names().into_iter().map(str::to_owned).collect();
+                let columns: Vec<String> = all.column_names().map(str::to_owned).collect();
                 let mut rows = all.query([]).unwrap();
                 let mut is_here = false;
                 while let Some(row) = rows.next().unwrap() {
