@@ -142,9 +142,11 @@ fn serve_reads(reader: &mut Reader, jobs: &Mutex<Receiver<ReadJob>>, quiet: &RwL
     }
 }
 
-/// Tries to empty the write-ahead log; false while a reader holds it. It does
-/// not wait for one: changes of others would wait with it.
-fn truncate(db: &Connection) -> rusqlite::Result<bool> {
+/// Tries to empty the write-ahead log; false while another's reader holds it,
+/// which is not waited for: changes would wait with it. Our own readers make
+/// room, or under load there would never be a gap.
+fn truncate(db: &Connection, quiet: &RwLock<()>) -> rusqlite::Result<bool> {
+    let _no_reads = quiet.write().unwrap_or_else(PoisonError::into_inner);
     db.busy_timeout(std::time::Duration::ZERO)?;
     let emptied = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
         row.get::<_, i64>(0).map(|busy| busy == 0)
