@@ -109,9 +109,9 @@ pub const STREAM_TIME: Duration = Duration::from_secs(3_600);
 /// Calls under way before others are shed.
 pub const CALLS_IN_FLIGHT: usize = 1_024;
 /// Streams under way before others are shed.
-pub const STREAMS_IN_FLIGHT: usize = 64;
+pub const STREAMS_IN_FLIGHT: usize = 128;
 /// Of these, those of one principal.
-pub const STREAMS_PER_PRINCIPAL: usize = 16;
+pub const STREAMS_PER_PRINCIPAL: usize = 64;
 /// A stream whose reader takes no chunk for this long ends.
 pub const STREAM_STALL_TIME: Duration = Duration::from_secs(60);
 /// How long a shed caller is asked to wait.

@@ -309,9 +309,12 @@ impl Watch {
                 response.unwrap_or_else(|| status(&error).into_http()),
                 error.reason(),
             ),
-            Err(_) => {
+            Err(unwritten) => {
                 self.parts.metrics.audit_write_failures.inc();
-                let error = Error::Unavailable(Unavailable::AuditWrite);
+                let error = match unwritten {
+                    Error::Unavailable(Unavailable::DiskFull) => unwritten,
+                    _ => Error::Unavailable(Unavailable::AuditWrite),
+                };
                 (status(&error).into_http(), error.reason())
             }
         }

@@ -42,15 +42,17 @@ fn is_shape(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// True where the file can no longer be trusted to this process.
-pub fn is_fatal(error: &rusqlite::Error) -> bool {
+/// True where a part of the file is not as it was written.
+pub fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
-        Some(
-            ErrorCode::SystemIoFailure
-                | ErrorCode::DatabaseCorrupt
-                | ErrorCode::NotADatabase
-                | ErrorCode::ReadOnly
-        )
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
     )
+}
+
+/// True where the file can no longer be trusted to this process.
+pub fn is_fatal(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    let is_failure = matches!(code, Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly));
+    is_failure || is_damage(error)
 }

@@ -24,7 +24,7 @@ use reserve::Reserve;
 use rusqlite::Connection;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 use writer::Writer;
 
@@ -56,6 +56,7 @@ pub struct Sqlite {
     keys: Writer,
     vault: Writer,
     reserve: Reserve,
+    quiet: Arc<RwLock<()>>,
 }
 
 impl Sqlite {
@@ -65,12 +66,14 @@ impl Sqlite {
         let vault = schema::open_writer(&dir.join(VAULT_FILE), schema::VAULT)?;
         let (queue, jobs) = sync_channel::<ReadJob>(limits::READ_QUEUE);
         let jobs = Arc::new(Mutex::new(jobs));
+        let quiet = Arc::new(RwLock::new(()));
         let mut threads = Vec::with_capacity(limits::READER_THREADS);
         for number in 0..limits::READER_THREADS {
             let (mut reader, jobs) = (Reader::open(dir)?, Arc::clone(&jobs));
+            let quiet = Arc::clone(&quiet);
             let thread = std::thread::Builder::new()
                 .name(format!("reader-{number}"))
-                .spawn(move || serve_reads(&mut reader, &jobs))
+                .spawn(move || serve_reads(&mut reader, &jobs, &quiet))
                 .map_err(|_| Error::Internal("thread"))?;
             threads.push(thread);
         }
@@ -80,6 +83,7 @@ impl Sqlite {
             keys: Writer::start("keys-writer", keys)?,
             vault: Writer::start("vault-writer", vault)?,
             reserve: Reserve::open(dir)?,
+            quiet,
         })
     }
 }
@@ -113,7 +117,7 @@ impl Drop for Sqlite {
 
 /// Jobs that wait together share one state of the files: it is taken after the
 /// last of them came. None is held longer than a few jobs take.
-fn serve_reads(reader: &mut Reader, jobs: &Mutex<Receiver<ReadJob>>) {
+fn serve_reads(reader: &mut Reader, jobs: &Mutex<Receiver<ReadJob>>, quiet: &RwLock<()>) {
     let mut together = Vec::with_capacity(limits::READS_PER_STATE);
     loop {
         {
@@ -123,11 +127,14 @@ fn serve_reads(reader: &mut Reader, jobs: &Mutex<Receiver<ReadJob>>) {
             let waiting = jobs.try_iter().take(limits::READS_PER_STATE - 1);
             together.extend(waiting);
         }
+        let mut held = quiet.read().unwrap_or_else(PoisonError::into_inner);
         let mut since = Instant::now();
         for job in together.drain(..) {
             job(reader);
             if since.elapsed() > limits::READ_STATE_TIME {
                 reader.refresh();
+                drop(held);
+                held = quiet.read().unwrap_or_else(PoisonError::into_inner);
                 since = Instant::now();
             }
         }
@@ -135,9 +142,11 @@ fn serve_reads(reader: &mut Reader, jobs: &Mutex<Receiver<ReadJob>>) {
     }
 }
 
-/// Tries to empty the write-ahead log; false while a reader holds it. It does
-/// not wait for one: changes of others would wait with it.
-fn truncate(db: &Connection) -> rusqlite::Result<bool> {
+/// Tries to empty the write-ahead log; false while another's reader holds it,
+/// which is not waited for: changes would wait with it. Our own readers make
+/// room, or under load there would never be a gap.
+fn truncate(db: &Connection, quiet: &RwLock<()>) -> rusqlite::Result<bool> {
+    let _no_reads = quiet.write().unwrap_or_else(PoisonError::into_inner);
     db.busy_timeout(std::time::Duration::ZERO)?;
     let emptied = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
         row.get::<_, i64>(0).map(|busy| busy == 0)
@@ -218,9 +227,10 @@ impl Store for Sqlite {
     }
 
     fn truncate(&self, file: DataFile) -> Pending<bool> {
+        let quiet = Arc::clone(&self.quiet);
         match file {
-            DataFile::Keys => self.keys.between(truncate),
-            DataFile::Vault => self.vault.between(truncate),
+            DataFile::Keys => self.keys.between(move |db| truncate(db, &quiet)),
+            DataFile::Vault => self.vault.between(move |db| truncate(db, &quiet)),
         }
     }
 

@@ -99,8 +99,6 @@ fn record_of(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
     })
 }
 
-/// Tomorrow is looked at as well: of two calls with one id around midnight the
-/// later may be the first to commit.
 pub fn request(
     db: &Connection,
     key: &RequestKey,
@@ -108,7 +106,7 @@ pub fn request(
 ) -> rusqlite::Result<Option<RequestRow>> {
     db.prepare_cached(
         "SELECT customer, digest, outcome FROM requests
-         WHERE day IN (?1 - 1, ?1, ?1 + 1) AND scope = ?2 AND request = ?3",
+         WHERE day IN (?1, ?1 - 1) AND scope = ?2 AND request = ?3",
     )?
     .query_row(params![today.0, key.scope, &key.id[..]], |row| {
         Ok(RequestRow {

@@ -2,7 +2,7 @@
 //! in a savepoint of its own so that a refused one spoils no other; nobody is
 //! answered before the commit is durable.
 
-use super::error::{is_fatal, refused};
+use super::error::{is_damage, is_fatal, refused};
 use crate::error::{Error, Result, Unavailable};
 use crate::limits;
 use crate::store::Pending;
@@ -94,7 +94,8 @@ impl Writer {
         let failed = Arc::clone(&self.failed);
         self.submit(Job::Change(Box::new(move |db| {
             let done = change(db).map_err(|error| {
-                if is_fatal(&error) {
+                // A damaged page is its rows' loss alone: others are served.
+                if is_fatal(&error) && !is_damage(&error) {
                     failed.store(true, Ordering::Release);
                 }
                 refused(error)
