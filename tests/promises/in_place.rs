@@ -411,6 +411,30 @@ async fn a_locator_that_leads_elsewhere_reads_writes_and_deletes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_is_put_among_those_of_another_tenant_is_not_streamed_to_them() {
+    let place = Place::quick();
+    let scene = Scene::set(&place).await;
+    let (ours, theirs) = (&scene.everybody[0], &scene.everybody[1]);
+    let edits = scene
+        .tamper
+        .swap(&card(ours, 1), &card(theirs, 1), &["tenant"]);
+    assert_eq!(edits.len(), 2);
+    scene.tamper.make(&edits);
+    let hit = [ours, theirs].map(|who| (who.tenant, names(who)[0].clone()));
+    scene.check_streams("tenants of records", &hit.into()).await;
+    for caller in &scene.callers {
+        let (all, skipped) = caller.all().await.expect("streamed");
+        assert_eq!(
+            all.len(),
+            2 * CUSTOMERS - 1,
+            "neither the lost one nor the other's"
+        );
+        assert_eq!(skipped.get("DATA_LOSS"), Some(&1));
+    }
+    scene.tamper.unmake(&edits);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_that_were_exchanged_are_not_told_either() {
     let place = Place::quick();
     let scene = Scene::set(&place).await;
