@@ -154,6 +154,10 @@ pub const REVISION_RETRIES: usize = 8;
 pub const TRUNCATE_TIME: Duration = Duration::from_secs(4);
 /// How long a pause between two tries at TRUNCATE lasts.
 pub const TRUNCATE_PAUSE: Duration = Duration::from_millis(20);
+/// How long emptying a log waits for reads of our own that are under way.
+pub const QUIET_TIME: Duration = Duration::from_millis(50);
+/// How often it looks whether they have ended.
+pub const QUIET_LOOK: Duration = Duration::from_micros(200);
 /// Rows that one transaction of a purge deletes.
 pub const PURGE_ROWS: usize = 2_000;
 /// Such transactions that one sweep of old request ids makes.

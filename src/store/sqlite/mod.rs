@@ -3,6 +3,7 @@
 
 mod error;
 mod keys_file;
+mod quiet;
 mod reader;
 mod reserve;
 mod schema;
@@ -19,12 +20,13 @@ use crate::clock::Day;
 use crate::error::{Error, Result, Unavailable};
 use crate::id::CustomerNumber;
 use crate::limits;
+use quiet::Quiet;
 use reader::Reader;
 use reserve::Reserve;
 use rusqlite::Connection;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use writer::Writer;
 
@@ -56,7 +58,7 @@ pub struct Sqlite {
     keys: Writer,
     vault: Writer,
     reserve: Reserve,
-    quiet: Arc<RwLock<()>>,
+    quiet: Arc<Quiet>,
 }
 
 impl Sqlite {
@@ -66,7 +68,7 @@ impl Sqlite {
         let vault = schema::open_writer(&dir.join(VAULT_FILE), schema::VAULT)?;
         let (queue, jobs) = sync_channel::<ReadJob>(limits::READ_QUEUE);
         let jobs = Arc::new(Mutex::new(jobs));
-        let quiet = Arc::new(RwLock::new(()));
+        let quiet = Arc::new(Quiet::default());
         let mut threads = Vec::with_capacity(limits::READER_THREADS);
         for number in 0..limits::READER_THREADS {
             let (mut reader, jobs) = (Reader::open(dir)?, Arc::clone(&jobs));
@@ -117,7 +119,7 @@ impl Drop for Sqlite {
 
 /// Jobs that wait together share one state of the files: it is taken after the
 /// last of them came. None is held longer than a few jobs take.
-fn serve_reads(reader: &mut Reader, jobs: &Mutex<Receiver<ReadJob>>, quiet: &RwLock<()>) {
+fn serve_reads(reader: &mut Reader, jobs: &Mutex<Receiver<ReadJob>>, quiet: &Quiet) {
     let mut together = Vec::with_capacity(limits::READS_PER_STATE);
     loop {
         {
@@ -127,14 +129,14 @@ fn serve_reads(reader: &mut Reader, jobs: &Mutex<Receiver<ReadJob>>, quiet: &RwL
             let waiting = jobs.try_iter().take(limits::READS_PER_STATE - 1);
             together.extend(waiting);
         }
-        let mut held = quiet.read().unwrap_or_else(PoisonError::into_inner);
+        let mut held = quiet.read();
         let mut since = Instant::now();
         for job in together.drain(..) {
             job(reader);
             if since.elapsed() > limits::READ_STATE_TIME {
                 reader.refresh();
                 drop(held);
-                held = quiet.read().unwrap_or_else(PoisonError::into_inner);
+                held = quiet.read();
                 since = Instant::now();
             }
         }
@@ -143,13 +145,13 @@ fn serve_reads(reader: &mut Reader, jobs: &Mutex<Receiver<ReadJob>>, quiet: &RwL
 }
 
 /// Tries to empty the write-ahead log; false while another's reader holds it,
-/// which is not waited for: changes would wait with it. Our own readers make
-/// room, or under load there would never be a gap.
-fn truncate(db: &Connection, quiet: &RwLock<()>) -> rusqlite::Result<bool> {
-    let _no_reads = quiet.write().unwrap_or_else(PoisonError::into_inner);
+/// which is not waited for: changes would wait with it.
+fn truncate(db: &Connection, quiet: &Quiet) -> rusqlite::Result<bool> {
     db.busy_timeout(std::time::Duration::ZERO)?;
-    let emptied = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
-        row.get::<_, i64>(0).map(|busy| busy == 0)
+    let emptied = quiet.during(|| {
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+            row.get::<_, i64>(0).map(|busy| busy == 0)
+        })
     });
     db.busy_timeout(limits::BUSY_TIME)?;
     emptied
