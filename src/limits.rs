@@ -1,5 +1,6 @@
 //! Every bound of the vault, in one place: sizes in bytes, counts, times,
-//! queues and retries. `tests/limits.rs` holds each against the running server.
+//! queues and retries. The tests hold each against the running server, and that
+//! each is used.
 
 use std::time::Duration;
 
