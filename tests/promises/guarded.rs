@@ -6,7 +6,7 @@ use crate::caller::{
     update_request,
 };
 use crate::log::Log;
-use crate::place::{Place, Server};
+use crate::place::{Place, Server, until};
 use oubliette::access::{Access, Sources};
 use oubliette::authn::{Authn, Caller as Connected};
 use oubliette::cli::init::TRUST_DOMAIN;
@@ -135,6 +135,12 @@ async fn who_has_no_rule_is_denied_every_rpc_and_learns_nothing_of_who_exists() 
     w.put(&record("a", "r"), named("A")).await.expect("written");
     w.create("e").await.expect("created");
     w.erase("e").await.expect("erased");
+    // Its last entry is written behind the reply.
+    let purged = i32::from(pb::ErasureLevel::Purged);
+    until("purged", async || {
+        w.show("e").await.is_ok_and(|c| c.erasure_level == purged)
+    })
+    .await;
     let idle = connect(&place, &server, "acme/idle").await;
     let mut log = Log::of(&place);
     log.skip();
