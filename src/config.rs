@@ -23,6 +23,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where the keys above the databases are kept.
     pub provider: Provider,
+    /// The keys that sign what strangers check.
+    pub signing: Signing,
     /// The catalog's directory.
     pub catalog: PathBuf,
     /// The Cedar policies.
@@ -47,6 +49,15 @@ pub enum Provider {
         /// Mode 0700, outside the data directory.
         directory: PathBuf,
     },
+}
+
+/// Files of private signing keys (Ed25519, PKCS#8 in PEM).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signing {
+    /// Signs the log's checkpoints, and nothing else.
+    pub log: PathBuf,
+    /// Signs certificates, receipts, reports and ledgers.
+    pub vault: PathBuf,
 }
 
 /// How connections are secured.
@@ -134,6 +145,7 @@ impl Config {
             })?,
             data: file_in(base, &root.need("data")?)?,
             provider: provider(base, root.need("provider")?.section()?)?,
+            signing: signing(base, root.need("signing")?.section()?)?,
             catalog: file_in(base, &root.need("catalog")?)?,
             policy: file_in(base, &root.need("policy")?)?,
             roles: file_in(base, &root.need("roles")?)?,
@@ -181,6 +193,15 @@ fn provider(base: &Path, mut table: Section<'_>) -> Result<Provider> {
     let directory = file_in(base, &table.need("directory")?)?;
     table.finish()?;
     Ok(Provider::File { directory })
+}
+
+fn signing(base: &Path, mut table: Section<'_>) -> Result<Signing> {
+    let signing = Signing {
+        log: file_in(base, &table.need("log")?)?,
+        vault: file_in(base, &table.need("vault")?)?,
+    };
+    table.finish()?;
+    Ok(signing)
 }
 
 fn transport(base: &Path, root: &mut Section<'_>) -> Result<Transport> {
@@ -258,6 +279,9 @@ trust_domain = "crm.example"
 [provider]
 kind = "file"
 directory = "keys"
+[signing]
+log = "keys/log.key"
+vault = "keys/vault.key"
 [tls]
 certificate = "pki/server.pem"
 key = "pki/server.key"
@@ -308,7 +332,7 @@ client_ca = "pki/ca.pem"
         }
         let message = refusal(&format!("{GOOD}[log]\ncolour = 1\n"));
         assert!(
-            message.contains(":17:1: log.colour: is not a key"),
+            message.contains(":20:1: log.colour: is not a key"),
             "{message}"
         );
     }

@@ -157,6 +157,8 @@ pub enum Unavailable {
     StoreSlow,
     /// The master keys are not in memory.
     Sealed,
+    /// A key provider cannot be reached, is slow, or answers nonsense.
+    KeyProvider,
     /// The server is draining.
     Draining,
 }
@@ -240,6 +242,7 @@ impl Unavailable {
             Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
             Self::StoreSlow => "STORE_SLOW",
             Self::Sealed => "SEALED",
+            Self::KeyProvider => "KEY_PROVIDER_UNAVAILABLE",
             Self::Draining => "DRAINING",
         }
     }
@@ -391,6 +394,9 @@ impl fmt::Display for Error {
                 "storage did not answer in time; repeat with the same request id"
             }
             Self::Unavailable(Unavailable::Sealed) => "the vault is sealed; unseal it",
+            Self::Unavailable(Unavailable::KeyProvider) => {
+                "a key provider does not answer as it must; see the server's log, and try again"
+            }
             Self::Unavailable(Unavailable::Draining) => {
                 "the server is shutting down; try another, or again shortly"
             }

@@ -16,6 +16,7 @@ use oubliette::catalog::Value;
 use oubliette::clock::Instant;
 use oubliette::error::{Error, Exhausted, Lost, Missing, Result, Rule};
 use oubliette::id::{CustomerId, RecordId, RecordName, RequestId, ServiceName, TenantName};
+use oubliette::keys::Providers;
 use oubliette::keys::file::FileProvider;
 use oubliette::store::sqlite::Sqlite;
 use oubliette::vault::{self, CustomerView, RecordView, Vault};
@@ -32,10 +33,15 @@ struct House {
     rules: Arc<Snapshot>,
 }
 
+fn providers(dir: &Path) -> Result<Providers> {
+    let file = FileProvider::new(&dir.join("keys"))?;
+    Providers::new(vec![Box::new(file)])
+}
+
 fn open_vault(dir: &Path) -> Result<Vault> {
-    let provider = FileProvider::new(&dir.join("keys"))?;
+    let providers = providers(dir)?;
     let store = Arc::new(Sqlite::open(&dir.join("data"))?);
-    let vault = Vault::unseal(store, &provider, "1".to_owned())?;
+    let vault = Vault::unseal(store, &providers, "1".to_owned())?;
     let names = ["acme", "globex"].map(|name| TenantName::parse(name).unwrap());
     vault.ensure_tenants(names.iter())?;
     Ok(vault)
@@ -45,8 +51,7 @@ impl House {
     fn found() -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("data")).unwrap();
-        let provider = FileProvider::new(&dir.path().join("keys")).unwrap();
-        vault::found(&dir.path().join("data"), &provider).unwrap();
+        vault::found(&dir.path().join("data"), &providers(dir.path()).unwrap()).unwrap();
         let crm = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/crm");
         let roles = std::fs::read_to_string(crm.join("roles.toml")).unwrap();
         let few = roles.replace("customers_per_hour = 2000", "customers_per_hour = 3");

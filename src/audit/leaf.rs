@@ -26,13 +26,18 @@ pub enum Verdict {
     Purged,
 }
 
-/// Which keys an erasure destroyed.
+/// What a leaf says beyond how a call ended: what an auditor counts on. In the
+/// leaf's JSON it is an object with one key, the fact's name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Shredded {
-    /// SHA-256 of the wrapped keys, in hexadecimal.
-    pub keys: String,
-    /// The epoch whose destruction makes it final (L4).
-    pub epoch: u32,
+#[serde(rename_all = "snake_case")]
+pub enum Fact {
+    /// An erasure destroyed a customer's keys.
+    Shredded {
+        /// SHA-256 of the wrapped keys, in hexadecimal.
+        keys: String,
+        /// The epoch whose destruction makes it final (L4).
+        epoch: u32,
+    },
 }
 
 /// What a leaf says, but for the subject.
@@ -54,8 +59,8 @@ pub struct Leaf {
     pub fields: Vec<u16>,
     /// How many records, or how many calls of a shed leaf.
     pub count: u64,
-    /// Which keys an erasure destroyed.
-    pub shredded: Option<Shredded>,
+    /// What it says beyond that.
+    pub fact: Option<Fact>,
 }
 
 #[derive(Serialize)]
@@ -75,7 +80,7 @@ struct Line<'a> {
     record_type: &'a str,
     fields: &'a [u16],
     count: u64,
-    shredded: Option<&'a Shredded>,
+    fact: Option<&'a Fact>,
     nonce: &'a str,
     subject: &'a str,
     detail: &'a str,
@@ -93,7 +98,7 @@ impl Leaf {
             record_type: String::new(),
             fields: Vec::new(),
             count: 0,
-            shredded: None,
+            fact: None,
         }
     }
 
@@ -116,7 +121,7 @@ impl Leaf {
             record_type: &self.record_type,
             fields: &self.fields,
             count: self.count,
-            shredded: self.shredded.as_ref(),
+            fact: self.fact.as_ref(),
             nonce: digits(&subject.nonce, &mut nonce),
             subject: digits(&subject.tag, &mut tag),
             detail: digits(&subject.detail_hash, &mut detail),

@@ -8,6 +8,6 @@ mod log;
 mod subject;
 
 pub use call::Call;
-pub use leaf::{Leaf, Shredded, Verdict};
+pub use leaf::{Fact, Leaf, Verdict};
 pub use log::{Log, Recorded};
 pub use subject::{Detail, Subject};

@@ -3,7 +3,7 @@
 //! ```text
 //! DIR/config/  oubliette.toml, roles.toml, policy.cedar, catalog/
 //! DIR/pki/     a development authority and its certificates (0700)
-//! DIR/keys/    provider keys (0700)
+//! DIR/keys/    provider keys, signing keys (0700)
 //! DIR/data/    databases (0700)
 //! ```
 
@@ -14,6 +14,7 @@ use crate::access::{Access, Sources};
 use crate::catalog::read_text;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::keys::signing::SigningKey;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -140,7 +141,11 @@ fn fill(dir: &Path, layout: &Layout) -> Result<Made> {
     // Last: a directory without it is no vault.
     let file = dir.join(CONFIG);
     write_new(&file, &configuration(layout), 0o600)?;
-    crate::serve::found(&Config::load(&file)?)?;
+    let config = Config::load(&file)?;
+    for key in [&config.signing.log, &config.signing.vault] {
+        SigningKey::create(key)?;
+    }
+    crate::serve::found(&config)?;
     Ok(Made { principals })
 }
 

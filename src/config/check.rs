@@ -145,9 +145,13 @@ impl Config {
                 files.push(path);
             }
         }
+        files.extend([self.signing.log.clone(), self.signing.vault.clone()]);
         if let Transport::Tls(tls) = &self.transport {
             files.push(tls.key.clone());
         }
+        // Where signing keys lie beside the provider's, they are listed twice.
+        files.sort();
+        files.dedup();
         Ok((files, directory))
     }
 
@@ -171,7 +175,7 @@ impl Config {
     fn beside_data(&self, found: &mut Vec<Found>) {
         let Provider::File { directory } = &self.provider;
         let data = resolved(&self.data);
-        let mut secrets = vec![directory];
+        let mut secrets = vec![directory, &self.signing.log, &self.signing.vault];
         if let Transport::Tls(tls) = &self.transport {
             secrets.push(&tls.key);
         }

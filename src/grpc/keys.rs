@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::keys::Assurance;
 use crate::pb;
 use crate::pb::key_service_server::KeyService;
+use crate::store::EpochState;
 use crate::vault::{EpochView, StatusView, Vault};
 use tonic::{Request, Response, Status};
 
@@ -44,14 +45,15 @@ impl Keys {
         pb::EpochStatus {
             epoch: i64::from(epoch.epoch),
             state: match epoch.state {
-                1 => pb::EpochState::Active.into(),
-                2 => pb::EpochState::Closing.into(),
-                _ => pb::EpochState::Destroyed.into(),
+                EpochState::Active => pb::EpochState::Active.into(),
+                EpochState::Closing => pb::EpochState::Closing.into(),
+                EpochState::Destroyed => pb::EpochState::Destroyed.into(),
             },
-            provider: epoch.provider.clone(),
+            provider: epoch.providers.join(" "),
             assurance: match self.assurance {
                 Assurance::Hsm => pb::Assurance::Hsm.into(),
                 Assurance::Provider => pb::Assurance::Provider.into(),
+                Assurance::Scheduled => pb::Assurance::Scheduled.into(),
                 Assurance::BestEffort => pb::Assurance::BestEffort.into(),
             },
             open_date: Some(date(epoch.opened)),

@@ -6,12 +6,12 @@
 //! 64 hexadecimal digits
 //! ```
 
-use super::{Assurance, KeyProvider};
+use super::{Assurance, KeyProvider, KeyState};
 use crate::crypto::{MasterKey, Prk, WrapContext, random_key};
 use crate::error::{Error, Result};
 use crate::secret::Key32;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -119,6 +119,49 @@ impl KeyProvider for FileProvider {
         master.wrap_under(&self.key(name)?, context)
     }
 
+    fn destroy(&self, name: &str) -> Result<KeyState> {
+        let path = self.dir.join(name);
+        let destroyed = (|| {
+            let mut file = match OpenOptions::new().write(true).open(&path) {
+                Err(why) if why.kind() == ErrorKind::NotFound => return Ok(()),
+                opened => opened?,
+            };
+            let length = usize::try_from(file.metadata()?.len()).unwrap_or(FILE_BYTES);
+            file.write_all(&vec![0; length.min(FILE_BYTES)])?;
+            file.sync_all()?;
+            fs::remove_file(&path)?;
+            File::open(&self.dir)?.sync_all()
+        })();
+        destroyed.map_err(|error| failed("destroy the key file", &path, &error))?;
+        self.state(name)
+    }
+
+    fn state(&self, name: &str) -> Result<KeyState> {
+        let path = self.dir.join(name);
+        match path.try_exists() {
+            Ok(true) => Ok(KeyState::Usable),
+            Ok(false) => Ok(KeyState::Gone),
+            Err(error) => Err(failed("look for the key file", &path, &error)),
+        }
+    }
+
+    fn stray(&self, newest: u32) -> Result<Vec<String>> {
+        let listed = fs::read_dir(&self.dir)
+            .map_err(|error| failed("list the key directory", &self.dir, &error))?;
+        let names = listed
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok());
+        let is_stray = |name: &String| {
+            let number = name
+                .strip_prefix("epoch-")
+                .and_then(|n| n.strip_suffix(".key"));
+            number
+                .and_then(|n| n.parse().ok())
+                .is_some_and(|epoch: u32| epoch > newest)
+        };
+        Ok(names.filter(is_stray).collect())
+    }
+
     fn unwrap(&self, name: &str, context: &WrapContext, wrapped: &[u8]) -> Result<MasterKey> {
         MasterKey::unwrap_from(&self.key(name)?, context, wrapped).map_err(|_| {
             Error::Setup(format!(
@@ -175,6 +218,20 @@ mod tests {
         fs::set_permissions(dir.path().join(&name), fs::Permissions::from_mode(0o640)).unwrap();
         let refused = provider.key(&name).err().map(|e| e.to_string());
         assert!(refused.is_some_and(|text| text.contains("chmod 600")));
+    }
+
+    #[test]
+    fn a_destroyed_key_is_gone_and_destroying_it_again_is_harmless() {
+        let dir = tempfile::tempdir().unwrap();
+        let provider = FileProvider::new(dir.path()).unwrap();
+        let names = [provider.create(1).unwrap(), provider.create(2).unwrap()];
+        assert_eq!(provider.stray(1).unwrap(), [names[1].clone()]);
+        assert_eq!(provider.state(&names[0]), Ok(KeyState::Usable));
+        for _ in 0..2 {
+            assert_eq!(provider.destroy(&names[0]), Ok(KeyState::Gone));
+        }
+        assert!(!dir.path().join(&names[0]).exists());
+        assert_eq!(provider.state(&names[1]), Ok(KeyState::Usable));
     }
 
     #[test]

@@ -1,25 +1,48 @@
 //! Where provider keys are kept. A provider key wraps one epoch's master key
-//! and is asked only at unseal and when epochs change, never by a read.
+//! and is asked only at unseal and when epochs change, never by a read. Beside
+//! them, the keys that sign what strangers check.
 
 pub mod file;
+mod providers;
+pub mod signing;
 
+pub use providers::Providers;
+
+use crate::clock::Day;
 use crate::crypto::{MasterKey, WrapContext};
 use crate::error::Result;
 
-/// What the destruction of a provider key is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the destruction of a provider key is worth, from best to worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Assurance {
     /// Destroyed inside a hardware security module.
     Hsm,
     /// Destroyed by a key service, on its word.
     Provider,
+    /// Destruction is scheduled and can be called off until then.
+    Scheduled,
     /// Overwritten and unlinked; a copy may survive on the medium.
     BestEffort,
 }
 
-/// Keeps one key an epoch.
+/// What a provider says of one of its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// It wraps and unwraps.
+    Usable,
+    /// It does neither, and is destroyed at the end of that day; until then
+    /// somebody with rights over the provider can call it back.
+    Scheduled(Day),
+    /// It is gone.
+    Gone,
+}
+
+/// Keeps one key an epoch. Every method blocks, within the provider's own
+/// limit of time: call it outside the runtime. One that cannot be reached is
+/// [`crate::error::Unavailable::KeyProvider`].
 pub trait KeyProvider: Send + Sync {
-    /// The kind, as configuration names it.
+    /// The kind, as configuration names it. An epoch has at most one key of
+    /// each kind.
     fn kind(&self) -> &'static str;
 
     /// What destroying one of its keys is worth.
@@ -34,4 +57,15 @@ pub trait KeyProvider: Send + Sync {
 
     /// Unwraps what [`KeyProvider::wrap`] made.
     fn unwrap(&self, name: &str, context: &WrapContext, wrapped: &[u8]) -> Result<MasterKey>;
+
+    /// Destroys the key of that name, or schedules it; answers what the
+    /// provider says of it afterwards, asked anew. Repeating it is harmless.
+    fn destroy(&self, name: &str) -> Result<KeyState>;
+
+    /// What the provider says of the key of that name now.
+    fn state(&self, name: &str) -> Result<KeyState>;
+
+    /// Names of keys of epochs above `newest`: what a crash left behind between
+    /// making a key and noting it. They protect nothing and may be destroyed.
+    fn stray(&self, newest: u32) -> Result<Vec<String>>;
 }

@@ -16,7 +16,7 @@ use crate::config::check::Allowances;
 use crate::config::{Config, Provider, Transport};
 use crate::error::{Error, Result, Unavailable};
 use crate::grpc::{Guard, Parts, SERVICES, Shed, routes};
-use crate::keys::KeyProvider;
+use crate::keys::Providers;
 use crate::keys::file::FileProvider;
 use crate::metrics::Metrics;
 use crate::pb;
@@ -41,14 +41,14 @@ const LOOK: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`Error::Setup`] when there is one, or a file cannot be made.
 pub fn found(config: &Config) -> Result<()> {
-    let provider = provider(&config.provider)?;
-    vault::found(&config.data, provider.as_ref())
+    vault::found(&config.data, &providers(&config.provider)?)
 }
 
-fn provider(provider: &Provider) -> Result<Box<dyn KeyProvider>> {
-    match provider {
-        Provider::File { directory } => Ok(Box::new(FileProvider::new(directory)?)),
-    }
+fn providers(provider: &Provider) -> Result<Providers> {
+    let provider = match provider {
+        Provider::File { directory } => FileProvider::new(directory)?,
+    };
+    Providers::new(vec![Box::new(provider)])
 }
 
 /// Serves until a signal ends it; calls `ready` once it does.
@@ -160,11 +160,11 @@ async fn unseal(
 ) -> Result<(Vault, crate::keys::Assurance)> {
     let (data, kept, rules) = (config.data.clone(), config.provider.clone(), access.now());
     on_thread(move || {
-        let provider = provider(&kept)?;
-        let vault = Vault::unseal(open(&data)?, provider.as_ref(), NODE.to_owned())?;
+        let providers = providers(&kept)?;
+        let vault = Vault::unseal(open(&data)?, &providers, NODE.to_owned())?;
         let tenants = rules.roles().principals().map(|p| p.tenant());
         vault.ensure_tenants(tenants)?;
-        Ok((vault, provider.assurance()))
+        Ok((vault, providers.assurance()))
     })
     .await
 }

@@ -15,9 +15,9 @@ pub use change::{
     PutRecord, Replacement, RequestClaim, SplitIndex, SplitPart, Tombstone,
 };
 pub use row::{
-    CustomerKeys, CustomerRow, EpochRow, ErasureRow, Fence, GenerationKeys, HistoryRow, IndexRef,
-    KeyCounts, KeyRow, LeafRow, LedgerKind, PageKind, PageRow, RecordKey, RecordRow, RequestKey,
-    RequestRow, TenantRow,
+    CustomerKeys, CustomerRow, EpochKey, EpochRow, EpochState, ErasureRow, Fence, GenerationKeys,
+    HistoryRow, IndexRef, KeyCounts, KeyRow, LeafRow, LedgerKind, PageKind, PageRow, RecordKey,
+    RecordRow, RequestKey, RequestRow, TenantRow,
 };
 
 use crate::clock::Day;

@@ -12,20 +12,39 @@ pub enum PageKind {
     Index = 2,
 }
 
-/// One epoch: its master key, wrapped by the provider key.
+/// One epoch: the life of one master key.
 pub struct EpochRow {
     /// From 1.
     pub epoch: u32,
+    /// The day it was opened.
+    pub opened: Day,
+    /// Where it stands.
+    pub state: EpochState,
+    /// Its master key as each provider wrapped it; none once it is destroyed.
+    pub keys: Vec<EpochKey>,
+}
+
+/// Where an epoch stands (`epochs.state`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EpochState {
+    /// New keys are wrapped under it.
+    Active = 1,
+    /// Being closed: it opens keys and wraps none.
+    Closing = 2,
+    /// Its provider keys are destroyed.
+    Destroyed = 3,
+}
+
+/// An epoch's master key under the key of one provider. Each of them alone
+/// opens the epoch, so that all of them are destroyed with it.
+#[derive(Clone)]
+pub struct EpochKey {
     /// The kind of provider ("file").
     pub provider: String,
     /// The provider's own name for the key.
-    pub provider_key: String,
+    pub name: String,
     /// The master key as the provider wrapped it.
-    pub master: Vec<u8>,
-    /// The day it was opened.
-    pub opened: Day,
-    /// 1 active, 2 closing, 3 destroyed.
-    pub state: u8,
+    pub wrapped: Vec<u8>,
 }
 
 /// One tenant: its name is the operator's word, not personal data.

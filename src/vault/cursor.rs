@@ -1,7 +1,7 @@
 //! Cursors and page tokens: opaque, sealed under the tenant's key for one use,
 //! so that they tell nothing, cannot be made up, and survive a restart.
 
-use super::index::Tenant;
+use super::keyring::Tenant;
 use crate::access::{Grant, Read};
 use crate::crypto::{Deployment, Label, MessageContext, message};
 use crate::error::{Error, Result, Violation};

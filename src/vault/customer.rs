@@ -2,7 +2,8 @@
 
 use super::Vault;
 use super::find::{gone, newest_keys, sealed_customer_id};
-use super::index::{Entry, Place, Tenant};
+use super::index::{Entry, Place};
+use super::keyring::Tenant;
 use super::keyring::{CustomerKeyring, Keyring};
 use super::request::Request;
 use crate::access::{Create, Grant, Show, State};

@@ -6,7 +6,7 @@
 
 use super::Vault;
 use super::find::{found_record, owner_of};
-use super::index::Tenant;
+use super::keyring::Tenant;
 use super::keyring::{CustomerKeyring, Keyring};
 use super::open::permit;
 use super::request::Request;

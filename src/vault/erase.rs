@@ -9,7 +9,7 @@ use super::customer::{CustomerView, Level, view};
 use super::index::Entry;
 use super::keyring::CustomerKeyring;
 use crate::access::{Erase, Grant};
-use crate::audit::{Call, Leaf, Shredded, Subject, Verdict};
+use crate::audit::{Call, Fact, Leaf, Subject, Verdict};
 use crate::clock::Instant;
 use crate::error::{Error, Missing, Result, Unavailable};
 use crate::id::CustomerNumber;
@@ -163,7 +163,7 @@ impl Vault {
         }
         let mut leaf = of.clone();
         leaf.verdict = Verdict::Shredded;
-        leaf.shredded = Some(Shredded {
+        leaf.fact = Some(Fact::Shredded {
             keys: hex::encode(fence.fingerprint),
             epoch: fence.epoch,
         });

@@ -1,6 +1,7 @@
 //! From names to keys and rows, on a reader thread.
 
-use super::index::{Entry, Tenant};
+use super::index::Entry;
+use super::keyring::Tenant;
 use super::keyring::{CustomerKeyring, Keyring};
 use crate::crypto::{Deployment, Label, MessageContext, message};
 use crate::error::{Error, Lost, Missing, Result};

@@ -3,9 +3,9 @@
 //! and the row behind it says the number. Belonging to a page says nothing, and
 //! a page's tags die with its key.
 
-use super::keyring::Keyring;
+use super::keyring::{Keyring, Tenant};
 use crate::crypto::index::{blind, tag};
-use crate::crypto::{IndexPageKeys, Label, MessageContext, TenantKeys, message};
+use crate::crypto::{IndexPageKeys, Label, MessageContext, message};
 use crate::error::{Error, Lost, Result};
 use crate::id::{CustomerId, CustomerNumber, TenantNumber};
 use crate::limits;
@@ -13,14 +13,6 @@ use crate::store::{
     ErasureRow, IndexRef, NewPage, PageKind, PageRow, Rows, SplitIndex, SplitPart, Tombstone,
 };
 use std::sync::Arc;
-
-/// A tenant, with the keys of its index.
-pub struct Tenant {
-    /// Its number.
-    pub number: TenantNumber,
-    /// The keys under its key.
-    pub keys: TenantKeys,
-}
 
 /// What an index row says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

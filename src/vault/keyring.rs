@@ -1,6 +1,7 @@
-//! The keys in memory: master keys while unsealed, page keys as they are
-//! needed. A customer's keys are never kept: unwrapping costs microseconds,
-//! and so no cache outlives a shred.
+//! The keys in memory: master keys and tenants' keys while unsealed, page keys
+//! as they are needed. A customer's keys are never kept: unwrapping costs
+//! microseconds, and so no cache outlives a shred. They are let go of
+//! together; what a call under way still holds goes with that call.
 
 use crate::crypto::{
     Deployment, FieldKey, FieldKeys, IdentityKey, IdentityKeys, IndexPageKey, IndexPageKeys,
@@ -10,16 +11,39 @@ use crate::error::{Error, Lost, Result, Unavailable};
 use crate::id::{CustomerNumber, TenantName, TenantNumber};
 use crate::limits;
 use crate::store::{CustomerKeys, KeyRow, NewPage, PageRow, TenantRow};
+use arc_swap::ArcSwapOption;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// The unsealed part of the key tree.
+const SEALED: Error = Error::Unavailable(Unavailable::Sealed);
+
+/// The key tree, as far as it is unsealed.
 pub struct Keyring {
     deployment: Deployment,
-    masters: BTreeMap<u32, MasterKey>,
-    customer_pages: Cache<PageKey>,
-    index_pages: Cache<IndexPageKeys>,
+    unsealed: ArcSwapOption<Unsealed>,
+}
+
+/// What is in memory while the vault is unsealed.
+#[derive(Clone)]
+struct Unsealed {
+    masters: BTreeMap<u32, Arc<MasterKey>>,
+    tenants: HashMap<TenantName, Arc<Tenant>>,
+    pages: Arc<Pages>,
+}
+
+/// Page keys that were needed.
+struct Pages {
+    customers: Cache<PageKey>,
+    index: Cache<IndexPageKeys>,
+}
+
+/// A tenant, with the keys of its index.
+pub struct Tenant {
+    /// Its number.
+    pub number: TenantNumber,
+    /// The keys under its key.
+    pub keys: TenantKeys,
 }
 
 /// Unwrapped page keys, each beside the row that it was unwrapped from: a row
@@ -65,14 +89,61 @@ pub struct CustomerKeyring {
 }
 
 impl Keyring {
-    /// A keyring of these master keys, by epoch.
-    pub fn new(deployment: Deployment, masters: BTreeMap<u32, MasterKey>) -> Self {
+    /// A sealed keyring.
+    pub fn new(deployment: Deployment) -> Self {
         Self {
             deployment,
-            masters,
-            customer_pages: Cache::new(),
-            index_pages: Cache::new(),
+            unsealed: ArcSwapOption::empty(),
         }
+    }
+
+    /// Unseals: from here on these master keys, by epoch, open everything.
+    pub fn unseal(&self, masters: BTreeMap<u32, MasterKey>) {
+        let masters = masters.into_iter();
+        self.unsealed.store(Some(Arc::new(Unsealed {
+            masters: masters.map(|(epoch, key)| (epoch, Arc::new(key))).collect(),
+            tenants: HashMap::new(),
+            pages: Arc::new(Pages {
+                customers: Cache::new(),
+                index: Cache::new(),
+            }),
+        })));
+    }
+
+    /// From here on these are the tenants.
+    pub fn set_tenants(&self, rows: Vec<TenantRow>) -> Result<()> {
+        let mut tenants = HashMap::new();
+        for row in rows {
+            let keys = self.tenant_keys(&row)?;
+            let number = row.tenant;
+            tenants.insert(row.name, Arc::new(Tenant { number, keys }));
+        }
+        self.change(|open| open.tenants.clone_from(&tenants))
+    }
+
+    /// A tenant that was made ready at start or reload.
+    pub fn tenant(&self, name: &TenantName) -> Result<Arc<Tenant>> {
+        let unsealed = self.unsealed()?;
+        let tenant = unsealed.tenants.get(name).cloned();
+        tenant.ok_or(Error::Internal("a principal of an unknown tenant"))
+    }
+
+    /// How many tenants there are.
+    pub fn tenant_count(&self) -> Result<usize> {
+        Ok(self.unsealed()?.tenants.len())
+    }
+
+    fn change(&self, change: impl Fn(&mut Unsealed)) -> Result<()> {
+        let before = self.unsealed.rcu(|unsealed| {
+            let mut unsealed = Unsealed::clone(unsealed.as_deref()?);
+            change(&mut unsealed);
+            Some(Arc::new(unsealed))
+        });
+        before.map(|_| ()).ok_or(SEALED)
+    }
+
+    fn unsealed(&self) -> Result<Arc<Unsealed>> {
+        self.unsealed.load_full().ok_or(SEALED)
     }
 
     /// Which vault this is.
@@ -81,18 +152,12 @@ impl Keyring {
     }
 
     /// The epoch that new keys are wrapped under, and its master key.
-    fn newest(&self) -> Result<(u32, &MasterKey)> {
-        self.masters
-            .last_key_value()
-            .map(|(epoch, master)| (*epoch, master))
-            .ok_or(Error::Unavailable(Unavailable::Sealed))
-    }
-
-    fn master(&self, epoch: u32) -> Result<&MasterKey> {
-        self.masters.get(&epoch).ok_or_else(|| {
-            tracing::error!(epoch, "a row is wrapped under an epoch that is not open");
-            Error::DataLoss(Lost::Key)
-        })
+    fn newest(&self) -> Result<(u32, Arc<MasterKey>)> {
+        let unsealed = self.unsealed()?;
+        let newest = unsealed.masters.last_key_value();
+        newest
+            .map(|(epoch, master)| (*epoch, Arc::clone(master)))
+            .ok_or(SEALED)
     }
 
     /// The wrap context of a page's own key.
@@ -126,13 +191,13 @@ impl Keyring {
     pub fn new_tenant(&self, tenant: TenantNumber, name: &TenantName) -> Result<(u32, Vec<u8>)> {
         let (epoch, master) = self.newest()?;
         let place = self.tenant_place(tenant, name, epoch);
-        Ok((epoch, TenantKey::generate()?.wrap_under(master, &place)?))
+        Ok((epoch, TenantKey::generate()?.wrap_under(&master, &place)?))
     }
 
-    /// A tenant's keys.
-    pub fn tenant(&self, row: &TenantRow) -> Result<TenantKeys> {
+    fn tenant_keys(&self, row: &TenantRow) -> Result<TenantKeys> {
         let place = self.tenant_place(row.tenant, &row.name, row.epoch);
-        TenantKey::unwrap_from(self.master(row.epoch)?, &place, &row.wrapped)
+        let unsealed = self.unsealed()?;
+        TenantKey::unwrap_from(unsealed.master(row.epoch)?, &place, &row.wrapped)
             .map(|key| key.subkeys())
             .map_err(|_| Error::DataLoss(Lost::Key))
     }
@@ -141,7 +206,7 @@ impl Keyring {
     pub fn new_customer_page(&self, page: u64) -> Result<NewPage> {
         let (epoch, master) = self.newest()?;
         let wrapped =
-            PageKey::generate()?.wrap_under(master, &self.page_place(0, page, 1, epoch))?;
+            PageKey::generate()?.wrap_under(&master, &self.page_place(0, page, 1, epoch))?;
         Ok(new_page(page, epoch, wrapped, None, false))
     }
 
@@ -150,23 +215,25 @@ impl Keyring {
     pub fn new_index_page(&self, tenant: TenantNumber, page: u64, dirty: bool) -> Result<NewPage> {
         let (epoch, master) = self.newest()?;
         let place = self.page_place(tenant.0, page, 1, epoch);
-        let wrapped = IndexPageKey::generate()?.wrap_under(master, &place)?;
+        let wrapped = IndexPageKey::generate()?.wrap_under(&master, &place)?;
         Ok(new_page(page, epoch, wrapped, Some(tenant), dirty))
     }
 
     fn customer_page(&self, row: &PageRow) -> Result<Arc<PageKey>> {
-        self.customer_pages.get(row, || {
+        let unsealed = self.unsealed()?;
+        unsealed.pages.customers.get(row, || {
             let place = self.page_place(0, row.page, row.generation, row.epoch);
-            PageKey::unwrap_from(self.master(row.epoch)?, &place, &row.wrapped)
+            PageKey::unwrap_from(unsealed.master(row.epoch)?, &place, &row.wrapped)
                 .map_err(|_| Error::DataLoss(Lost::Key))
         })
     }
 
     /// The keys of an index page.
     pub fn index_page(&self, tenant: TenantNumber, row: &PageRow) -> Result<Arc<IndexPageKeys>> {
-        self.index_pages.get(row, || {
+        let unsealed = self.unsealed()?;
+        unsealed.pages.index.get(row, || {
             let place = self.page_place(tenant.0, row.page, row.generation, row.epoch);
-            IndexPageKey::unwrap_from(self.master(row.epoch)?, &place, &row.wrapped)
+            IndexPageKey::unwrap_from(unsealed.master(row.epoch)?, &place, &row.wrapped)
                 .map(|key| key.subkeys())
                 .map_err(|_| Error::DataLoss(Lost::Key))
         })
@@ -250,6 +317,15 @@ impl Keyring {
             page: page_key,
             place,
             fields: rows.fields,
+        })
+    }
+}
+
+impl Unsealed {
+    fn master(&self, epoch: u32) -> Result<&MasterKey> {
+        self.masters.get(&epoch).map(AsRef::as_ref).ok_or_else(|| {
+            tracing::error!(epoch, "a row is wrapped under an epoch that is not open");
+            Error::DataLoss(Lost::Key)
         })
     }
 }

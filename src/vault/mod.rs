@@ -33,11 +33,10 @@ use crate::audit::Log;
 use crate::error::{Error, Result, Unavailable};
 use crate::id::{CustomerNumber, TenantName};
 use crate::store::{DataFile, Rows, Store};
-use index::Tenant;
-use keyring::Keyring;
+use keyring::{Keyring, Tenant};
 use quota::CustomerQuota;
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 
 /// The vault: its rows, its unsealed keys and its log. Cheap to clone.
@@ -48,7 +47,6 @@ struct Inner {
     store: Arc<dyn Store>,
     keyring: Arc<Keyring>,
     log: Log,
-    tenants: RwLock<HashMap<TenantName, Arc<Tenant>>>,
     quota: Arc<CustomerQuota>,
     /// Customers whose rows are being purged behind a reply.
     purging: Mutex<HashSet<CustomerNumber>>,
@@ -76,12 +74,7 @@ impl Vault {
 
     /// A tenant that was made ready at start or reload.
     fn tenant(&self, name: &TenantName) -> Result<Arc<Tenant>> {
-        let tenants = self.0.tenants.read();
-        tenants
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(name)
-            .cloned()
-            .ok_or(Error::Internal("a principal of an unknown tenant"))
+        self.0.keyring.tenant(name)
     }
 
     fn quota(&self) -> Arc<CustomerQuota> {

@@ -2,7 +2,7 @@
 
 use super::Vault;
 use super::find::{found_record, owner_of};
-use super::index::Tenant;
+use super::keyring::Tenant;
 use super::keyring::{CustomerKeyring, Keyring};
 use super::open::{OpenedRecord, open_record, permit};
 use super::quota::CustomerQuota;

@@ -5,17 +5,17 @@ use crate::access::{Grant, KeyStatus};
 use crate::audit::{Call, Verdict};
 use crate::clock::Day;
 use crate::error::Result;
-use crate::store::KeyCounts;
+use crate::store::{EpochState, KeyCounts};
 
 /// One epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EpochView {
     /// From 1.
     pub epoch: u32,
-    /// 1 active, 2 closing, 3 destroyed.
-    pub state: u8,
-    /// The kind of provider.
-    pub provider: String,
+    /// Where it stands.
+    pub state: EpochState,
+    /// The kinds of the providers that hold its key.
+    pub providers: Vec<String>,
     /// The day it was opened.
     pub opened: Day,
 }
@@ -38,7 +38,7 @@ impl Vault {
                 let epochs = rows.epochs()?.into_iter().map(|row| EpochView {
                     epoch: row.epoch,
                     state: row.state,
-                    provider: row.provider,
+                    providers: row.keys.into_iter().map(|key| key.provider).collect(),
                     opened: row.opened,
                 });
                 Ok(StatusView {

@@ -1,7 +1,6 @@
 //! Founding a vault, and starting one: master keys unwrapped, tenants ready,
 //! and whatever a crash left half done finished before the first call.
 
-use super::index::Tenant;
 use super::keyring::Keyring;
 use super::{Inner, Vault};
 use crate::audit::Log;
@@ -9,17 +8,12 @@ use crate::clock::Instant;
 use crate::crypto::{Deployment, MasterKey, WrapContext, random_bytes};
 use crate::error::{Error, Result};
 use crate::id::{TenantName, TenantNumber};
-use crate::keys::KeyProvider;
+use crate::keys::Providers;
 use crate::limits;
-use crate::store::{EpochRow, Rows, Store, TenantRow, sqlite};
-use std::collections::{BTreeMap, HashMap};
+use crate::store::{EpochKey, EpochRow, EpochState, Rows, Store, TenantRow, sqlite};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-
-/// `epochs.state`: new keys are wrapped under it.
-const ACTIVE: u8 = 1;
-/// `epochs.state`: its provider key is destroyed.
-const DESTROYED: u8 = 3;
+use std::sync::{Arc, Mutex};
 
 /// The context of an epoch's master key.
 fn master_place(deployment: Deployment, epoch: u32) -> WrapContext {
@@ -35,21 +29,33 @@ fn master_place(deployment: Deployment, epoch: u32) -> WrapContext {
 }
 
 /// Founds an empty vault in `dir`, which is there and holds none: a deployment
-/// id, epoch 1 and its provider key.
-pub fn found(dir: &Path, provider: &dyn KeyProvider) -> Result<()> {
-    let (deployment, epoch) = (random_bytes()?, 1);
-    let provider_key = provider.create(epoch)?;
+/// id, epoch 1 and its provider keys.
+pub fn found(dir: &Path, providers: &Providers) -> Result<()> {
+    let deployment = random_bytes()?;
+    let (epoch, _) = new_epoch(Deployment(deployment), providers, 1)?;
+    sqlite::found(dir, deployment, &epoch)
+}
+
+/// An epoch: its key in every provider and its master key under each.
+pub(super) fn new_epoch(
+    deployment: Deployment,
+    providers: &Providers,
+    epoch: u32,
+) -> Result<(EpochRow, MasterKey)> {
     let master = MasterKey::generate()?;
-    let place = master_place(Deployment(deployment), epoch);
+    let made = providers.wrap_new(epoch, &master_place(deployment, epoch), &master)?;
+    let keys = made.into_iter().map(|(provider, name, wrapped)| EpochKey {
+        provider: provider.to_owned(),
+        name,
+        wrapped,
+    });
     let row = EpochRow {
         epoch,
-        provider: provider.kind().to_owned(),
-        master: provider.wrap(&provider_key, &place, &master)?,
-        provider_key,
         opened: Instant::now().day(),
-        state: ACTIVE,
+        state: EpochState::Active,
+        keys: keys.collect(),
     };
-    sqlite::found(dir, deployment, &row)
+    Ok((row, master))
 }
 
 /// Reads what start-up needs, on this thread.
@@ -68,33 +74,26 @@ fn at_start<T: Send + 'static>(
 
 impl Vault {
     /// Unseals the vault behind `store`. Blocks; call it outside the runtime.
-    pub fn unseal(store: Arc<dyn Store>, provider: &dyn KeyProvider, node: String) -> Result<Self> {
+    pub fn unseal(store: Arc<dyn Store>, providers: &Providers, node: String) -> Result<Self> {
         let (deployment, epochs) =
             at_start(&*store, |rows| Ok((rows.deployment()?, rows.epochs()?)))?;
         let deployment = Deployment(deployment.ok_or_else(|| {
             Error::Setup("there is no vault here; found one with `oubliette init DIR`".to_owned())
         })?);
         let mut masters = BTreeMap::new();
-        for row in epochs.iter().filter(|row| row.state != DESTROYED) {
-            if row.provider != provider.kind() {
-                return Err(Error::Setup(format!(
-                    "epoch {} is kept by the provider {:?}, but {:?} is configured",
-                    row.epoch,
-                    row.provider,
-                    provider.kind()
-                )));
-            }
+        let open = |row: &&EpochRow| row.state != EpochState::Destroyed;
+        for row in epochs.iter().filter(open) {
             let place = master_place(deployment, row.epoch);
-            masters.insert(
-                row.epoch,
-                provider.unwrap(&row.provider_key, &place, &row.master)?,
-            );
+            let keys = row.keys.iter();
+            let keys = keys.map(|key| (&*key.provider, &*key.name, &*key.wrapped));
+            masters.insert(row.epoch, providers.unwrap_any(&place, keys)?);
         }
+        let keyring = Keyring::new(deployment);
+        keyring.unseal(masters);
         let boot = store.next_boot().wait()?;
         let vault = Self(Arc::new(Inner {
-            keyring: Arc::new(Keyring::new(deployment, masters)),
+            keyring: Arc::new(keyring),
             log: Log::new(Arc::clone(&store), node, boot),
-            tenants: RwLock::new(HashMap::new()),
             quota: Arc::default(),
             purging: Mutex::default(),
             store,
@@ -105,18 +104,7 @@ impl Vault {
 
     fn load_tenants(&self) -> Result<()> {
         let rows = at_start(&*self.0.store, |rows| rows.tenants())?;
-        let mut ready = HashMap::new();
-        for row in rows {
-            let keys = self.0.keyring.tenant(&row)?;
-            let number = row.tenant;
-            ready.insert(row.name, Arc::new(Tenant { number, keys }));
-        }
-        *self
-            .0
-            .tenants
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = ready;
-        Ok(())
+        self.0.keyring.set_tenants(rows)
     }
 
     /// Sweeps request ids that need no longer be remembered: days are whole, so
@@ -141,18 +129,11 @@ impl Vault {
     /// Blocks; call it outside the runtime, at start and at reload.
     pub fn ensure_tenants<'a>(&self, names: impl Iterator<Item = &'a TenantName>) -> Result<()> {
         for name in names {
-            let known = self
-                .0
-                .tenants
-                .read()
-                .unwrap_or_else(PoisonError::into_inner);
-            let next = u32::try_from(known.len() + 1)
-                .map_err(|_| Error::TooMuch("tenants of one deployment"))?;
-            let is_known = known.contains_key(name);
-            drop(known);
-            if is_known {
+            if self.0.keyring.tenant(name).is_ok() {
                 continue;
             }
+            let next = u32::try_from(self.0.keyring.tenant_count()? + 1)
+                .map_err(|_| Error::TooMuch("tenants of one deployment"))?;
             let tenant = TenantNumber(next);
             let (epoch, wrapped) = self.0.keyring.new_tenant(tenant, name)?;
             let row = TenantRow {

@@ -3,7 +3,7 @@
 
 use super::Vault;
 use super::find::{found_record, owner_of, sealed_record_id};
-use super::index::Tenant;
+use super::keyring::Tenant;
 use super::keyring::{CustomerKeyring, Keyring};
 use super::open::{RecordView, checked_body, field_keys, manifest_place, permit, record_place};
 use super::request::Request;

@@ -14,6 +14,7 @@ use oubliette::cli::pki::{Authority, ORGANISATION};
 use oubliette::client::{Failure, request_id};
 use oubliette::grpc::{Guard, Parts, Shed};
 use oubliette::id::{ServiceName, TenantName};
+use oubliette::keys::Providers;
 use oubliette::keys::file::FileProvider;
 use oubliette::metrics::Metrics;
 use oubliette::pb;
@@ -302,9 +303,10 @@ careless! {
 
 /// A guard over a service of ours, and whoever calls it.
 fn guard(place: &Place) -> (Guard, Connected) {
-    let provider = FileProvider::new(&place.path().join("keys")).expect("keys");
+    let file = FileProvider::new(&place.path().join("keys")).expect("keys");
+    let providers = Providers::new(vec![Box::new(file)]).expect("a provider");
     let store = Arc::new(Sqlite::open(&place.data()).expect("a store"));
-    let vault = Vault::unseal(store, &provider, "1".to_owned()).expect("a vault");
+    let vault = Vault::unseal(store, &providers, "1".to_owned()).expect("a vault");
     let access = Access::load(Sources {
         catalog: place.config_file("catalog"),
         roles: place.config_file("roles.toml"),

@@ -25,22 +25,28 @@ pub struct Leaf {
     pub record_type: String,
     pub fields: Vec<u16>,
     pub count: u64,
-    pub shredded: Option<Shredded>,
+    pub fact: Option<Fact>,
     pub nonce: String,
     pub subject: String,
     pub detail: String,
 }
 
-/// What an erasure's leaf says of the keys.
+/// What a leaf says beyond how a call ended.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(dead_code)] // The form is what is checked.
-pub struct Shredded {
-    pub keys: String,
-    pub epoch: u32,
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Fact {
+    /// An erasure's leaf, of the keys.
+    Shredded { keys: String, epoch: u32 },
 }
 
 impl Leaf {
+    /// Fingerprint and epoch of the keys that an erasure destroyed.
+    pub fn shredded(&self) -> Option<(&str, u32)> {
+        self.fact
+            .as_ref()
+            .map(|Fact::Shredded { keys, epoch }| (keys.as_str(), *epoch))
+    }
+
     /// Who, what, how it ended and why.
     pub fn told(&self) -> (&str, &str, &str, &str) {
         (&self.principal, &self.method, &self.verdict, &self.reason)

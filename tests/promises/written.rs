@@ -310,8 +310,8 @@ async fn a_batch_a_stream_and_an_erasure_write_as_many_entries_as_they_say() {
         ]
     );
     assert_eq!(leaves[0].call, leaves[1].call);
-    let shredded = leaves[1].shredded.as_ref().expect("which keys");
-    assert_eq!((shredded.keys.len(), shredded.epoch), (64, 1));
+    let shredded = leaves[1].shredded().expect("which keys");
+    assert_eq!((shredded.0.len(), shredded.1), (64, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

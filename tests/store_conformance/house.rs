@@ -3,7 +3,7 @@
 use oubliette::clock::Day;
 use oubliette::error::Result;
 use oubliette::id::CustomerNumber;
-use oubliette::store::{DataFile, EpochRow, LedgerKind, Rows, Store};
+use oubliette::store::{DataFile, EpochKey, EpochRow, EpochState, LedgerKind, Rows, Store};
 use std::ops::Deref;
 use std::sync::{Arc, mpsc};
 
@@ -47,11 +47,13 @@ pub trait Backend {
 pub fn first_epoch() -> EpochRow {
     EpochRow {
         epoch: 1,
-        provider: "file".to_owned(),
-        provider_key: "epoch-1".to_owned(),
-        master: vec![0xee; 48],
         opened: super::made::TODAY,
-        state: 1,
+        state: EpochState::Active,
+        keys: vec![EpochKey {
+            provider: "file".to_owned(),
+            name: "epoch-1".to_owned(),
+            wrapped: vec![0xee; 48],
+        }],
     }
 }
 

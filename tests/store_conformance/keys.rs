@@ -242,8 +242,11 @@ fn the_founding_is_there_after_each_start() {
             assert_eq!(deployment, Some(crate::house::DEPLOYMENT));
             let epochs = house.read(|rows| rows.epochs());
             assert_eq!(epochs.len(), 1);
-            assert_eq!((epochs[0].epoch, epochs[0].state), (1, 1));
-            assert_eq!(epochs[0].master, crate::house::first_epoch().master);
+            assert_eq!((epochs[0].epoch, epochs[0].state), (1, EpochState::Active));
+            assert_eq!(
+                epochs[0].keys[0].wrapped,
+                crate::house::first_epoch().keys[0].wrapped
+            );
             assert_eq!(house.next_boot().wait().unwrap(), boot);
             house.reopen();
         }

@@ -3,7 +3,8 @@
 use crate::clock::Day;
 use crate::id::CustomerNumber;
 use crate::store::{
-    CreateKeys, EpochRow, Fence, LedgerKind, NewPage, PageKind, PageRow, RecordKey, TenantRow,
+    CreateKeys, EpochRow, EpochState, Fence, LedgerKind, NewPage, PageKind, PageRow, RecordKey,
+    TenantRow,
 };
 use rusqlite::{Connection, OptionalExtension, Result, params};
 use sha2::{Digest, Sha256};
@@ -14,8 +15,6 @@ pub const IDENTITY: u8 = 1;
 pub const FIELD: u8 = 2;
 /// `intents.kind`: a customer is being created.
 const CREATION: u8 = 1;
-/// `epochs.state`.
-pub const ACTIVE: u8 = 1;
 
 pub fn found(db: &Connection, deployment: [u8; 16], epoch: &EpochRow) -> Result<()> {
     db.execute(
@@ -26,18 +25,21 @@ pub fn found(db: &Connection, deployment: [u8; 16], epoch: &EpochRow) -> Result<
         "INSERT INTO allocator (name, next) VALUES ('customer', 1), ('index_page', 1)",
         [],
     )?;
+    insert_epoch(db, epoch)
+}
+
+/// A new epoch with its master key as each provider wrapped it.
+pub fn insert_epoch(db: &Connection, epoch: &EpochRow) -> Result<()> {
     db.execute(
-        "INSERT INTO epochs (epoch, state, provider, provider_key, master, opened_day)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![
-            epoch.epoch,
-            epoch.state,
-            epoch.provider,
-            epoch.provider_key,
-            epoch.master,
-            epoch.opened.0
-        ],
+        "INSERT INTO epochs (epoch, state, opened_day) VALUES (?1, ?2, ?3)",
+        params![epoch.epoch, epoch.state as u8, epoch.opened.0],
     )?;
+    for key in &epoch.keys {
+        db.execute(
+            "INSERT INTO epoch_keys (epoch, provider, name, wrapped) VALUES (?1, ?2, ?3, ?4)",
+            params![epoch.epoch, key.provider, key.name, key.wrapped],
+        )?;
+    }
     Ok(())
 }
 
@@ -160,7 +162,7 @@ fn note(
 pub fn note_deletion(db: &Connection, record: RecordKey, today: Day) -> Result<()> {
     let epoch = db
         .prepare_cached("SELECT max(epoch) FROM epochs WHERE state = ?1")?
-        .query_row([ACTIVE], |row| row.get(0))?;
+        .query_row([EpochState::Active as u8], |row| row.get(0))?;
     note(
         db,
         LedgerKind::RecordDeletion,

@@ -5,11 +5,12 @@ use super::schema;
 use super::vault_file::{key_at, place};
 use super::{KEYS_FILE, VAULT_FILE};
 use crate::clock::Day;
-use crate::error::{Error, Result};
+use crate::error::{Error, Lost, Result};
 use crate::id::{CustomerNumber, TenantName, TenantNumber};
 use crate::store::{
-    CustomerKeys, CustomerRow, EpochRow, ErasureRow, Fence, GenerationKeys, IndexRef, KeyCounts,
-    KeyRow, PageKind, PageRow, RecordKey, RecordRow, RequestKey, RequestRow, Rows, TenantRow,
+    CustomerKeys, CustomerRow, EpochKey, EpochRow, EpochState, ErasureRow, Fence, GenerationKeys,
+    IndexRef, KeyCounts, KeyRow, PageKind, PageRow, RecordKey, RecordRow, RequestKey, RequestRow,
+    Rows, TenantRow,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::path::Path;
@@ -184,21 +185,36 @@ impl Rows for Reader {
     }
 
     fn epochs(&mut self) -> Result<Vec<EpochRow>> {
-        let mut statement = self.keys.db()?.prepare_cached(
-            "SELECT epoch, provider, provider_key, master, opened_day, state
-             FROM epochs ORDER BY epoch",
+        let db = self.keys.db()?;
+        let mut epochs =
+            db.prepare_cached("SELECT epoch, opened_day, state FROM epochs ORDER BY epoch")?;
+        let mut keys = db.prepare_cached(
+            "SELECT provider, name, wrapped FROM epoch_keys WHERE epoch = ?1 ORDER BY provider",
         )?;
-        let rows = statement.query_map([], |row| {
-            Ok(EpochRow {
-                epoch: row.get(0)?,
-                provider: row.get(1)?,
-                provider_key: row.get(2)?,
-                master: row.get(3)?,
-                opened: Day(row.get(4)?),
-                state: row.get(5)?,
-            })
-        })?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let mut rows = epochs.query([])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let epoch = row.get(0)?;
+            let keys = keys.query_map([epoch], |row| {
+                Ok(EpochKey {
+                    provider: row.get(0)?,
+                    name: row.get(1)?,
+                    wrapped: row.get(2)?,
+                })
+            })?;
+            found.push(EpochRow {
+                epoch,
+                opened: Day(row.get(1)?),
+                state: match row.get(2)? {
+                    1_i64 => EpochState::Active,
+                    2 => EpochState::Closing,
+                    3 => EpochState::Destroyed,
+                    _ => return Err(Error::DataLoss(Lost::Row)),
+                },
+                keys: keys.collect::<rusqlite::Result<_>>()?,
+            });
+        }
+        Ok(found)
     }
 
     fn tenants(&mut self) -> Result<Vec<TenantRow>> {

@@ -9,7 +9,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// `keys.db`: what must be current after a restore.
-pub const KEYS: &[&str] = &["
+pub const KEYS: &[&str] = &[
+    "
 CREATE TABLE deployment (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL) STRICT;
 CREATE TABLE allocator (name TEXT PRIMARY KEY, next INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE epochs (
@@ -33,7 +34,17 @@ CREATE TABLE intents (customer INTEGER PRIMARY KEY, kind INTEGER NOT NULL) STRIC
 CREATE TABLE ledger (
     entry INTEGER PRIMARY KEY, kind INTEGER NOT NULL, customer INTEGER NOT NULL,
     number INTEGER NOT NULL, epoch INTEGER NOT NULL, day INTEGER NOT NULL) STRICT;
-"];
+",
+    "
+CREATE TABLE epoch_keys (
+    epoch INTEGER NOT NULL, provider TEXT NOT NULL, name TEXT NOT NULL, wrapped BLOB NOT NULL,
+    PRIMARY KEY (epoch, provider)) STRICT, WITHOUT ROWID;
+INSERT INTO epoch_keys SELECT epoch, provider, provider_key, master FROM epochs;
+ALTER TABLE epochs DROP COLUMN provider;
+ALTER TABLE epochs DROP COLUMN provider_key;
+ALTER TABLE epochs DROP COLUMN master;
+",
+];
 
 /// `vault.db`: what may be old after a restore.
 pub const VAULT: &[&str] = &["
