@@ -11,13 +11,10 @@ pub struct Providers(Vec<Box<dyn KeyProvider>>);
 impl Providers {
     /// At least one provider, no kind twice.
     pub fn new(providers: Vec<Box<dyn KeyProvider>>) -> Result<Self> {
-        let is_twice = |(at, one): (usize, &Box<dyn KeyProvider>)| {
-            providers
-                .iter()
-                .skip(at + 1)
-                .any(|other| other.kind() == one.kind())
-        };
-        if providers.is_empty() || providers.iter().enumerate().any(is_twice) {
+        let mut kinds: Vec<&str> = providers.iter().map(|one| one.kind()).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        if providers.is_empty() || kinds.len() < providers.len() {
             return Err(Error::Setup(
                 "configure one key provider, or several of different kinds".to_owned(),
             ));

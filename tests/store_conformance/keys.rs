@@ -4,7 +4,7 @@ use crate::made::{TENANT, TODAY, index_page, keys, page, sealed, with_keys};
 use crate::on_each;
 use oubliette::error::{Error, Unavailable};
 use oubliette::id::{CustomerNumber, TenantName, TenantNumber};
-use oubliette::store::{PageKind, TenantRow};
+use oubliette::store::{EpochState, PageKind, TenantRow};
 use std::collections::HashSet;
 
 #[test]
