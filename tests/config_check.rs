@@ -145,6 +145,8 @@ fn keys_inside_the_data_directory_are_refused_however_they_got_there() {
     let vault = Vault::new();
     fs::rename(vault.path("keys"), vault.path("data/keys")).expect("moved");
     vault.change("directory = \"keys\"", "directory = \"data/keys\"");
+    vault.change("log = \"keys", "log = \"data/keys");
+    vault.change("vault = \"keys", "vault = \"data/keys");
     vault.refused(
         &["lies in the data directory", "move it"],
         "--allow-keys-beside-data",
@@ -158,6 +160,11 @@ fn keys_inside_the_data_directory_are_refused_however_they_got_there() {
     let vault = Vault::new();
     vault.change("directory = \"keys\"", "directory = \"config/../data\"");
     vault.refused(&["lies in the data directory"], "--allow-keys-beside-data");
+
+    let vault = Vault::new();
+    fs::rename(vault.path("keys/log.key"), vault.path("data/log.key")).expect("moved");
+    vault.change("log = \"keys", "log = \"data");
+    vault.refused(&["log.key lies in the data"], "--allow-keys-beside-data");
 
     let vault = Vault::new();
     fs::rename(vault.path("pki"), vault.path("data/pki")).expect("moved");

@@ -2,10 +2,10 @@
 //! signs checkpoints, the vault's key certificates, receipts and ledgers.
 //! Ed25519 (RFC 8032) through ring; names and texts as in C2SP signed-note.
 
+use crate::crypto::random_key;
 use crate::error::{Error, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use ring::rand::SystemRandom;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
@@ -19,6 +19,11 @@ use zeroize::Zeroizing;
 
 /// C2SP signed-note: the byte before an Ed25519 public key.
 const ALGORITHM: u8 = 1;
+
+/// RFC 8410, section 7: what stands before the seed of an Ed25519 private key.
+const PKCS8: [u8; 16] = [
+    0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20,
+];
 
 /// A private key, with the name under which its public half is known.
 pub struct SigningKey {
@@ -41,9 +46,9 @@ impl SigningKey {
     /// Makes a new key in `path`: PKCS#8 in PEM, 0600. Refuses a path that is
     /// taken.
     pub fn create(path: &Path) -> Result<()> {
-        let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
-            .map_err(|_| Error::Internal("the operating system gave no randomness"))?;
-        let text = Zeroizing::new(BASE64_STANDARD.encode(made.as_ref()));
+        let seed = random_key()?;
+        let der = Zeroizing::new([&PKCS8[..], seed.expose()].concat());
+        let text = Zeroizing::new(BASE64_STANDARD.encode(der.as_slice()));
         let written = OpenOptions::new()
             .write(true)
             .create_new(true)
