@@ -9,6 +9,7 @@ pub use failure::Failure;
 
 use crate::limits;
 use crate::pb;
+use crate::pb::certificate_service_client::CertificateServiceClient;
 use crate::pb::customer_service_client::CustomerServiceClient;
 use crate::pb::key_service_client::KeyServiceClient;
 use crate::pb::record_service_client::RecordServiceClient;
@@ -26,6 +27,7 @@ pub struct Client {
     records: RecordServiceClient<Channel>,
     customers: CustomerServiceClient<Channel>,
     keys: KeyServiceClient<Channel>,
+    certificates: CertificateServiceClient<Channel>,
 }
 
 /// A new id for one change. Repeat the change with the same id after a failure
@@ -74,6 +76,7 @@ impl Client {
                 .max_decoding_message_size(limits::REPLY_BYTES)
                 .max_encoding_message_size(limits::REQUEST_BYTES),
             customers: CustomerServiceClient::new(channel.clone()),
+            certificates: CertificateServiceClient::new(channel.clone()),
             keys: KeyServiceClient::new(channel),
         }
     }
@@ -143,6 +146,8 @@ unary! {
         "Says what state a customer is in.";
     customers.erase_customer(EraseCustomerRequest) -> EraseCustomerResponse,
         "Forgets a customer.";
+    certificates.get_certificate(GetCertificateRequest) -> GetCertificateResponse,
+        "Gives an erasure certificate, issued anew where the erasure has come further.";
     keys.get_key_status(GetKeyStatusRequest) -> GetKeyStatusResponse,
         "Says which epochs, pages and keys there are.";
 }

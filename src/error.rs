@@ -129,6 +129,8 @@ pub enum Missing {
     Customer,
     /// The record.
     Record,
+    /// The certificate.
+    Certificate,
     /// The method.
     Method,
 }
@@ -201,6 +203,7 @@ impl Error {
             Self::Denied(denial) => denial.rule.reason(),
             Self::NotFound(Missing::Customer) => "CUSTOMER_NOT_FOUND",
             Self::NotFound(Missing::Record) => "RECORD_NOT_FOUND",
+            Self::NotFound(Missing::Certificate) => "CERTIFICATE_NOT_FOUND",
             Self::NotFound(Missing::Method) => "METHOD_NOT_FOUND",
             Self::CustomerErased => "CUSTOMER_ERASED",
             Self::CustomerExists => "CUSTOMER_EXISTS",
@@ -357,6 +360,9 @@ impl fmt::Display for Error {
             }
             Self::NotFound(Missing::Customer) => "no such customer; CreateCustomer makes one",
             Self::NotFound(Missing::Record) => "no such record of this type; PutRecord makes one",
+            Self::NotFound(Missing::Certificate) => {
+                "no such certificate; its name came with the erasure's reply and is nowhere else"
+            }
             Self::NotFound(Missing::Method) => "no such method; compare the versions of both sides",
             Self::CustomerErased => {
                 "the customer was forgotten; their keys are destroyed and nothing brings them back"

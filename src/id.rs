@@ -57,6 +57,10 @@ pub struct RecordName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(pub [u8; 16]);
 
+/// `certificates/{certificate}`. Whoever has it finds the certificate, so it is
+/// kept as a secret.
+pub struct CertificateName(SecretText);
+
 fn is_label(text: &str, longest: usize, extra: &[u8]) -> bool {
     let mut bytes = text.bytes();
     text.len() <= longest
@@ -162,6 +166,31 @@ impl RecordName {
             customer: CustomerId::parse(field, customer)?,
             record: RecordId::parse(field, record)?,
         })
+    }
+}
+
+impl CertificateName {
+    /// Parses `certificates/{certificate}`: 64 lower-case hexadecimal digits.
+    pub fn parse(field: &'static str, name: &str) -> Result<Self, Error> {
+        let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        let id = name.strip_prefix("certificates/");
+        match id.filter(|id| id.len() == 64 && id.bytes().all(is_digit)) {
+            Some(id) => Ok(Self(SecretText::new(id.to_owned()))),
+            None => Err(Error::invalid(Violation::new(
+                field,
+                "must look like certificates/{64 hexadecimal digits}",
+            ))),
+        }
+    }
+
+    /// The name of the certificate with this id.
+    pub fn text(id: &str) -> String {
+        format!("certificates/{id}")
+    }
+
+    /// The id.
+    pub fn id(&self) -> &str {
+        self.0.expose()
     }
 }
 

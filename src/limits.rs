@@ -64,6 +64,9 @@ pub const LIST_PAGE_MAX: usize = 1_000;
 /// A cursor or page token.
 pub const CURSOR_BYTES: usize = 512;
 
+/// The file of a certificate.
+pub const CERTIFICATE_BYTES: usize = 256 << 10;
+
 /// A request message.
 pub const REQUEST_BYTES: usize = 4 << 20;
 /// A reply message.

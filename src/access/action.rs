@@ -26,6 +26,8 @@ pub enum Action {
     EraseCustomer,
     /// KeyService.GetKeyStatus.
     GetKeyStatus,
+    /// CertificateService.GetCertificate.
+    GetCertificate,
     /// CreateCustomer with `recreate_erased`.
     RecreateCustomer,
     /// To be told CUSTOMER_ERASED instead of CUSTOMER_NOT_FOUND.
@@ -34,7 +36,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -46,6 +48,7 @@ impl Action {
         Self::GetCustomer,
         Self::EraseCustomer,
         Self::GetKeyStatus,
+        Self::GetCertificate,
         Self::RecreateCustomer,
         Self::KnowErased,
     ];
@@ -64,6 +67,7 @@ impl Action {
             Self::GetCustomer => "get_customer",
             Self::EraseCustomer => "erase_customer",
             Self::GetKeyStatus => "get_key_status",
+            Self::GetCertificate => "get_certificate",
             Self::RecreateCustomer => "recreate_customer",
             Self::KnowErased => "know_erased",
         }

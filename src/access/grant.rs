@@ -9,7 +9,7 @@ use super::facts::Facts;
 use super::roles::Principal;
 use crate::catalog::{Basis, Field, Form, Purpose, RecordType, Value};
 use crate::error::{Denial, Error, Result, Rule};
-use crate::id::{CustomerId, CustomerNumber, FieldNumber, RecordName};
+use crate::id::{CertificateName, CustomerId, CustomerNumber, FieldNumber, RecordName};
 use std::sync::Arc;
 
 /// A caller may do something to a target, as far as policy and catalog go.
@@ -152,6 +152,14 @@ pub struct Show {
 pub struct Erase {
     /// Whom.
     pub customer: CustomerId,
+}
+
+/// Showing an erasure certificate.
+pub struct ShowCertificate {
+    /// Which.
+    pub certificate: CertificateName,
+    /// Whom it is about, where the caller says so.
+    pub customer: Option<CustomerId>,
 }
 
 /// Showing the key tree.

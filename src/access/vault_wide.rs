@@ -1,11 +1,11 @@
 //! Who may create, show and forget customers, and look at the keys.
 
 use super::action::Action;
-use super::grant::{Create, Decided, Erase, Grant, KeyStatus, Show};
+use super::grant::{Create, Decided, Erase, Grant, KeyStatus, Show, ShowCertificate};
 use super::roles::Principal;
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
-use crate::id::CustomerId;
+use crate::id::{CertificateName, CustomerId};
 use std::sync::Arc;
 
 impl Snapshot {
@@ -44,6 +44,21 @@ impl Snapshot {
     pub fn erase(&self, principal: &Arc<Principal>, customer: CustomerId) -> Result<Grant<Erase>> {
         let decided = self.vault_wide(principal, Action::EraseCustomer)?;
         let target = Erase { customer };
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether an erasure certificate is shown.
+    pub fn show_certificate(
+        &self,
+        principal: &Arc<Principal>,
+        certificate: CertificateName,
+        customer: Option<CustomerId>,
+    ) -> Result<Grant<ShowCertificate>> {
+        let decided = self.vault_wide(principal, Action::GetCertificate)?;
+        let target = ShowCertificate {
+            certificate,
+            customer,
+        };
         Ok(Grant { decided, target })
     }
 

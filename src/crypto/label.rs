@@ -22,6 +22,10 @@ pub enum Label {
     Cursor = 7,
     /// The manifest of a record, under the manifest key.
     Manifest = 8,
+    /// What the vault keeps of a certificate, under the certificate's body key.
+    Certificate = 64,
+    /// A certificate's id, under the epoch's note key.
+    CertificateId = 65,
 }
 
 /// Which kind of key a wrap holds. The numbers are part of the format.
@@ -44,6 +48,11 @@ pub enum KeyKind {
 
 /// `info` of the expansion that makes a master key's wrapping key.
 pub(super) const MASTER: &str = "oubliette.v1/master";
+/// `info` of the second expansion of a master key: notes that die with the
+/// epoch.
+pub(super) const NOTES: &str = "oubliette.v1/master-notes";
+/// `info` of the expansion of a certificate's id: handle, body.
+pub(super) const CERTIFICATE: &str = "oubliette.v1/certificate";
 /// `info` of the expansion that makes a page key's wrapping key.
 pub(super) const PAGE: &str = "oubliette.v1/page";
 /// `info` of the expansion of an index page key: tag, body.

@@ -16,6 +16,8 @@
 //! | parent | `info` | keys, in order |
 //! | --- | --- | --- |
 //! | master key | `oubliette.v1/master` | wrapping |
+//! | master key | `oubliette.v1/master-notes` | notes |
+//! | certificate id | `oubliette.v1/certificate` | handle, body |
 //! | page key | `oubliette.v1/page` | wrapping |
 //! | index page key | `oubliette.v1/index-page` | row tag, row body |
 //! | tenant key | `oubliette.v1/tenant` | index, cursor |
@@ -37,6 +39,7 @@
 //! is on the stack and wiped there; a move may leave a copy.
 
 pub mod body;
+pub mod certificate;
 mod chunks;
 pub mod context;
 pub mod derive;
@@ -50,6 +53,7 @@ pub mod record;
 pub mod tree;
 
 pub use body::{FieldRef, GroupRef, RecordBody};
+pub use certificate::{CertificateKey, CertificateKeys};
 pub use context::{ManifestContext, MessageContext, RecordContext, WrapContext};
 pub use derive::Prk;
 pub use label::{KeyKind, Label};

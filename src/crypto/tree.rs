@@ -162,6 +162,13 @@ impl MasterKey {
     fn key(&self) -> &Key32 {
         &self.key
     }
+
+    /// The key that seals what must be readable until the epoch is closed, and
+    /// by nobody afterwards.
+    pub fn notes(&self) -> Key32 {
+        let [notes] = expand_keys(&self.key, label::NOTES);
+        notes
+    }
 }
 
 impl PageKey {

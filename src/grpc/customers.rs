@@ -1,6 +1,7 @@
 //! CustomerService.
 
 use super::call::Guarded;
+use super::certificates::certificate;
 use super::value::date;
 use crate::error::Result;
 use crate::id::{CustomerId, RequestId};
@@ -89,7 +90,7 @@ impl Customers {
             RequestId::parse(&asked.request_id)?;
         }
         let grant = guarded.rules.erase(&guarded.principal, id)?;
-        let view = self.vault.erase_customer(&guarded.call, grant).await?;
+        let (view, made) = self.vault.erase_customer(&guarded.call, grant).await?;
         let epoch = match view {
             CustomerView::Erased { epoch, .. } => i64::from(epoch),
             CustomerView::Active { .. } => 0,
@@ -97,6 +98,7 @@ impl Customers {
         Ok(pb::EraseCustomerResponse {
             customer: Some(customer(asked.name, &view)),
             epoch,
+            certificate: made.as_ref().map(certificate),
         })
     }
 }

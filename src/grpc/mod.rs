@@ -4,6 +4,7 @@
 
 mod asked;
 mod call;
+mod certificates;
 mod customers;
 mod guard;
 mod keys;
@@ -19,6 +20,7 @@ pub use shed::Shed;
 pub use status::{DOMAIN, status};
 
 use crate::limits;
+use crate::pb::certificate_service_server::CertificateServiceServer;
 use crate::pb::customer_service_server::CustomerServiceServer;
 use crate::pb::key_service_server::KeyServiceServer;
 use crate::pb::record_service_server::RecordServiceServer;
@@ -26,10 +28,11 @@ use crate::vault::Vault;
 use tonic::service::Routes;
 
 /// The services' full names, as health and reflection know them.
-pub const SERVICES: [&str; 3] = [
+pub const SERVICES: [&str; 4] = [
     "oubliette.v1.RecordService",
     "oubliette.v1.CustomerService",
     "oubliette.v1.KeyService",
+    "oubliette.v1.CertificateService",
 ];
 
 /// The services over a vault, message sizes bounded.
@@ -45,6 +48,9 @@ pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
         vault: vault.clone(),
         assurance,
     };
+    let certificates = certificates::Certificates {
+        vault: vault.clone(),
+    };
     Routes::new(
         RecordServiceServer::new(records)
             .max_decoding_message_size(limits::REQUEST_BYTES)
@@ -52,6 +58,11 @@ pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
     )
     .add_service(
         CustomerServiceServer::new(customers)
+            .max_decoding_message_size(limits::REQUEST_BYTES)
+            .max_encoding_message_size(limits::REPLY_BYTES),
+    )
+    .add_service(
+        CertificateServiceServer::new(certificates)
             .max_decoding_message_size(limits::REQUEST_BYTES)
             .max_encoding_message_size(limits::REPLY_BYTES),
     )

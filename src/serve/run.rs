@@ -18,6 +18,7 @@ use crate::error::{Error, Result, Unavailable};
 use crate::grpc::{Guard, Parts, SERVICES, Shed, routes};
 use crate::keys::Providers;
 use crate::keys::file::FileProvider;
+use crate::keys::signing::SigningKey;
 use crate::metrics::Metrics;
 use crate::pb;
 use crate::store::Store;
@@ -159,14 +160,21 @@ async fn unseal(
     open: impl FnOnce(&Path) -> Result<Arc<dyn Store>> + Send + 'static,
 ) -> Result<(Vault, crate::keys::Assurance)> {
     let (data, kept, rules) = (config.data.clone(), config.provider.clone(), access.now());
+    let signing = (config.signing.vault.clone(), vault_key_name(config));
     on_thread(move || {
         let providers = providers(&kept)?;
-        let vault = Vault::unseal(open(&data)?, &providers, NODE.to_owned())?;
+        let signing = SigningKey::load(&signing.0, signing.1)?;
+        let vault = Vault::unseal(open(&data)?, &providers, signing, NODE.to_owned())?;
         let tenants = rules.roles().principals().map(|p| p.tenant());
         vault.ensure_tenants(tenants)?;
         Ok((vault, providers.assurance()))
     })
     .await
+}
+
+/// The name under which strangers know the vault's signing key.
+pub fn vault_key_name(config: &Config) -> String {
+    format!("{}/vault", config.trust_domain)
 }
 
 /// This node's name in the log; there is one over an embedded store.

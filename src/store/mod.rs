@@ -6,10 +6,14 @@
 //! transaction; changes that arrive together share a commit. Reads run on
 //! reader threads, each with connections of its own.
 
+mod certificates;
 mod change;
 mod row;
 pub mod sqlite;
 
+pub use certificates::{
+    CertificateRows, CertificateStore, DestroyedKey, ErasureProgress, NewCertificate,
+};
 pub use change::{
     CreateCustomer, CreateKeys, CreateOutcome, DeleteRecord, EraseIntent, NewPage, PutOutcome,
     PutRecord, Replacement, RequestClaim, SplitIndex, SplitPart, Tombstone,
@@ -84,7 +88,7 @@ pub enum DataFile {
 pub type ReadJob = Box<dyn FnOnce(&mut dyn Rows) + Send>;
 
 /// Where rows are kept. Every method is one transaction of one file.
-pub trait Store: Send + Sync {
+pub trait Store: CertificateStore + Send + Sync {
     /// Queues work for a reader thread; refuses when the queue is full.
     fn read(&self, job: ReadJob) -> Result<()>;
 
@@ -130,7 +134,7 @@ pub trait Store: Send + Sync {
     /// are left and the tombstone stands where the index row was.
     fn purge(&self, customer: CustomerNumber, tombstone: Option<Tombstone>) -> Pending<bool>;
     /// `vault.db`: the purge is done (L3).
-    fn record_purge(&self, customer: CustomerNumber, leaf: LeafRow) -> Pending<()>;
+    fn record_purge(&self, customer: CustomerNumber, today: Day, leaf: LeafRow) -> Pending<()>;
 
     /// `keys.db`: keys of new index pages.
     fn add_index_pages(&self, pages: Vec<NewPage>) -> Pending<()>;
@@ -166,7 +170,7 @@ pub trait Store: Send + Sync {
 
 /// Reads, on a reader thread. All reads of a job see each file in one state,
 /// which is no older than the job.
-pub trait Rows {
+pub trait Rows: CertificateRows {
     /// From here on the newest state of both files.
     fn refresh(&mut self);
 

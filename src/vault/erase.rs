@@ -5,6 +5,7 @@
 //! repeated; start-up completes whatever a crash cut off.
 
 use super::Vault;
+use super::certificate::CertificateView;
 use super::customer::{CustomerView, Level, view};
 use super::index::Entry;
 use super::keyring::CustomerKeyring;
@@ -38,24 +39,49 @@ impl Vault {
         &self,
         call: &Arc<Call>,
         grant: Grant<Erase>,
-    ) -> Result<CustomerView> {
+    ) -> Result<(CustomerView, Option<CertificateView>)> {
         // In a task of its own: a caller that goes away stops nothing half-way.
         let (vault, call, grant) = (self.clone(), Arc::clone(call), Arc::new(grant));
-        tokio::spawn(async move { vault.erase_to_the_end(&call, &grant).await })
-            .await
-            .unwrap_or(Err(Error::Internal("an erasure ended by itself")))
+        tokio::spawn(async move {
+            let (customer, view) = vault.erase_to_the_end(&call, &grant).await?;
+            Ok((view, vault.certificate_of(&grant, customer).await))
+        })
+        .await
+        .unwrap_or(Err(Error::Internal("an erasure ended by itself")))
+    }
+
+    /// The certificate of an erasure that stands. Where it cannot be made now,
+    /// the erasure is acknowledged without it, and a repeat gives it.
+    async fn certificate_of(
+        &self,
+        grant: &Grant<Erase>,
+        customer: CustomerNumber,
+    ) -> Option<CertificateView> {
+        let name = grant.principal().tenant();
+        let make = async {
+            let (tenant, fence) = (self.tenant(name)?, self.fence(customer).await?);
+            let tenant = (name.as_str(), tenant.number);
+            let id = &grant.target().customer;
+            self.certify(tenant, customer, id, fence).await
+        };
+        let made = make.await;
+        if let Err(error) = &made {
+            tracing::warn!(reason = error.reason(), "a certificate was not made");
+        }
+        made.ok()
     }
 
     async fn erase_to_the_end(
         &self,
         call: &Arc<Call>,
         grant: &Arc<Grant<Erase>>,
-    ) -> Result<CustomerView> {
+    ) -> Result<(CustomerNumber, CustomerView)> {
         let leaf = self.leaf(grant, Verdict::Intended);
         for _ in 0..limits::REVISION_RETRIES {
             match self.look_before_erase(grant).await? {
                 Target::Shredded(customer, view) => {
-                    return self.erase_again(call, grant, customer, view).await;
+                    let view = self.erase_again(call, grant, customer, view).await?;
+                    return Ok((customer, view));
                 }
                 Target::Alive(keys, page, tag) => {
                     let today = call.time.day();
@@ -77,7 +103,7 @@ impl Vault {
                     let shredded = self.shred(call, customer, page, &leaf, subject).await;
                     // What is intended is carried out, whatever was answered.
                     self.purge_behind(customer);
-                    return shredded;
+                    return Ok((customer, shredded?));
                 }
             }
         }
@@ -175,7 +201,7 @@ impl Vault {
     }
 
     /// A step of an erasure: where the disk is full it takes the reserve.
-    async fn reserved<T>(&self, step: impl Fn() -> Pending<T>) -> Result<T> {
+    pub(super) async fn reserved<T>(&self, step: impl Fn() -> Pending<T>) -> Result<T> {
         match step().in_time().await {
             Err(Error::Unavailable(Unavailable::DiskFull)) if self.0.store.spend_reserve() => {
                 tracing::error!("the disk is full; the reserve serves erasures alone");
@@ -248,7 +274,7 @@ impl Vault {
             return Err(Error::ErasurePending);
         }
         let row = self.plain_row(call, &Leaf::new(Verdict::Purged, ""))?;
-        let record = || store.record_purge(customer, row.clone());
+        let record = || store.record_purge(customer, today, row.clone());
         self.reserved(record).await
     }
 
@@ -270,6 +296,7 @@ impl Vault {
                 Ok((rows.erasures()?, absent))
             })
             .await?;
+        self.forget_closed_certificates().await?;
         for (customer, is_there) in creations {
             if is_there {
                 self.0.store.settle_customer(customer).in_time().await?;

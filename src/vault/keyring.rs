@@ -10,6 +10,7 @@ use crate::crypto::{
 use crate::error::{Error, Lost, Result, Unavailable};
 use crate::id::{CustomerNumber, TenantName, TenantNumber};
 use crate::limits;
+use crate::secret::Key32;
 use crate::store::{CustomerKeys, KeyRow, NewPage, PageRow, TenantRow};
 use arc_swap::ArcSwapOption;
 use sha2::{Digest, Sha256};
@@ -158,6 +159,12 @@ impl Keyring {
         newest
             .map(|(epoch, master)| (*epoch, Arc::clone(master)))
             .ok_or(SEALED)
+    }
+
+    /// The key for notes that die with an epoch; `None` once it is closed.
+    pub fn notes(&self, epoch: u32) -> Result<Option<Key32>> {
+        let unsealed = self.unsealed()?;
+        Ok(unsealed.masters.get(&epoch).map(|master| master.notes()))
     }
 
     /// The wrap context of a page's own key.

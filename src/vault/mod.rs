@@ -1,6 +1,7 @@
 //! The use cases, one file each. They take a grant or a permit, never a bare
 //! name, and what they open leaves only as [`crate::audit::Recorded`].
 
+pub mod certificate;
 mod cursor;
 mod customer;
 mod delete;
@@ -20,6 +21,7 @@ mod stream;
 mod unseal;
 mod write;
 
+pub use certificate::{CertificateView, Issuer};
 pub use customer::{CustomerView, Level};
 pub use list::Listed;
 pub use open::{OpenedRecord, RecordView};
@@ -48,6 +50,7 @@ struct Inner {
     keyring: Arc<Keyring>,
     log: Log,
     quota: Arc<CustomerQuota>,
+    issuer: Issuer,
     /// Customers whose rows are being purged behind a reply.
     purging: Mutex<HashSet<CustomerNumber>>,
 }

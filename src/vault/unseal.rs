@@ -1,6 +1,7 @@
 //! Founding a vault, and starting one: master keys unwrapped, tenants ready,
 //! and whatever a crash left half done finished before the first call.
 
+use super::certificate::Issuer;
 use super::keyring::Keyring;
 use super::{Inner, Vault};
 use crate::audit::Log;
@@ -9,6 +10,7 @@ use crate::crypto::{Deployment, MasterKey, WrapContext, random_bytes};
 use crate::error::{Error, Result};
 use crate::id::{TenantName, TenantNumber};
 use crate::keys::Providers;
+use crate::keys::signing::SigningKey;
 use crate::limits;
 use crate::store::{EpochKey, EpochRow, EpochState, Rows, Store, TenantRow, sqlite};
 use std::collections::BTreeMap;
@@ -74,7 +76,12 @@ fn at_start<T: Send + 'static>(
 
 impl Vault {
     /// Unseals the vault behind `store`. Blocks; call it outside the runtime.
-    pub fn unseal(store: Arc<dyn Store>, providers: &Providers, node: String) -> Result<Self> {
+    pub fn unseal(
+        store: Arc<dyn Store>,
+        providers: &Providers,
+        signing: SigningKey,
+        node: String,
+    ) -> Result<Self> {
         let (deployment, epochs) =
             at_start(&*store, |rows| Ok((rows.deployment()?, rows.epochs()?)))?;
         let deployment = Deployment(deployment.ok_or_else(|| {
@@ -95,6 +102,10 @@ impl Vault {
             keyring: Arc::new(keyring),
             log: Log::new(Arc::clone(&store), node, boot),
             quota: Arc::default(),
+            issuer: Issuer {
+                key: signing,
+                assurance: providers.assurance(),
+            },
             purging: Mutex::default(),
             store,
         }));

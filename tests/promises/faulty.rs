@@ -5,8 +5,8 @@ use oubliette::error::{Error, Result};
 use oubliette::id::CustomerNumber;
 use oubliette::store::sqlite::Sqlite;
 use oubliette::store::{
-    CreateCustomer, CreateKeys, CreateOutcome, DataFile, DeleteRecord, EraseIntent, Fence, LeafRow,
-    NewPage, PageRow, Pending, PutOutcome, PutRecord, ReadJob, RecordKey, SplitIndex, Store,
+    CertificateStore, CreateCustomer, CreateKeys, CreateOutcome, DataFile, DeleteRecord, EraseIntent, Fence, LeafRow,
+    NewCertificate, NewPage, PageRow, Pending, PutOutcome, PutRecord, ReadJob, RecordKey, SplitIndex, Store,
     TenantRow, Tombstone,
 };
 use std::any::Any;
@@ -30,6 +30,7 @@ pub enum Step {
     RecordShred,
     Purge,
     RecordPurge,
+    Certificate,
     Other,
 }
 
@@ -126,6 +127,20 @@ impl Faulty {
     }
 }
 
+impl CertificateStore for Faulty {
+    fn add_certificate(&self, new: NewCertificate) -> Pending<bool> {
+        self.act(Step::Certificate, |s| s.add_certificate(new))
+    }
+    fn replace_certificate(&self, handle: [u8; 16], old: Vec<u8>, new: Vec<u8>) -> Pending<bool> {
+        self.act(Step::Certificate, move |s| {
+            s.replace_certificate(handle, old, new)
+        })
+    }
+    fn forget_certificate_ids(&self, before: u32) -> Pending<usize> {
+        self.act(Step::Other, move |s| s.forget_certificate_ids(before))
+    }
+}
+
 impl Store for Faulty {
     fn read(&self, job: ReadJob) -> Result<()> {
         match self.director.act(Step::Read) {
@@ -193,8 +208,10 @@ impl Store for Faulty {
     fn purge(&self, customer: CustomerNumber, tombstone: Option<Tombstone>) -> Pending<bool> {
         self.act(Step::Purge, move |s| s.purge(customer, tombstone))
     }
-    fn record_purge(&self, customer: CustomerNumber, leaf: LeafRow) -> Pending<()> {
-        self.act(Step::RecordPurge, move |s| s.record_purge(customer, leaf))
+    fn record_purge(&self, customer: CustomerNumber, today: Day, leaf: LeafRow) -> Pending<()> {
+        self.act(Step::RecordPurge, move |s| {
+            s.record_purge(customer, today, leaf)
+        })
     }
     fn add_index_pages(&self, pages: Vec<NewPage>) -> Pending<()> {
         self.act(Step::Other, |s| s.add_index_pages(pages))

@@ -105,7 +105,7 @@ fn the_reserve_serves_an_erasure_to_its_end() {
             };
             while !house.purge(owner, Some(tombstone.clone())).wait()? {}
             assert!(house.truncate(DataFile::Vault).wait()?);
-            house.record_purge(owner, leaf("purge")).wait()?;
+            house.record_purge(owner, TODAY, leaf("purge")).wait()?;
             // What start-up needs in order to finish an erasure.
             house.abandon_customer(abandoned).wait()?;
             house.next_boot().wait()?;

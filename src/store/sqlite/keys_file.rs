@@ -222,11 +222,18 @@ pub fn shred(
 fn destroy_keys(db: &Connection, customer: CustomerNumber) -> Result<[u8; 32]> {
     let mut fingerprint = Sha256::new();
     let mut keys = db.prepare_cached(
-        "SELECT wrapped FROM customer_keys WHERE customer = ?1 ORDER BY kind, generation",
+        "SELECT generation, wrapped FROM customer_keys
+         WHERE customer = ?1 ORDER BY kind, generation",
+    )?;
+    let mut note = db.prepare_cached(
+        "INSERT INTO destroyed_keys (customer, generation, fingerprint) VALUES (?1, ?2, ?3)",
     )?;
     let mut rows = keys.query([customer.0])?;
     while let Some(row) = rows.next()? {
-        fingerprint.update(row.get_ref(0)?.as_bytes()?);
+        let (generation, wrapped): (u32, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        fingerprint.update(&wrapped);
+        let one: [u8; 32] = Sha256::digest(&wrapped).into();
+        note.execute(params![customer.0, generation, &one[..]])?;
     }
     db.prepare_cached("DELETE FROM customer_keys WHERE customer = ?1")?
         .execute([customer.0])?;

@@ -1,6 +1,7 @@
 //! The embedded store: SQLite, two files, a writer thread each and a few
 //! reader threads.
 
+mod certificates;
 mod error;
 mod keys_file;
 mod quiet;
@@ -246,9 +247,11 @@ impl Store for Sqlite {
             .change(move |db| vault_file::purge(db, customer, tombstone.as_ref()))
     }
 
-    fn record_purge(&self, customer: CustomerNumber, leaf: LeafRow) -> Pending<()> {
-        self.vault
-            .change(move |db| vault_file::record_level(db, customer, 3, &leaf))
+    fn record_purge(&self, customer: CustomerNumber, today: Day, leaf: LeafRow) -> Pending<()> {
+        self.vault.change(move |db| {
+            vault_file::record_level(db, customer, 3, &leaf)?;
+            vault_file::note_purge_day(db, customer, today)
+        })
     }
 
     fn add_index_pages(&self, pages: Vec<NewPage>) -> Pending<()> {

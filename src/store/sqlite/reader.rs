@@ -59,6 +59,16 @@ impl Reader {
             vault: Snapshot::new(schema::open_reader(&dir.join(VAULT_FILE), schema::VAULT)?),
         })
     }
+
+    /// `keys.db`, in the state of this job.
+    pub fn keys_db(&mut self) -> Result<&Connection> {
+        self.keys.db()
+    }
+
+    /// `vault.db`, in the state of this job.
+    pub fn vault_db(&mut self) -> Result<&Connection> {
+        self.vault.db()
+    }
 }
 
 const CUSTOMER: &str = "SELECT tenant, created_day, records, next_record, state, state_mac,

@@ -44,10 +44,16 @@ ALTER TABLE epochs DROP COLUMN provider;
 ALTER TABLE epochs DROP COLUMN provider_key;
 ALTER TABLE epochs DROP COLUMN master;
 ",
+    "
+CREATE TABLE destroyed_keys (
+    customer INTEGER NOT NULL, generation INTEGER NOT NULL, fingerprint BLOB NOT NULL,
+    PRIMARY KEY (customer, generation)) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// `vault.db`: what may be old after a restore.
-pub const VAULT: &[&str] = &["
+pub const VAULT: &[&str] = &[
+    "
 CREATE TABLE boots (one INTEGER PRIMARY KEY CHECK (one = 1), boot INTEGER NOT NULL) STRICT;
 CREATE TABLE customers (
     customer INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, created_day INTEGER NOT NULL,
@@ -82,7 +88,17 @@ CREATE TABLE leaves (number INTEGER PRIMARY KEY, leaf BLOB NOT NULL, detail BLOB
 CREATE TABLE history (
     slot INTEGER NOT NULL, locator BLOB NOT NULL, nonce BLOB NOT NULL, masked INTEGER NOT NULL,
     PRIMARY KEY (slot, locator, nonce)) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+CREATE TABLE certificates (handle BLOB PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE certificate_ids (
+    customer INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, sealed BLOB NOT NULL) STRICT;
+ALTER TABLE erasures ADD COLUMN leaf INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE erasures ADD COLUMN records INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE erasures ADD COLUMN purged INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE erasures ADD COLUMN purged_day INTEGER NOT NULL DEFAULT 0;
+",
+];
 
 /// Makes a file that must not be there yet.
 pub fn create(path: &Path, steps: &[&str]) -> Result<()> {

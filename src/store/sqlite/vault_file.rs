@@ -273,8 +273,10 @@ pub fn intend_erasure(db: &Connection, intent: &EraseIntent) -> Result<bool> {
         return Ok(false);
     }
     db.prepare_cached(
-        "INSERT INTO erasures (customer, tenant, level, index_page, index_tag, day)
-         VALUES (?1, ?2, 1, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+        "INSERT INTO erasures (customer, tenant, level, index_page, index_tag, day, records)
+         VALUES (?1, ?2, 1, ?3, ?4, ?5,
+                 coalesce((SELECT records FROM customers WHERE customer = ?1), 0))
+         ON CONFLICT DO NOTHING",
     )?
     .execute(params![
         intent.customer.0,
@@ -298,8 +300,21 @@ pub fn record_level(
         .prepare_cached("UPDATE erasures SET level = ?2 WHERE customer = ?1 AND level < ?2")?
         .execute(params![customer.0, level])?;
     if raised == 1 {
-        append_one(db, leaf)?;
+        let number = append_one(db, leaf)?;
+        if level == 2 {
+            db.prepare_cached("UPDATE erasures SET leaf = ?2 WHERE customer = ?1")?
+                .execute(params![customer.0, number])?;
+        }
     }
+    Ok(())
+}
+
+/// The day on which a purge was done, once.
+pub fn note_purge_day(db: &Connection, customer: CustomerNumber, today: Day) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE erasures SET purged_day = ?2 WHERE customer = ?1 AND purged_day = 0",
+    )?
+    .execute(params![customer.0, today.0])?;
     Ok(())
 }
 
@@ -313,7 +328,7 @@ pub fn purge(
         place(RecordKey::new(customer, 0)),
         place(RecordKey::new(customer, (1 << RECORD_BITS) - 1)),
     );
-    let mut gone = 0;
+    let (mut gone, mut records) = (0, 0);
     for (sql, with_place) in [
         (
             "DELETE FROM records WHERE place IN
@@ -336,7 +351,13 @@ pub fn purge(
         } else {
             customer.0.cast_signed()
         };
-        gone += db.prepare_cached(sql)?.execute(params![from, last, most])?;
+        let deleted = db.prepare_cached(sql)?.execute(params![from, last, most])?;
+        gone += deleted;
+        records += if with_place { deleted } else { 0 };
+    }
+    if records > 0 {
+        db.prepare_cached("UPDATE erasures SET purged = purged + ?2 WHERE customer = ?1")?
+            .execute(params![customer.0, records])?;
     }
     if gone > 0 {
         return Ok(false);

@@ -1,0 +1,159 @@
+//! What a certificate says, from the rows of an erasure.
+
+use super::NO_DAY;
+use super::document::{
+    Certificate, EpochOf, Event, FORM, KeyGone, LogProof, Reached, Records, day_text,
+};
+use crate::clock::Day;
+use crate::error::{Error, Result};
+use crate::id::CustomerNumber;
+use crate::keys::Assurance;
+use crate::store::{DestroyedKey, EpochState, ErasureProgress, Fence, Rows};
+
+/// What the rows say of an erasure.
+pub struct Facts {
+    customer: CustomerNumber,
+    fence: Fence,
+    progress: ErasureProgress,
+    keys: Vec<DestroyedKey>,
+    is_epoch_destroyed: bool,
+    assurance: Assurance,
+    today: Day,
+    log: Option<LogProof>,
+}
+
+/// The oldest epoch that is not destroyed.
+pub fn oldest_open_epoch(rows: &mut dyn Rows) -> Result<u32> {
+    let epochs = rows.epochs()?.into_iter();
+    let open = epochs.filter(|row| row.state != EpochState::Destroyed);
+    open.map(|row| row.epoch)
+        .min()
+        .ok_or(Error::Internal("no epoch is open"))
+}
+
+/// A certificate that says nothing yet.
+pub fn blank() -> Certificate {
+    Certificate {
+        form: FORM.to_owned(),
+        vault: String::new(),
+        tenant: String::new(),
+        subject: String::new(),
+        name_sha256: String::new(),
+        issue: 0,
+        issued: String::new(),
+        level: Reached::Shredded,
+        events: Vec::new(),
+        keys: Vec::new(),
+        fingerprint: String::new(),
+        epoch: EpochOf {
+            number: 0,
+            assurance: String::new(),
+            destroyed: false,
+            final_by: None,
+        },
+        records: Records {
+            there_were: 0,
+            purged: 0,
+        },
+        exceptions: Vec::new(),
+        recipients: Vec::new(),
+        log: None,
+    }
+}
+
+impl Facts {
+    /// Reads what there is to say of a shredded customer.
+    pub fn read(
+        rows: &mut dyn Rows,
+        customer: CustomerNumber,
+        assurance: Assurance,
+        today: Day,
+    ) -> Result<Self> {
+        let fence = rows.fence(customer)?;
+        let fence = fence.ok_or(Error::Internal("a certificate without a fence"))?;
+        let progress = rows.erasure_progress(customer)?;
+        let progress = progress.ok_or(Error::Internal("a certificate without an erasure"))?;
+        Ok(Self {
+            customer,
+            progress,
+            keys: rows.destroyed_keys(customer)?,
+            is_epoch_destroyed: fence.epoch < oldest_open_epoch(rows)?,
+            fence,
+            assurance,
+            today,
+            log: None,
+        })
+    }
+
+    /// The level that is reached now.
+    pub fn level(&self) -> Reached {
+        match (self.progress.level, self.is_epoch_destroyed) {
+            (3.., true) => Reached::Closed,
+            (3.., false) => Reached::Purged,
+            _ => Reached::Shredded,
+        }
+    }
+
+    /// The next issue of a certificate, by what is so now.
+    pub fn certificate(self, before: Certificate) -> Certificate {
+        let level = self.level();
+        let mut records = Records {
+            there_were: self.progress.records,
+            purged: self.progress.purged,
+        };
+        if level >= Reached::Purged {
+            // What came or went between intent and shred.
+            records.there_were = records.purged;
+        }
+        let number = self.customer.0;
+        let keys = self.keys.iter().map(|key| KeyGone {
+            key: match key.generation {
+                0 => format!("identity/{number}"),
+                generation => format!("field/{number}/{generation}"),
+            },
+            sha256: hex::encode(key.fingerprint),
+        });
+        Certificate {
+            issue: before.issue.saturating_add(1),
+            issued: day_text(self.today),
+            level,
+            events: self.events(&before.events, level),
+            keys: keys.collect(),
+            fingerprint: hex::encode(self.fence.fingerprint),
+            epoch: EpochOf {
+                number: self.fence.epoch,
+                assurance: assurance_text(self.assurance).to_owned(),
+                destroyed: self.is_epoch_destroyed && level == Reached::Closed,
+                final_by: None,
+            },
+            records,
+            log: self.log,
+            ..before
+        }
+    }
+
+    /// What was said before stays as it was said.
+    fn events(&self, before: &[Event], level: Reached) -> Vec<Event> {
+        let mut events = before.to_vec();
+        let reached = Reached::ALL.into_iter().filter(|one| *one <= level);
+        for one in reached.skip(before.len()) {
+            let day = match one {
+                Reached::Shredded => self.fence.day,
+                Reached::Purged if self.progress.purged_day != NO_DAY => self.progress.purged_day,
+                Reached::Purged | Reached::Closed => self.today,
+            };
+            let day = day_text(day);
+            events.push(Event { level: one, day });
+        }
+        events
+    }
+}
+
+fn assurance_text(assurance: Assurance) -> &'static str {
+    match assurance {
+        Assurance::Hsm => "hsm",
+        Assurance::Provider => "provider",
+        Assurance::Scheduled => "scheduled",
+        Assurance::BestEffort => "best-effort",
+    }
+}
