@@ -5,6 +5,7 @@
 mod call;
 mod leaf;
 mod log;
+pub mod merkle;
 mod subject;
 
 pub use call::Call;

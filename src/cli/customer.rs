@@ -2,6 +2,7 @@
 //! forgotten.
 
 use super::caller::Caller;
+use super::certificate::{self, write_file};
 use super::out::{Out, ask, can_ask, note, printable};
 use super::stop::{Done, Stop};
 use super::value::date_text;
@@ -9,6 +10,7 @@ use crate::client::request_id;
 use crate::pb;
 use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
+use std::path::{Path, PathBuf};
 
 /// What can be done with customers.
 #[derive(Subcommand, Debug)]
@@ -53,6 +55,9 @@ pub struct Erase {
     /// Do not ask
     #[arg(long)]
     yes: bool,
+    /// Write the erasure certificate to this file, which must be new
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
     #[command(flatten)]
     caller: Caller,
 }
@@ -167,6 +172,23 @@ impl Show {
     }
 }
 
+/// Shows where the certificate is found, and writes it where that was asked.
+fn certified(out: &mut Out, made: Option<&pb::Certificate>, file: Option<&Path>) -> Done {
+    let Some(made) = made else {
+        note("The certificate could not be made just now; repeat the command to get it.");
+        return Ok(());
+    };
+    out.line(&format!("Its certificate is {}", made.name));
+    match file {
+        Some(path) => {
+            write_file(path, &made.document)?;
+            out.line(&format!("and was written to {}.", path.display()));
+        }
+        None => out.line("Keep that name: once the epoch is closed, nothing else finds it."),
+    }
+    Ok(())
+}
+
 impl Erase {
     async fn run(self) -> Done {
         if !self.yes {
@@ -179,13 +201,17 @@ impl Erase {
         let reply = self.caller.connect().await?.erase_customer(request).await?;
         let customer = reply.customer.unwrap_or_default();
         let mut out = self.caller.out();
-        out.document(&json!({ "customer": document(&customer), "epoch": reply.epoch }));
+        out.document(&json!({
+            "customer": document(&customer),
+            "epoch": reply.epoch,
+            "certificate": reply.certificate.as_ref().map(certificate::document),
+        }));
         shown(&mut out, &customer);
         out.line(&format!(
             "Nothing of this customer can be read any more. Backups die with key epoch {}.",
             reply.epoch
         ));
-        Ok(())
+        certified(&mut out, reply.certificate.as_ref(), self.certificate.as_deref())
     }
 
     /// Asks a person to repeat the id; anyone else must have said `--yes`.

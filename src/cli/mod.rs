@@ -4,6 +4,7 @@
 mod bench;
 mod caller;
 mod catalog;
+mod certificate;
 mod child;
 mod config;
 mod customer;
@@ -58,6 +59,9 @@ enum Command {
     /// Create, look at and forget customers
     #[command(subcommand)]
     Customer(customer::Customer),
+    /// Check, fetch and show erasure certificates
+    #[command(subcommand)]
+    Certificate(certificate::Certificate),
     /// Look at the key tree
     #[command(subcommand)]
     Key(key::Key),
@@ -106,6 +110,7 @@ impl Command {
             Self::Import(import) => block_on(import.run()),
             Self::Record(record) => block_on(record.run()),
             Self::Customer(customer) => block_on(customer.run()),
+            Self::Certificate(certificate) => block_on(certificate.run()),
             Self::Key(key) => block_on(key.run()),
             Self::Config(config) => config.run(),
             Self::Catalog(catalog) => catalog.run(),
@@ -120,6 +125,7 @@ impl Command {
             Self::Import(import) => import.caller.json,
             Self::Record(record) => record.caller().json,
             Self::Customer(customer) => customer.caller().json,
+            Self::Certificate(certificate) => certificate.json(),
             Self::Key(key) => key.caller().json,
             Self::Bench(bench) => bench.json(),
             Self::Config(config) => config.json(),

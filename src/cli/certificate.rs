@@ -1,0 +1,271 @@
+//! `oubliette certificate`: erasure certificates, checked by anybody and
+//! fetched by those who have a certificate's name.
+
+use super::caller::Caller;
+use super::customer::full_name;
+use super::out::{Out, note, printable};
+use super::stop::{Done, Stop};
+use crate::config::Config;
+use crate::keys::signing::{PublicKey, SigningKey};
+use crate::limits;
+use crate::pb;
+use crate::vault::certificate::document::{EpochOf, Reached, Signed};
+use crate::vault::certificate::verify::verify;
+use clap::{Args, Subcommand};
+use serde_json::{Value as Json, json};
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// The page that checks a certificate in a browser.
+const PAGE: &str = include_str!("../../docs/verify.html");
+
+/// What can be done with certificates.
+#[derive(Subcommand, Debug)]
+pub enum Certificate {
+    /// Check a certificate with a public key; needs no vault and no network
+    Verify(Verify),
+    /// Fetch a certificate by its name, issued anew if the erasure has come
+    /// further
+    Get(Get),
+    /// Print the public key that a vault's certificates are checked with
+    Key(Key),
+    /// Print the web page on which a customer can check a certificate
+    Page(Page),
+}
+
+/// Arguments of `certificate verify`.
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// The certificate
+    file: PathBuf,
+    /// The vault's public key, or a file that holds it
+    #[arg(long, value_name = "PUB")]
+    key: String,
+    /// Answer with one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `certificate get`.
+#[derive(Args, Debug)]
+pub struct Get {
+    /// certificates/{id}, as the erasure's reply had it
+    name: String,
+    /// The customer it is about, for a copy that names them
+    #[arg(long, value_name = "ID")]
+    customer: Option<String>,
+    /// Write the certificate to this file, which must be new
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    caller: Caller,
+}
+
+/// Arguments of `certificate key`.
+#[derive(Args, Debug)]
+pub struct Key {
+    /// A directory made by `oubliette init`
+    #[arg(long, env = "OUBLIETTE_DIR", value_name = "DIR")]
+    dir: PathBuf,
+}
+
+/// Arguments of `certificate page`.
+#[derive(Args, Debug)]
+pub struct Page {
+    /// Write it to this file, which must be new
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl Certificate {
+    /// Whether errors too are told as JSON.
+    pub fn json(&self) -> bool {
+        match self {
+            Self::Verify(verify) => verify.json,
+            Self::Get(get) => get.caller.json,
+            Self::Key(_) | Self::Page(_) => false,
+        }
+    }
+
+    /// Does it.
+    pub async fn run(self) -> Done {
+        match self {
+            Self::Verify(verify) => verify.run(),
+            Self::Get(get) => get.run().await,
+            Self::Key(key) => key.run(),
+            Self::Page(page) => write_or_print(page.out.as_deref(), PAGE),
+        }
+    }
+}
+
+/// Writes a new file, only for this user.
+pub fn write_file(path: &Path, text: &str) -> Done {
+    super::pki::write_new(path, text, 0o600).map_err(Stop::from)
+}
+
+fn write_or_print(out: Option<&Path>, text: &str) -> Done {
+    match out {
+        Some(path) => write_file(path, text),
+        None => {
+            Out::new(false).raw(text);
+            Ok(())
+        }
+    }
+}
+
+/// At most as much of a file as a certificate may have, and a little more, so
+/// that a larger one is seen to be none.
+fn read(path: &Path) -> Done<Vec<u8>> {
+    let most = limits::CERTIFICATE_BYTES as u64 + 2;
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
+    read.map_err(|error| Stop::file(path, "read", &error))?;
+    Ok(bytes)
+}
+
+/// A public key as typed, or from the file of that name.
+fn public_key(typed: &str) -> Done<PublicKey> {
+    let text = match PublicKey::parse(typed) {
+        Some(key) => return Ok(key),
+        None => fs::read_to_string(typed).unwrap_or_default(),
+    };
+    PublicKey::parse(&text).ok_or_else(|| {
+        Stop::Usage(
+            "--key must be a public key such as company.example/vault+1a2b3c4d+AQ..., or a file \
+             that holds one; oubliette certificate key prints a vault's"
+                .to_owned(),
+        )
+    })
+}
+
+impl Verify {
+    fn run(self) -> Done {
+        let key = public_key(&self.key)?;
+        let mut out = Out::new(self.json);
+        match verify(&read(&self.file)?, &key) {
+            Ok(verified) => {
+                let signed = verified.signed;
+                out.document(&json!({"holds": true, "certificate": told(&signed)?}));
+                out.line("The certificate holds: signed with this key, and unchanged.");
+                for line in words(&signed) {
+                    out.line(&printable(&line));
+                }
+                Ok(())
+            }
+            Err(doubt) => {
+                out.document(&json!({"holds": false, "why": doubt.to_string()}));
+                note(&format!("The certificate does not hold: {doubt}."));
+                Err(Stop::Told)
+            }
+        }
+    }
+}
+
+fn told(signed: &Signed) -> Done<Json> {
+    serde_json::to_value(signed).map_err(|error| Stop::Failed(error.to_string()))
+}
+
+/// What a certificate says, for people.
+fn words(signed: &Signed) -> Vec<String> {
+    let certificate = &signed.certificate;
+    let whom = match &signed.opening {
+        Some(opening) => opening.customer.as_str(),
+        None => "not named in this copy",
+    };
+    let events = certificate.events.iter();
+    let events: Vec<String> = events
+        .map(|event| format!("{} on {}", event.level.name(), event.day))
+        .collect();
+    let kept = certificate.exceptions.iter();
+    let kept: Vec<String> = kept
+        .map(|one| format!("{} ({})", one.what, one.code))
+        .collect();
+    let kept = match kept.as_slice() {
+        [] => "nothing".to_owned(),
+        some => some.join(", "),
+    };
+    let records = &certificate.records;
+    let mut lines = vec![
+        format!("about:       {whom}"),
+        format!("erased by:   {}", certificate.tenant),
+        format!("level:       {}", meaning(certificate.level)),
+        format!("reached:     {}", events.join(", ")),
+        format!("records:     {} of {} deleted", records.purged, records.there_were),
+        format!("keys:        {} destroyed", certificate.keys.len()),
+        format!("backups:     {}", backups(&certificate.epoch)),
+        format!("kept by law: {kept}"),
+    ];
+    lines.extend(certificate.recipients.iter().map(|one| {
+        let answer = match one.acknowledged {
+            true => "confirmed",
+            false => "has not answered",
+        };
+        format!("told:        {} ({answer})", one.service)
+    }));
+    lines.push(match &certificate.log {
+        Some(log) => format!("audit log:   holds it as entry {}", log.index),
+        None => "audit log:   this certificate carries no proof from the log".to_owned(),
+    });
+    lines
+}
+
+fn meaning(level: Reached) -> &'static str {
+    match level {
+        Reached::Shredded => "L2: the keys are destroyed, nothing can be read",
+        Reached::Purged => "L3: the unreadable rest is deleted too",
+        Reached::Closed => "L4: no backup brings anything back",
+    }
+}
+
+fn backups(epoch: &EpochOf) -> String {
+    let (number, worth) = (epoch.number, &epoch.assurance);
+    match (&epoch.final_by, epoch.destroyed) {
+        (_, true) => format!("dead: the key of epoch {number} is destroyed ({worth})"),
+        (Some(day), false) => format!("die with the key of epoch {number} ({worth}), by {day}"),
+        (None, false) => format!("die with the key of epoch {number} ({worth})"),
+    }
+}
+
+impl Get {
+    async fn run(self) -> Done {
+        let request = pb::GetCertificateRequest {
+            name: self.name,
+            customer: self.customer.as_deref().map(full_name).unwrap_or_default(),
+        };
+        let reply = self.caller.connect().await?.get_certificate(request).await?;
+        let certificate = reply.certificate.unwrap_or_default();
+        let mut out = self.caller.out();
+        match &self.out {
+            Some(path) => {
+                write_file(path, &certificate.document)?;
+                out.document(&document(&certificate));
+                let shown = path.display();
+                out.line(&format!("Issue {} is in {shown}.", certificate.issue));
+            }
+            None if out.is_json() => out.document(&document(&certificate)),
+            None => out.raw(&certificate.document),
+        }
+        Ok(())
+    }
+}
+
+/// A certificate for programs.
+pub fn document(certificate: &pb::Certificate) -> Json {
+    json!({
+        "name": certificate.name,
+        "issue": certificate.issue,
+        "level": certificate.level().as_str_name().trim_start_matches("ERASURE_LEVEL_"),
+        "document": certificate.document,
+    })
+}
+
+impl Key {
+    fn run(self) -> Done {
+        let config = Config::load(&self.dir.join(super::init::CONFIG))?;
+        let name = crate::serve::vault_key_name(&config);
+        let key = SigningKey::load(&config.signing.vault, name)?;
+        Out::new(false).line(&key.public().to_string());
+        Ok(())
+    }
+}
