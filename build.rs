@@ -34,6 +34,20 @@ const SECRET: &[&str] = &[
     "Certificate",
     "GetCertificateRequest",
     "GetCertificateResponse",
+    "RequestStep",
+    "RightsRequest",
+    "OpenRequestRequest",
+    "DenyRequestRequest",
+    "ExtendRequestRequest",
+    "OpenRequestResponse",
+    "VerifyIdentityResponse",
+    "ApproveRequestResponse",
+    "DenyRequestResponse",
+    "ExtendRequestResponse",
+    "RevokeRequestResponse",
+    "FulfilRequestResponse",
+    "GetRequestResponse",
+    "ListRequestsResponse",
 ];
 
 /// Messages without secrets that hold one of the above.
@@ -50,6 +64,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "oubliette/v1/customer_service.proto",
             "oubliette/v1/key_service.proto",
             "oubliette/v1/certificate_service.proto",
+            "oubliette/v1/rights_service.proto",
         ])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(

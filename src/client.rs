@@ -13,6 +13,7 @@ use crate::pb::certificate_service_client::CertificateServiceClient;
 use crate::pb::customer_service_client::CustomerServiceClient;
 use crate::pb::key_service_client::KeyServiceClient;
 use crate::pb::record_service_client::RecordServiceClient;
+use crate::pb::rights_service_client::RightsServiceClient;
 use place::Identity;
 use std::fs;
 use std::future::Future;
@@ -28,6 +29,7 @@ pub struct Client {
     customers: CustomerServiceClient<Channel>,
     keys: KeyServiceClient<Channel>,
     certificates: CertificateServiceClient<Channel>,
+    rights: RightsServiceClient<Channel>,
 }
 
 /// A new id for one change. Repeat the change with the same id after a failure
@@ -77,6 +79,8 @@ impl Client {
                 .max_encoding_message_size(limits::REQUEST_BYTES),
             customers: CustomerServiceClient::new(channel.clone()),
             certificates: CertificateServiceClient::new(channel.clone()),
+            rights: RightsServiceClient::new(channel.clone())
+                .max_decoding_message_size(limits::REPLY_BYTES),
             keys: KeyServiceClient::new(channel),
         }
     }
@@ -148,6 +152,24 @@ unary! {
         "Forgets a customer.";
     certificates.get_certificate(GetCertificateRequest) -> GetCertificateResponse,
         "Gives an erasure certificate, issued anew where the erasure has come further.";
+    rights.open_request(OpenRequestRequest) -> OpenRequestResponse,
+        "Opens a request of a customer.";
+    rights.verify_identity(VerifyIdentityRequest) -> VerifyIdentityResponse,
+        "Notes how it was made sure who is asking.";
+    rights.approve_request(ApproveRequestRequest) -> ApproveRequestResponse,
+        "Approves a request; carries out an erasure.";
+    rights.deny_request(DenyRequestRequest) -> DenyRequestResponse,
+        "Refuses a request.";
+    rights.extend_request(ExtendRequestRequest) -> ExtendRequestResponse,
+        "Takes the longer time that a law allows.";
+    rights.revoke_request(RevokeRequestRequest) -> RevokeRequestResponse,
+        "Takes a request back.";
+    rights.fulfil_request(FulfilRequestRequest) -> FulfilRequestResponse,
+        "Notes that a request was carried out.";
+    rights.get_request(GetRequestRequest) -> GetRequestResponse,
+        "Shows a request.";
+    rights.list_requests(ListRequestsRequest) -> ListRequestsResponse,
+        "Lists requests by the day they are due.";
     keys.get_key_status(GetKeyStatusRequest) -> GetKeyStatusResponse,
         "Says which epochs, pages and keys there are.";
 }

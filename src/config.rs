@@ -7,6 +7,7 @@ pub mod check;
 use crate::catalog::{Entry, Section, read_text};
 use crate::error::{Error, Result};
 use crate::id::{ServiceName, TenantName};
+use crate::vault::rights::clock::Regime;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,8 @@ pub struct Config {
     pub provider: Provider,
     /// The keys that sign what strangers check.
     pub signing: Signing,
+    /// How people's requests are handled.
+    pub rights: Rights,
     /// The catalog's directory.
     pub catalog: PathBuf,
     /// The Cedar policies.
@@ -58,6 +61,24 @@ pub struct Signing {
     pub log: PathBuf,
     /// Signs certificates, receipts, reports and ledgers.
     pub vault: PathBuf,
+}
+
+/// How people's requests are handled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rights {
+    /// Whether somebody else must approve a request than who opened it.
+    pub four_eyes: bool,
+    /// The laws whose clocks run where a request names none.
+    pub regimes: Vec<Regime>,
+}
+
+impl Default for Rights {
+    fn default() -> Self {
+        Self {
+            four_eyes: false,
+            regimes: vec![Regime::Gdpr],
+        }
+    }
 }
 
 /// How connections are secured.
@@ -146,6 +167,10 @@ impl Config {
             data: file_in(base, &root.need("data")?)?,
             provider: provider(base, root.need("provider")?.section()?)?,
             signing: signing(base, root.need("signing")?.section()?)?,
+            rights: match root.take("rights") {
+                Some(entry) => rights(entry.section()?)?,
+                None => Rights::default(),
+            },
             catalog: file_in(base, &root.need("catalog")?)?,
             policy: file_in(base, &root.need("policy")?)?,
             roles: file_in(base, &root.need("roles")?)?,
@@ -202,6 +227,22 @@ fn signing(base: &Path, mut table: Section<'_>) -> Result<Signing> {
     };
     table.finish()?;
     Ok(signing)
+}
+
+fn rights(mut table: Section<'_>) -> Result<Rights> {
+    let mut rights = Rights::default();
+    if let Some(entry) = table.take("four_eyes") {
+        rights.four_eyes = entry.flag()?;
+    }
+    if let Some(entry) = table.take("regimes") {
+        let rule = "must be one or more of gdpr, ccpa, lgpd, pipl, with spaces between";
+        rights.regimes = entry.parsed(rule, |text| {
+            let named: Option<Vec<Regime>> = text.split(' ').map(Regime::named).collect();
+            named.filter(|regimes| !regimes.is_empty())
+        })?;
+    }
+    table.finish()?;
+    Ok(rights)
 }
 
 fn transport(base: &Path, root: &mut Section<'_>) -> Result<Transport> {

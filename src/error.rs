@@ -34,6 +34,11 @@ pub enum Error {
     Contended,
     /// The request id was used for another change.
     RequestIdReused,
+    /// A person's request stands where this cannot happen to it: its state, and
+    /// what was to happen.
+    RequestState(&'static str, &'static str),
+    /// Two must agree, and the same one acted twice.
+    SamePerson,
     /// A limit on what is stored is reached.
     TooMuch(&'static str),
     /// The caller does more than it may, or the vault is full for now.
@@ -131,6 +136,8 @@ pub enum Missing {
     Record,
     /// The certificate.
     Certificate,
+    /// A person's request.
+    Request,
     /// The method.
     Method,
 }
@@ -203,6 +210,7 @@ impl Error {
             Self::Denied(denial) => denial.rule.reason(),
             Self::NotFound(Missing::Customer) => "CUSTOMER_NOT_FOUND",
             Self::NotFound(Missing::Record) => "RECORD_NOT_FOUND",
+            Self::NotFound(Missing::Request) => "REQUEST_NOT_FOUND",
             Self::NotFound(Missing::Certificate) => "CERTIFICATE_NOT_FOUND",
             Self::NotFound(Missing::Method) => "METHOD_NOT_FOUND",
             Self::CustomerErased => "CUSTOMER_ERASED",
@@ -211,6 +219,8 @@ impl Error {
             Self::RevisionStale => "REVISION_STALE",
             Self::Contended => "CONTENDED",
             Self::RequestIdReused => "REQUEST_ID_REUSED",
+            Self::RequestState(..) => "REQUEST_STATE",
+            Self::SamePerson => "SECOND_PERSON_NEEDED",
             Self::TooMuch(_) => "LIMIT_REACHED",
             Self::Exhausted(Exhausted::Shed, _) => "OVERLOADED",
             Self::Exhausted(Exhausted::Rate, _) => "RATE_EXCEEDED",
@@ -338,6 +348,12 @@ impl fmt::Display for Error {
                 return f.write_str(" nothing was done");
             }
             Self::Denied(denial) => return denial.fmt(f),
+            Self::RequestState(state, event) => {
+                return write!(
+                    f,
+                    "the request is {state}, so that {event} cannot happen to it; nothing was done"
+                );
+            }
             Self::TooMuch(what) => {
                 return write!(f, "a limit is reached: {what}; nothing was done");
             }
@@ -360,6 +376,7 @@ impl fmt::Display for Error {
             }
             Self::NotFound(Missing::Customer) => "no such customer; CreateCustomer makes one",
             Self::NotFound(Missing::Record) => "no such record of this type; PutRecord makes one",
+            Self::NotFound(Missing::Request) => "no such request; ListRequests shows what there is",
             Self::NotFound(Missing::Certificate) => {
                 "no such certificate; its name came with the erasure's reply and is nowhere else"
             }
@@ -378,6 +395,9 @@ impl fmt::Display for Error {
             Self::Contended => "the record kept changing meanwhile; try again",
             Self::RequestIdReused => {
                 "the request id was used for a different change; make a new UUID for each change"
+            }
+            Self::SamePerson => {
+                "somebody else must approve than who opened the request; nothing was done"
             }
             Self::Exhausted(Exhausted::Shed, _) => "the server is at its limit; try again shortly",
             Self::Exhausted(Exhausted::Rate, _) => {

@@ -61,6 +61,10 @@ pub struct RequestId(pub [u8; 16]);
 /// kept as a secret.
 pub struct CertificateName(SecretText);
 
+/// `requests/{request}`: 16 hexadecimal digits, random.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestNumber(pub u64);
+
 fn is_label(text: &str, longest: usize, extra: &[u8]) -> bool {
     let mut bytes = text.bytes();
     text.len() <= longest
@@ -191,6 +195,26 @@ impl CertificateName {
     /// The id.
     pub fn id(&self) -> &str {
         self.0.expose()
+    }
+}
+
+impl RequestNumber {
+    /// Parses `requests/{request}`.
+    pub fn parse(field: &'static str, name: &str) -> Result<Self, Error> {
+        let digits = name.strip_prefix("requests/");
+        let number = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let number = number.map(Self).filter(|number| number.text() == name);
+        number.ok_or_else(|| {
+            Error::invalid(Violation::new(
+                field,
+                "must look like requests/{16 hexadecimal digits}",
+            ))
+        })
+    }
+
+    /// What [`Self::parse`] reads.
+    pub fn text(self) -> String {
+        format!("requests/{:016x}", self.0)
     }
 }
 

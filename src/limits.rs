@@ -67,6 +67,9 @@ pub const CURSOR_BYTES: usize = 512;
 /// The file of a certificate.
 pub const CERTIFICATE_BYTES: usize = 256 << 10;
 
+/// A text of a person's request, or of its denial.
+pub const RIGHTS_TEXT_BYTES: usize = 4_000;
+
 /// A request message.
 pub const REQUEST_BYTES: usize = 4 << 20;
 /// A reply message.

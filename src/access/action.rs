@@ -28,6 +28,24 @@ pub enum Action {
     GetKeyStatus,
     /// CertificateService.GetCertificate.
     GetCertificate,
+    /// RightsService.OpenRequest.
+    OpenRequest,
+    /// RightsService.VerifyIdentity.
+    VerifyIdentity,
+    /// RightsService.ApproveRequest.
+    ApproveRequest,
+    /// RightsService.DenyRequest.
+    DenyRequest,
+    /// RightsService.ExtendRequest.
+    ExtendRequest,
+    /// RightsService.RevokeRequest.
+    RevokeRequest,
+    /// RightsService.FulfilRequest.
+    FulfilRequest,
+    /// RightsService.GetRequest.
+    GetRequest,
+    /// RightsService.ListRequests.
+    ListRequests,
     /// CreateCustomer with `recreate_erased`.
     RecreateCustomer,
     /// To be told CUSTOMER_ERASED instead of CUSTOMER_NOT_FOUND.
@@ -36,7 +54,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 23] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -49,6 +67,15 @@ impl Action {
         Self::EraseCustomer,
         Self::GetKeyStatus,
         Self::GetCertificate,
+        Self::OpenRequest,
+        Self::VerifyIdentity,
+        Self::ApproveRequest,
+        Self::DenyRequest,
+        Self::ExtendRequest,
+        Self::RevokeRequest,
+        Self::FulfilRequest,
+        Self::GetRequest,
+        Self::ListRequests,
         Self::RecreateCustomer,
         Self::KnowErased,
     ];
@@ -68,6 +95,15 @@ impl Action {
             Self::EraseCustomer => "erase_customer",
             Self::GetKeyStatus => "get_key_status",
             Self::GetCertificate => "get_certificate",
+            Self::OpenRequest => "open_request",
+            Self::VerifyIdentity => "verify_identity",
+            Self::ApproveRequest => "approve_request",
+            Self::DenyRequest => "deny_request",
+            Self::ExtendRequest => "extend_request",
+            Self::RevokeRequest => "revoke_request",
+            Self::FulfilRequest => "fulfil_request",
+            Self::GetRequest => "get_request",
+            Self::ListRequests => "list_requests",
             Self::RecreateCustomer => "recreate_customer",
             Self::KnowErased => "know_erased",
         }

@@ -9,7 +9,9 @@ use super::facts::Facts;
 use super::roles::Principal;
 use crate::catalog::{Basis, Field, Form, Purpose, RecordType, Value};
 use crate::error::{Denial, Error, Result, Rule};
-use crate::id::{CertificateName, CustomerId, CustomerNumber, FieldNumber, RecordName};
+use crate::id::{
+    CertificateName, CustomerId, CustomerNumber, FieldNumber, RecordName, RequestNumber,
+};
 use std::sync::Arc;
 
 /// A caller may do something to a target, as far as policy and catalog go.
@@ -153,6 +155,21 @@ pub struct Erase {
     /// Whom.
     pub customer: CustomerId,
 }
+
+/// Opening a person's request.
+pub struct OpenRequest {
+    /// Who asks.
+    pub customer: CustomerId,
+}
+
+/// Handling or showing a person's request; the action says what is done.
+pub struct HandleRequest {
+    /// Which.
+    pub request: RequestNumber,
+}
+
+/// Listing people's requests.
+pub struct ListRequests;
 
 /// Showing an erasure certificate.
 pub struct ShowCertificate {

@@ -1,11 +1,14 @@
 //! Who may create, show and forget customers, and look at the keys.
 
 use super::action::Action;
-use super::grant::{Create, Decided, Erase, Grant, KeyStatus, Show, ShowCertificate};
+use super::grant::{
+    Create, Decided, Erase, Grant, HandleRequest, KeyStatus, ListRequests, OpenRequest, Show,
+    ShowCertificate,
+};
 use super::roles::Principal;
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
-use crate::id::{CertificateName, CustomerId};
+use crate::id::{CertificateName, CustomerId, RequestNumber};
 use std::sync::Arc;
 
 impl Snapshot {
@@ -59,6 +62,37 @@ impl Snapshot {
             certificate,
             customer,
         };
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether a person's request is opened.
+    pub fn open_request(
+        &self,
+        principal: &Arc<Principal>,
+        customer: CustomerId,
+    ) -> Result<Grant<OpenRequest>> {
+        let decided = self.vault_wide(principal, Action::OpenRequest)?;
+        let target = OpenRequest { customer };
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether a person's request is handled or shown, as `action`
+    /// says.
+    pub fn handle_request(
+        &self,
+        principal: &Arc<Principal>,
+        action: Action,
+        request: RequestNumber,
+    ) -> Result<Grant<HandleRequest>> {
+        let decided = self.vault_wide(principal, action)?;
+        let target = HandleRequest { request };
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether people's requests are listed.
+    pub fn list_requests(&self, principal: &Arc<Principal>) -> Result<Grant<ListRequests>> {
+        let decided = self.vault_wide(principal, Action::ListRequests)?;
+        let target = ListRequests;
         Ok(Grant { decided, target })
     }
 

@@ -38,6 +38,17 @@ pub enum Fact {
         /// The epoch whose destruction makes it final (L4).
         epoch: u32,
     },
+    /// Something happened to a person's request.
+    Request {
+        /// `requests/{request}`.
+        request: String,
+        /// What was asked for.
+        kind: &'static str,
+        /// What happened.
+        event: &'static str,
+        /// Where it stands now.
+        state: &'static str,
+    },
 }
 
 /// What a leaf says, but for the subject.

@@ -191,7 +191,10 @@ fn words(signed: &Signed) -> Vec<String> {
         format!("erased by:   {}", certificate.tenant),
         format!("level:       {}", meaning(certificate.level)),
         format!("reached:     {}", events.join(", ")),
-        format!("records:     {} of {} deleted", records.purged, records.there_were),
+        format!(
+            "records:     {} of {} deleted",
+            records.purged, records.there_were
+        ),
         format!("keys:        {} destroyed", certificate.keys.len()),
         format!("backups:     {}", backups(&certificate.epoch)),
         format!("kept by law: {kept}"),
@@ -233,7 +236,12 @@ impl Get {
             name: self.name,
             customer: self.customer.as_deref().map(full_name).unwrap_or_default(),
         };
-        let reply = self.caller.connect().await?.get_certificate(request).await?;
+        let reply = self
+            .caller
+            .connect()
+            .await?
+            .get_certificate(request)
+            .await?;
         let certificate = reply.certificate.unwrap_or_default();
         let mut out = self.caller.out();
         match &self.out {

@@ -211,7 +211,11 @@ impl Erase {
             "Nothing of this customer can be read any more. Backups die with key epoch {}.",
             reply.epoch
         ));
-        certified(&mut out, reply.certificate.as_ref(), self.certificate.as_deref())
+        certified(
+            &mut out,
+            reply.certificate.as_ref(),
+            self.certificate.as_deref(),
+        )
     }
 
     /// Asks a person to repeat the id; anyone else must have said `--yes`.

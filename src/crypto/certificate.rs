@@ -54,7 +54,7 @@ impl CertificateKey {
 /// and the caller's id of the customer under a random salt. Whoever is told
 /// both can check it; without the salt no guess can be tested.
 pub fn subject(salt: &[u8; 32], tenant: &str, customer: &str) -> [u8; 32] {
-    let key = MacKey::new(Key32::take(&mut {*salt}));
+    let key = MacKey::new(Key32::take(&mut { *salt }));
     mac(&key, &[tenant.as_bytes(), customer.as_bytes()])
 }
 

@@ -26,6 +26,9 @@ pub enum Label {
     Certificate = 64,
     /// A certificate's id, under the epoch's note key.
     CertificateId = 65,
+    /// What of a person's request is about the person, under the customer's
+    /// request key.
+    Request = 66,
 }
 
 /// Which kind of key a wrap holds. The numbers are part of the format.
@@ -51,6 +54,9 @@ pub(super) const MASTER: &str = "oubliette.v1/master";
 /// `info` of the second expansion of a master key: notes that die with the
 /// epoch.
 pub(super) const NOTES: &str = "oubliette.v1/master-notes";
+/// `info` of the expansion of an identity key that makes the key of the
+/// person's requests.
+pub(super) const REQUESTS: &str = "oubliette.v1/identity-requests";
 /// `info` of the expansion of a certificate's id: handle, body.
 pub(super) const CERTIFICATE: &str = "oubliette.v1/certificate";
 /// `info` of the expansion that makes a page key's wrapping key.

@@ -17,6 +17,7 @@
 //! | --- | --- | --- |
 //! | master key | `oubliette.v1/master` | wrapping |
 //! | master key | `oubliette.v1/master-notes` | notes |
+//! | identity key | `oubliette.v1/identity-requests` | requests |
 //! | certificate id | `oubliette.v1/certificate` | handle, body |
 //! | page key | `oubliette.v1/page` | wrapping |
 //! | index page key | `oubliette.v1/index-page` | row tag, row body |

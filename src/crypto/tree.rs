@@ -243,6 +243,14 @@ impl IdentityKey {
     }
 }
 
+impl IdentityKey {
+    /// The key that seals what a person asked of us.
+    pub fn requests(&self) -> Key32 {
+        let [requests] = expand_keys(&self.0, label::REQUESTS);
+        requests
+    }
+}
+
 impl FieldKey {
     /// The keys for the generation's two uses, from one expansion.
     pub fn subkeys(&self) -> FieldKeys {

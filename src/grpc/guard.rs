@@ -50,7 +50,7 @@ pub struct Guard {
 }
 
 /// The RPCs' names, so that a label or a leaf never repeats a caller's text.
-const METHODS: [&str; 12] = [
+const METHODS: [&str; 21] = [
     "/oubliette.v1.RecordService/PutRecord",
     "/oubliette.v1.RecordService/GetRecord",
     "/oubliette.v1.RecordService/BatchGetRecords",
@@ -63,6 +63,15 @@ const METHODS: [&str; 12] = [
     "/oubliette.v1.CustomerService/EraseCustomer",
     "/oubliette.v1.KeyService/GetKeyStatus",
     "/oubliette.v1.CertificateService/GetCertificate",
+    "/oubliette.v1.RightsService/OpenRequest",
+    "/oubliette.v1.RightsService/VerifyIdentity",
+    "/oubliette.v1.RightsService/ApproveRequest",
+    "/oubliette.v1.RightsService/DenyRequest",
+    "/oubliette.v1.RightsService/ExtendRequest",
+    "/oubliette.v1.RightsService/RevokeRequest",
+    "/oubliette.v1.RightsService/FulfilRequest",
+    "/oubliette.v1.RightsService/GetRequest",
+    "/oubliette.v1.RightsService/ListRequests",
 ];
 
 /// Health and reflection: the only calls that are not guarded. A service that

@@ -10,6 +10,7 @@ mod guard;
 mod keys;
 mod metadata;
 mod records;
+mod rights;
 mod shed;
 mod status;
 mod stream;
@@ -24,15 +25,17 @@ use crate::pb::certificate_service_server::CertificateServiceServer;
 use crate::pb::customer_service_server::CustomerServiceServer;
 use crate::pb::key_service_server::KeyServiceServer;
 use crate::pb::record_service_server::RecordServiceServer;
+use crate::pb::rights_service_server::RightsServiceServer;
 use crate::vault::Vault;
 use tonic::service::Routes;
 
 /// The services' full names, as health and reflection know them.
-pub const SERVICES: [&str; 4] = [
+pub const SERVICES: [&str; 5] = [
     "oubliette.v1.RecordService",
     "oubliette.v1.CustomerService",
     "oubliette.v1.KeyService",
     "oubliette.v1.CertificateService",
+    "oubliette.v1.RightsService",
 ];
 
 /// The services over a vault, message sizes bounded.
@@ -51,6 +54,9 @@ pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
     let certificates = certificates::Certificates {
         vault: vault.clone(),
     };
+    let rights = rights::Rights {
+        vault: vault.clone(),
+    };
     Routes::new(
         RecordServiceServer::new(records)
             .max_decoding_message_size(limits::REQUEST_BYTES)
@@ -58,6 +64,11 @@ pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
     )
     .add_service(
         CustomerServiceServer::new(customers)
+            .max_decoding_message_size(limits::REQUEST_BYTES)
+            .max_encoding_message_size(limits::REPLY_BYTES),
+    )
+    .add_service(
+        RightsServiceServer::new(rights)
             .max_decoding_message_size(limits::REQUEST_BYTES)
             .max_encoding_message_size(limits::REPLY_BYTES),
     )

@@ -46,9 +46,11 @@ fn code(error: &Error) -> Code {
         Error::Denied(_) => Code::PermissionDenied,
         Error::NotFound(crate::error::Missing::Method) => Code::Unimplemented,
         Error::NotFound(_) => Code::NotFound,
-        Error::CustomerErased | Error::CustomerWasErased | Error::TooMuch(_) => {
-            Code::FailedPrecondition
-        }
+        Error::CustomerErased
+        | Error::CustomerWasErased
+        | Error::TooMuch(_)
+        | Error::RequestState(..)
+        | Error::SamePerson => Code::FailedPrecondition,
         Error::CustomerExists => Code::AlreadyExists,
         Error::RevisionStale | Error::Contended => Code::Aborted,
         Error::Exhausted(..) => Code::ResourceExhausted,

@@ -23,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::pb;
 use crate::store::Store;
 use crate::store::sqlite::Sqlite;
-use crate::vault::{self, Vault};
+use crate::vault::{self, Office, Vault};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -160,11 +160,16 @@ async fn unseal(
     open: impl FnOnce(&Path) -> Result<Arc<dyn Store>> + Send + 'static,
 ) -> Result<(Vault, crate::keys::Assurance)> {
     let (data, kept, rules) = (config.data.clone(), config.provider.clone(), access.now());
-    let signing = (config.signing.vault.clone(), vault_key_name(config));
+    let (signing, rights) = (config.signing.vault.clone(), config.rights.clone());
+    let name = vault_key_name(config);
     on_thread(move || {
         let providers = providers(&kept)?;
-        let signing = SigningKey::load(&signing.0, signing.1)?;
-        let vault = Vault::unseal(open(&data)?, &providers, signing, NODE.to_owned())?;
+        let office = Office {
+            key: SigningKey::load(&signing, name)?,
+            four_eyes: rights.four_eyes,
+            regimes: rights.regimes,
+        };
+        let vault = Vault::unseal(open(&data)?, &providers, office, NODE.to_owned())?;
         let tenants = rules.roles().principals().map(|p| p.tenant());
         vault.ensure_tenants(tenants)?;
         Ok((vault, providers.assurance()))

@@ -82,6 +82,7 @@ pub struct CustomerKeyring {
     pub tenant: TenantNumber,
     /// The keys under the identity key.
     pub identity: IdentityKeys,
+    identity_key: IdentityKey,
     /// The newest generation.
     pub generation: u32,
     page: Arc<PageKey>,
@@ -285,6 +286,7 @@ impl Keyring {
             customer,
             tenant,
             identity: identity.subkeys(),
+            identity_key: identity,
             generation: 1,
             page: page_key,
             place,
@@ -320,6 +322,7 @@ impl Keyring {
             customer,
             tenant,
             identity: identity.subkeys(),
+            identity_key: identity,
             generation,
             page: page_key,
             place,
@@ -338,6 +341,11 @@ impl Unsealed {
 }
 
 impl CustomerKeyring {
+    /// The key of what the customer asked of us.
+    pub fn requests(&self) -> Key32 {
+        self.identity_key.requests()
+    }
+
     /// The keys under the field key of a generation; `None` where the customer
     /// has no such generation any more.
     pub fn field(&self, generation: u32) -> Result<Option<FieldKeys>> {

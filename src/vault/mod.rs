@@ -16,17 +16,19 @@ mod quota;
 mod read;
 mod refuse;
 mod request;
+pub mod rights;
 mod status;
 mod stream;
 mod unseal;
 mod write;
 
-pub use certificate::{CertificateView, Issuer};
+pub use certificate::CertificateView;
 pub use customer::{CustomerView, Level};
 pub use list::Listed;
 pub use open::{OpenedRecord, RecordView};
 pub use read::Outcomes;
 pub use refuse::Refused;
+pub use rights::Office;
 pub use status::{EpochView, StatusView};
 pub use stream::Chunk;
 pub use unseal::found;
@@ -34,6 +36,7 @@ pub use unseal::found;
 use crate::audit::Log;
 use crate::error::{Error, Result, Unavailable};
 use crate::id::{CustomerNumber, TenantName};
+use crate::keys::Assurance;
 use crate::store::{DataFile, Rows, Store};
 use keyring::{Keyring, Tenant};
 use quota::CustomerQuota;
@@ -50,7 +53,8 @@ struct Inner {
     keyring: Arc<Keyring>,
     log: Log,
     quota: Arc<CustomerQuota>,
-    issuer: Issuer,
+    office: Office,
+    assurance: Assurance,
     /// Customers whose rows are being purged behind a reply.
     purging: Mutex<HashSet<CustomerNumber>>,
 }

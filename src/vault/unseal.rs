@@ -1,16 +1,14 @@
 //! Founding a vault, and starting one: master keys unwrapped, tenants ready,
 //! and whatever a crash left half done finished before the first call.
 
-use super::certificate::Issuer;
 use super::keyring::Keyring;
-use super::{Inner, Vault};
+use super::{Inner, Office, Vault};
 use crate::audit::Log;
 use crate::clock::Instant;
 use crate::crypto::{Deployment, MasterKey, WrapContext, random_bytes};
 use crate::error::{Error, Result};
 use crate::id::{TenantName, TenantNumber};
 use crate::keys::Providers;
-use crate::keys::signing::SigningKey;
 use crate::limits;
 use crate::store::{EpochKey, EpochRow, EpochState, Rows, Store, TenantRow, sqlite};
 use std::collections::BTreeMap;
@@ -79,7 +77,7 @@ impl Vault {
     pub fn unseal(
         store: Arc<dyn Store>,
         providers: &Providers,
-        signing: SigningKey,
+        office: Office,
         node: String,
     ) -> Result<Self> {
         let (deployment, epochs) =
@@ -102,10 +100,8 @@ impl Vault {
             keyring: Arc::new(keyring),
             log: Log::new(Arc::clone(&store), node, boot),
             quota: Arc::default(),
-            issuer: Issuer {
-                key: signing,
-                assurance: providers.assurance(),
-            },
+            office,
+            assurance: providers.assurance(),
             purging: Mutex::default(),
             store,
         }));

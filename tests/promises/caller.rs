@@ -6,6 +6,7 @@ use crate::process::Process;
 use oubliette::client::{Failure, channel, place, request_id};
 use oubliette::limits;
 use oubliette::pb;
+use oubliette::pb::certificate_service_client::CertificateServiceClient;
 use oubliette::pb::customer_service_client::CustomerServiceClient;
 use oubliette::pb::key_service_client::KeyServiceClient;
 use oubliette::pb::record_service_client::RecordServiceClient;
@@ -32,6 +33,8 @@ pub struct Caller {
     pub customers: CustomerServiceClient<Channel>,
     /// KeyService.
     pub keys: KeyServiceClient<Channel>,
+    /// CertificateService.
+    pub certificates: CertificateServiceClient<Channel>,
 }
 
 /// Whoever listens somewhere.
@@ -111,6 +114,7 @@ impl Caller {
                 .max_decoding_message_size(limits::REPLY_BYTES),
             customers: CustomerServiceClient::new(channel.clone()),
             keys: KeyServiceClient::new(channel.clone()),
+            certificates: CertificateServiceClient::new(channel.clone()),
             channel,
         }
     }
@@ -163,6 +167,16 @@ impl Caller {
         let name = customer(id);
         let request = pb::EraseCustomerRequest { name, request_id };
         heard(self.customers.clone().erase_customer(request).await)
+    }
+
+    /// Fetches a certificate.
+    pub async fn certificate(&self, name: &str, customer: &str) -> Answer<pb::Certificate> {
+        let request = pb::GetCertificateRequest {
+            name: name.to_owned(),
+            customer: customer.to_owned(),
+        };
+        let found = heard(self.certificates.clone().get_certificate(request).await)?;
+        Ok(found.certificate.unwrap_or_default())
     }
 
     /// Writes a card; answers its revision.

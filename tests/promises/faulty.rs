@@ -5,8 +5,9 @@ use oubliette::error::{Error, Result};
 use oubliette::id::CustomerNumber;
 use oubliette::store::sqlite::Sqlite;
 use oubliette::store::{
-    CertificateStore, CreateCustomer, CreateKeys, CreateOutcome, DataFile, DeleteRecord, EraseIntent, Fence, LeafRow,
-    NewCertificate, NewPage, PageRow, Pending, PutOutcome, PutRecord, ReadJob, RecordKey, SplitIndex, Store,
+    CertificateStore, ChangeRights, CreateCustomer, CreateKeys, CreateOutcome, DataFile,
+    DeleteRecord, EraseIntent, Fence, LeafRow, NewCertificate, NewPage, OpenRights, PageRow,
+    Pending, PutOutcome, PutRecord, ReadJob, RecordKey, RequestRow, RightsStore, SplitIndex, Store,
     TenantRow, Tombstone,
 };
 use std::any::Any;
@@ -31,6 +32,7 @@ pub enum Step {
     Purge,
     RecordPurge,
     Certificate,
+    Rights,
     Other,
 }
 
@@ -138,6 +140,15 @@ impl CertificateStore for Faulty {
     }
     fn forget_certificate_ids(&self, before: u32) -> Pending<usize> {
         self.act(Step::Other, move |s| s.forget_certificate_ids(before))
+    }
+}
+
+impl RightsStore for Faulty {
+    fn open_rights(&self, open: OpenRights) -> Pending<Option<RequestRow>> {
+        self.act(Step::Rights, |s| s.open_rights(open))
+    }
+    fn change_rights(&self, change: ChangeRights) -> Pending<bool> {
+        self.act(Step::Rights, |s| s.change_rights(change))
     }
 }
 

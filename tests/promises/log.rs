@@ -37,14 +37,22 @@ pub struct Leaf {
 pub enum Fact {
     /// An erasure's leaf, of the keys.
     Shredded { keys: String, epoch: u32 },
+    /// Something happened to a person's request.
+    Request {
+        request: String,
+        kind: String,
+        event: String,
+        state: String,
+    },
 }
 
 impl Leaf {
     /// Fingerprint and epoch of the keys that an erasure destroyed.
     pub fn shredded(&self) -> Option<(&str, u32)> {
-        self.fact
-            .as_ref()
-            .map(|Fact::Shredded { keys, epoch }| (keys.as_str(), *epoch))
+        match self.fact.as_ref()? {
+            Fact::Shredded { keys, epoch } => Some((keys.as_str(), *epoch)),
+            Fact::Request { .. } => None,
+        }
     }
 
     /// Who, what, how it ended and why.

@@ -37,7 +37,10 @@ fn erase(house: &House, customer: CustomerNumber) {
         .unwrap()
     {}
     assert!(house.truncate(DataFile::Vault).wait().unwrap());
-    house.record_purge(customer, TODAY, leaf("purge")).wait().unwrap();
+    house
+        .record_purge(customer, TODAY, leaf("purge"))
+        .wait()
+        .unwrap();
 }
 
 #[test]
@@ -207,7 +210,10 @@ fn each_level_of_an_erasure_is_reached_once_with_one_leaf() {
         }
         assert_eq!(house.leaf_count(), leaves + 1);
         for _ in 0..3 {
-            house.record_purge(owner, TODAY, leaf("purge")).wait().unwrap();
+            house
+                .record_purge(owner, TODAY, leaf("purge"))
+                .wait()
+                .unwrap();
             house.record_shred(owner, leaf("shred")).wait().unwrap();
             assert_eq!(level(house, owner), Some(3));
             assert!(house.read(|rows| rows.erasures()).is_empty());
@@ -224,7 +230,10 @@ fn what_was_not_intended_has_no_levels() {
     on_each(|house| {
         let owner = first_customer(house);
         house.record_shred(owner, leaf("shred")).wait().unwrap();
-        house.record_purge(owner, TODAY, leaf("purge")).wait().unwrap();
+        house
+            .record_purge(owner, TODAY, leaf("purge"))
+            .wait()
+            .unwrap();
         assert_eq!(level(house, owner), None);
         assert_eq!(house.leaf_count(), 1);
     });
@@ -317,7 +326,10 @@ fn the_steps_of_an_erasure_may_be_cut_off_anywhere() {
         assert!(!house.purge(owner, Some(tombstone(owner))).wait().unwrap());
         house.reopen();
         while !house.purge(owner, Some(tombstone(owner))).wait().unwrap() {}
-        house.record_purge(owner, TODAY, leaf("purge")).wait().unwrap();
+        house
+            .record_purge(owner, TODAY, leaf("purge"))
+            .wait()
+            .unwrap();
         house.reopen();
         assert!(house.read(|rows| rows.erasures()).is_empty());
         assert_eq!(level(house, owner), Some(3));

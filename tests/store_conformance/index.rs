@@ -103,7 +103,10 @@ fn a_page_with_an_unfinished_erasure_is_not_split() {
         house.record_shred(owner, leaf("shred")).wait().unwrap();
         assert!(!house.split_index(split(house, changes)).wait().unwrap());
         assert_eq!(page(house, 0).page, INDEX_PAGE);
-        house.record_purge(owner, TODAY, leaf("purge")).wait().unwrap();
+        house
+            .record_purge(owner, TODAY, leaf("purge"))
+            .wait()
+            .unwrap();
         assert!(house.split_index(split(house, changes)).wait().unwrap());
         assert_eq!(page(house, 0).page, 8);
     });
@@ -123,7 +126,10 @@ fn a_tombstone_is_a_change_of_its_page() {
         };
         while !house.purge(owner, Some(tombstone.clone())).wait().unwrap() {}
         house.record_shred(owner, leaf("shred")).wait().unwrap();
-        house.record_purge(owner, TODAY, leaf("purge")).wait().unwrap();
+        house
+            .record_purge(owner, TODAY, leaf("purge"))
+            .wait()
+            .unwrap();
         assert!(!house.split_index(stale).wait().unwrap());
     });
 }

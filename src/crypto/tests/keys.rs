@@ -186,6 +186,7 @@ fn no_label_is_given_twice_and_the_format_page_lists_them_all() {
         label::FIELD,
         label::NOTES,
         label::CERTIFICATE,
+        label::REQUESTS,
     ];
     for (at, info) in infos.iter().enumerate() {
         assert!(!infos[..at].contains(info), "{info}");
@@ -202,6 +203,7 @@ fn no_label_is_given_twice_and_the_format_page_lists_them_all() {
         (label::Label::Manifest, "manifest"),
         (label::Label::Certificate, "certificate"),
         (label::Label::CertificateId, "certificate id"),
+        (label::Label::Request, "request"),
     ];
     for (at, (label, name)) in labels.iter().enumerate() {
         let earlier = labels.iter().take(at);

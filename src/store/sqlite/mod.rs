@@ -7,6 +7,7 @@ mod keys_file;
 mod quiet;
 mod reader;
 mod reserve;
+mod rights;
 mod schema;
 mod vault_file;
 mod writer;

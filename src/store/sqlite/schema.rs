@@ -98,6 +98,14 @@ ALTER TABLE erasures ADD COLUMN records INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE erasures ADD COLUMN purged INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE erasures ADD COLUMN purged_day INTEGER NOT NULL DEFAULT 0;
 ",
+    "
+CREATE TABLE rights (
+    number INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, customer INTEGER NOT NULL,
+    kind INTEGER NOT NULL, state INTEGER NOT NULL, received_day INTEGER NOT NULL,
+    due_day INTEGER NOT NULL, revision INTEGER NOT NULL, sealed BLOB NOT NULL) STRICT;
+CREATE INDEX rights_by_due ON rights (tenant, due_day, number);
+CREATE INDEX rights_by_customer ON rights (customer) WHERE customer > 0;
+",
 ];
 
 /// Makes a file that must not be there yet.

@@ -58,7 +58,12 @@ fn append_one(db: &Connection, leaf: &LeafRow) -> Result<u64> {
     Ok(number)
 }
 
-fn claim(db: &Connection, claim: &RequestClaim, about: CustomerNumber, outcome: u64) -> Result<()> {
+pub fn claim(
+    db: &Connection,
+    claim: &RequestClaim,
+    about: CustomerNumber,
+    outcome: u64,
+) -> Result<()> {
     db.prepare_cached(
         "INSERT INTO requests (day, scope, request, customer, digest, outcome)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -362,6 +367,7 @@ pub fn purge(
     if gone > 0 {
         return Ok(false);
     }
+    super::rights::forget(db, customer)?;
     db.prepare_cached("DELETE FROM customers WHERE customer = ?1")?
         .execute([customer.0])?;
     if let (Some(tombstone), Some(erasure)) = (tombstone, erasure(db, customer)?) {

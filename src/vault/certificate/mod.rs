@@ -4,6 +4,9 @@
 
 pub mod document;
 mod facts;
+mod proof;
+#[cfg(test)]
+mod tests;
 pub mod verify;
 
 use super::Vault;
@@ -15,22 +18,12 @@ use crate::crypto::certificate::subject;
 use crate::crypto::{CertificateKey, Deployment, Label, MessageContext, message, random_bytes};
 use crate::error::{Error, Lost, Missing, Result, Violation};
 use crate::id::{CertificateName, CustomerId, CustomerNumber, TenantNumber};
-use crate::keys::Assurance;
-use crate::keys::signing::SigningKey;
 use crate::limits;
 use crate::secret::{SecretBytes, SecretText};
 use crate::store::{Fence, NewCertificate, Rows};
 use document::{Opening, Reached, Signed, canonical, sha256_text};
 use facts::Facts;
 use std::sync::Arc;
-
-/// What signs certificates, and what they say of the vault as a whole.
-pub struct Issuer {
-    /// The vault's signing key.
-    pub key: SigningKey,
-    /// What destroying an epoch is worth.
-    pub assurance: Assurance,
-}
 
 /// A certificate as it is given out.
 pub struct CertificateView {
@@ -94,7 +87,13 @@ struct Found {
 }
 
 fn body_context(deployment: Deployment) -> Vec<u8> {
-    place(deployment, Label::Certificate, TenantNumber(0), CustomerNumber(0), 0)
+    place(
+        deployment,
+        Label::Certificate,
+        TenantNumber(0),
+        CustomerNumber(0),
+        0,
+    )
 }
 
 fn place(
@@ -200,7 +199,7 @@ impl Vault {
             customer,
             tenant: tenant.1,
             salt,
-            document: canonical(&certificate.sign(&self.0.issuer.key)?)?,
+            document: canonical(&certificate.sign(&self.0.office.key)?)?,
         };
         let notes = self.0.keyring.notes(fence.epoch)?;
         let notes = notes.ok_or(Error::Internal("an open erasure of a closed epoch"))?;
@@ -214,7 +213,11 @@ impl Vault {
         let keys = key.subkeys();
         let new = NewCertificate {
             handle: keys.handle,
-            body: message::seal(&keys.body, &body_context(deployment), kept.encode().expose())?,
+            body: message::seal(
+                &keys.body,
+                &body_context(deployment),
+                kept.encode().expose(),
+            )?,
             customer,
             epoch: fence.epoch,
             sealed_id: message::seal(&notes, &at, key.text().expose().as_bytes())?,
@@ -239,23 +242,22 @@ impl Vault {
             .await?;
         let found = found.filter(|found| found.kept.tenant == tenant.number);
         let found = found.ok_or(Error::NotFound(Missing::Certificate))?;
-        let view = self.up_to_date(found, grant.target().customer.as_ref()).await?;
+        let view = self
+            .up_to_date(found, grant.target().customer.as_ref())
+            .await?;
         let leaf = self.leaf(&grant, Verdict::Allowed);
         Ok(self.record_plain(call, &leaf, view).await?.release())
     }
 
     /// A certificate, issued anew where the erasure has come further since.
     async fn up_to_date(&self, found: Found, id: Option<&CustomerId>) -> Result<CertificateView> {
-        let (mut signed, facts) = (
-            found.kept.signed()?,
-            self.facts(found.kept.customer).await?,
-        );
+        let (mut signed, facts) = (found.kept.signed()?, self.facts(found.kept.customer).await?);
         if facts.level() > signed.certificate.level {
             let next = facts.certificate(document::Certificate {
                 issue: signed.certificate.issue,
                 ..signed.certificate.clone()
             });
-            signed = next.sign(&self.0.issuer.key)?;
+            signed = next.sign(&self.0.office.key)?;
             let kept = Kept {
                 document: canonical(&signed)?,
                 ..found.kept
@@ -276,7 +278,7 @@ impl Vault {
     }
 
     async fn facts(&self, customer: CustomerNumber) -> Result<Facts> {
-        let (assurance, today) = (self.0.issuer.assurance, Instant::now().day());
+        let (assurance, today) = (self.0.assurance, Instant::now().day());
         self.on_rows(move |rows, _| Facts::read(rows, customer, assurance, today))
             .await
     }
@@ -284,7 +286,9 @@ impl Vault {
     /// Forgets the ids of certificates whose epoch is destroyed: nothing opens
     /// them any more.
     pub(super) async fn forget_closed_certificates(&self) -> Result<()> {
-        let open = self.on_rows(|rows, _| facts::oldest_open_epoch(rows)).await?;
+        let open = self
+            .on_rows(|rows, _| facts::oldest_open_epoch(rows))
+            .await?;
         let forget = self.0.store.forget_certificate_ids(open);
         forget.in_time().await.map(|_| ())
     }

@@ -4,6 +4,7 @@
 //! commits to the opening.
 
 use super::document::{FORM, Opening, Reached, Signed, canonical, signed_bytes};
+use super::proof;
 use crate::keys::signing::PublicKey;
 use std::fmt;
 
@@ -31,6 +32,8 @@ pub enum Doubt {
     Opening,
     /// Its levels, events and epoch contradict each other.
     Events,
+    /// The log does not hold the erasure, as far as the proof shows.
+    Log,
 }
 
 impl fmt::Display for Doubt {
@@ -44,6 +47,7 @@ impl fmt::Display for Doubt {
             Self::Signature => "the signature does not fit: the certificate was changed",
             Self::Opening => "it is not about the customer that the file names",
             Self::Events => "what it says of the erasure's steps does not fit together",
+            Self::Log => "the proof that the audit log holds the erasure does not hold",
         })
     }
 }
@@ -79,6 +83,10 @@ pub fn verify(file: &[u8], key: &PublicKey) -> Result<Verified, Doubt> {
         return Err(Doubt::Opening);
     }
     steps(&signed)?;
+    let log = signed.certificate.log.as_ref();
+    if !log.is_none_or(|log| proof::holds(log, &signed.certificate)) {
+        return Err(Doubt::Log);
+    }
     Ok(Verified { signed })
 }
 

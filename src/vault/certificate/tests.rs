@@ -1,0 +1,250 @@
+//! What a verifier must say no to, also where the vault's own key signed it.
+
+use super::document::{
+    Certificate, EpochOf, Event, KeyGone, LogProof, Opening, Reached, Records, Signed, canonical,
+    sha256_text, signed_bytes,
+};
+use super::facts::blank;
+use super::verify::{Doubt, verify};
+use crate::audit::merkle::{Hash, Nodes, inclusion, leaf_hash, node_hash, root};
+use crate::crypto::certificate::subject;
+use crate::error::Result;
+use crate::keys::signing::SigningKey;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+/// The vault's key and two logs' keys.
+struct Keys {
+    vault: SigningKey,
+    log: SigningKey,
+    other: SigningKey,
+}
+
+fn keys() -> Keys {
+    let dir = tempfile::tempdir().unwrap();
+    let make = |name: &str| {
+        let path = dir.path().join(name);
+        SigningKey::create(&path).unwrap();
+        SigningKey::load(&path, format!("crm.example/{name}")).unwrap()
+    };
+    Keys {
+        vault: make("vault"),
+        log: make("log"),
+        other: make("other"),
+    }
+}
+
+fn shred_leaf(fingerprint: &str) -> String {
+    format!(
+        r#"{{"v":1,"verdict":"shredded","fact":{{"shredded":{{"keys":"{fingerprint}","epoch":7}}}}}}"#
+    )
+}
+
+struct Leaves(Vec<Hash>);
+
+impl Nodes for Leaves {
+    fn node(&mut self, level: u32, index: u64) -> Result<Hash> {
+        if level == 0 {
+            return Ok(self.0[usize::try_from(index).unwrap()]);
+        }
+        let (left, right) = (
+            self.node(level - 1, index * 2)?,
+            self.node(level - 1, index * 2 + 1)?,
+        );
+        Ok(node_hash(&left, &right))
+    }
+}
+
+/// A log of `size` entries with a shred leaf as entry `index`.
+fn logged(key: &SigningKey, fingerprint: &str, index: usize, size: usize) -> LogProof {
+    let mut entries: Vec<String> = (0..size).map(|n| format!("entry {n}")).collect();
+    entries[index] = shred_leaf(fingerprint);
+    let hashes = entries.iter().map(|entry| leaf_hash(entry.as_bytes()));
+    let path = inclusion(&mut Leaves(hashes.collect()), index as u64, size as u64).unwrap();
+    let name = key.public().name();
+    let root = BASE64_STANDARD.encode(root(&entries));
+    let body = format!("{name}\n{size}\n{root}\n");
+    let signature = [&key.public().id()[..], &key.sign(body.as_bytes())].concat();
+    let signature = BASE64_STANDARD.encode(signature);
+    LogProof {
+        key: key.public().to_string(),
+        checkpoint: format!("{body}\n\u{2014} {name} {signature}\n"),
+        leaf: entries[index].clone(),
+        index: index as u64,
+        path: path.iter().map(hex::encode).collect(),
+    }
+}
+
+fn certificate(keys: &Keys) -> Certificate {
+    let fingerprint = sha256_text(b"keys");
+    let event = |level, day: &str| Event {
+        level,
+        day: day.to_owned(),
+    };
+    Certificate {
+        vault: "00".repeat(16),
+        tenant: "acme".to_owned(),
+        subject: hex::encode(subject(&[7; 32], "acme", "c-1")),
+        name_sha256: sha256_text(b"certificates/x"),
+        issue: 3,
+        issued: "2026-11-25".to_owned(),
+        level: Reached::Closed,
+        events: vec![
+            event(Reached::Shredded, "2026-11-23"),
+            event(Reached::Purged, "2026-11-24"),
+            event(Reached::Closed, "2026-11-25"),
+        ],
+        keys: vec![KeyGone {
+            key: "identity/7".to_owned(),
+            sha256: sha256_text(b"one"),
+        }],
+        log: Some(logged(&keys.log, &fingerprint, 20, 37)),
+        fingerprint,
+        epoch: EpochOf {
+            number: 7,
+            assurance: "hsm".to_owned(),
+            destroyed: true,
+            final_by: Some("2026-11-25".to_owned()),
+        },
+        records: Records {
+            there_were: 12,
+            purged: 12,
+        },
+        ..blank()
+    }
+}
+
+fn signed(certificate: Certificate, keys: &Keys) -> Signed {
+    let mut signed = certificate.sign(&keys.vault).unwrap();
+    signed.opening = Some(Opening {
+        certificate: "certificates/x".to_owned(),
+        customer: "c-1".to_owned(),
+        salt: hex::encode([7; 32]),
+    });
+    signed
+}
+
+fn doubt(signed: &Signed, keys: &Keys) -> Option<Doubt> {
+    verify(&canonical(signed).unwrap(), keys.vault.public()).err()
+}
+
+#[test]
+fn an_untouched_certificate_holds_and_no_flipped_bit_does() {
+    let keys = keys();
+    let file = canonical(&signed(certificate(&keys), &keys)).unwrap();
+    let holds = |file: &[u8]| verify(file, keys.vault.public()).is_ok();
+    assert!(holds(&file) && holds(&[&file[..], b"\n"].concat()));
+    for byte in 0..file.len() {
+        let mut flipped = file.clone();
+        flipped[byte] ^= 1 << (byte % 8);
+        assert!(!holds(&flipped), "byte {byte}");
+    }
+    for end in [0, 1, file.len() / 2, file.len() - 1] {
+        assert!(!holds(&file[..end]), "cut at {end}");
+    }
+    for more in [" ", "\n\n", "\r\n", "x"] {
+        assert!(!holds(&[&file[..], more.as_bytes()].concat()), "{more:?}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused_though_the_vault_signed_it() {
+    type Change = fn(&mut Certificate, &Keys);
+    let changes: [(&str, Change, Doubt); 11] = [
+        (
+            "an event dropped",
+            |c, _| drop(c.events.remove(1)),
+            Doubt::Events,
+        ),
+        (
+            "the last event dropped",
+            |c, _| drop(c.events.pop()),
+            Doubt::Events,
+        ),
+        ("events swapped", |c, _| c.events.swap(0, 1), Doubt::Events),
+        (
+            "closed too early",
+            |c, _| c.epoch.destroyed = false,
+            Doubt::Events,
+        ),
+        ("no key", |c, _| c.keys.clear(), Doubt::Events),
+        ("purged in part", |c, _| c.records.purged = 1, Doubt::Events),
+        (
+            "another form",
+            |c, _| c.form.push('x'),
+            Doubt::NotACertificate,
+        ),
+        (
+            "other keys",
+            |c, _| c.fingerprint = sha256_text(b"x"),
+            Doubt::Log,
+        ),
+        ("another epoch", |c, _| c.epoch.number = 8, Doubt::Log),
+        ("another tenant", |c, _| c.tenant.push('x'), Doubt::Opening),
+        (
+            "another name",
+            |c, _| c.name_sha256 = sha256_text(b"y"),
+            Doubt::Opening,
+        ),
+    ];
+    let keys = keys();
+    assert_eq!(doubt(&signed(certificate(&keys), &keys), &keys), None);
+    for (what, change, expected) in changes {
+        let mut certificate = certificate(&keys);
+        change(&mut certificate, &keys);
+        let found = doubt(&signed(certificate, &keys), &keys);
+        assert_eq!(found, Some(expected), "{what}");
+    }
+}
+
+#[test]
+fn a_proof_of_another_log_or_a_cut_one_is_refused_though_the_vault_signed_it() {
+    let keys = keys();
+    let print = sha256_text(b"keys");
+    let other = logged(&keys.other, &print, 20, 37);
+    type Change = fn(&mut LogProof, &LogProof);
+    let changes: [(&str, Change); 8] = [
+        ("another log's checkpoint", |p, o| {
+            p.checkpoint.clone_from(&o.checkpoint)
+        }),
+        ("another log's key", |p, o| p.key.clone_from(&o.key)),
+        ("a cut path", |p, _| drop(p.path.pop())),
+        ("no path", |p, _| p.path.clear()),
+        ("a longer path", |p, _| p.path.push("00".repeat(32))),
+        ("another place", |p, _| p.index = 21),
+        ("beyond the end", |p, _| p.index = 37),
+        ("another entry", |p, _| p.leaf.push(' ')),
+    ];
+    for (what, change) in changes {
+        let mut certificate = certificate(&keys);
+        let mut proof = certificate.log.take().unwrap();
+        change(&mut proof, &other);
+        certificate.log = Some(proof);
+        let found = doubt(&signed(certificate, &keys), &keys);
+        assert_eq!(found, Some(Doubt::Log), "{what}");
+    }
+    // The checkpoint of the same log when it was smaller, with its own root.
+    let mut certificate = certificate(&keys);
+    certificate.log = Some(LogProof {
+        checkpoint: logged(&keys.log, &print, 20, 36).checkpoint,
+        ..logged(&keys.log, &print, 20, 37)
+    });
+    assert_eq!(doubt(&signed(certificate, &keys), &keys), Some(Doubt::Log));
+}
+
+#[test]
+fn a_certificate_is_checked_with_the_key_that_was_given() {
+    let keys = keys();
+    let mut signed = signed(certificate(&keys), &keys);
+    let file = canonical(&signed).unwrap();
+    let found = verify(&file, keys.other.public()).err();
+    assert_eq!(found, Some(Doubt::OtherKey));
+    // It names the key, and another signed.
+    signed.signature = hex::encode(keys.other.sign(&signed_bytes(&signed.certificate).unwrap()));
+    assert_eq!(doubt(&signed, &keys), Some(Doubt::Signature));
+    // Without its opening it holds and names nobody.
+    let mut nameless = certificate(&keys).sign(&keys.vault).unwrap();
+    assert_eq!(doubt(&nameless, &keys), None);
+    nameless.signature = nameless.signature.to_uppercase();
+    assert_eq!(doubt(&nameless, &keys), Some(Doubt::Signature));
+}

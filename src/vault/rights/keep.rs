@@ -1,0 +1,463 @@
+//! Requests, kept: opened, moved on, looked at. Each change is one transaction
+//! with its leaf; what is about the person is sealed under their own key, with
+//! what stands in the clear beside it, so that neither can be changed alone.
+
+use super::clock::{Regime, Warning, warning};
+use super::request::{Content, Doing, Event, Kind, Request, State};
+use crate::access::{Grant, HandleRequest, ListRequests, OpenRequest};
+use crate::audit::{Call, Fact, Leaf, Verdict};
+use crate::clock::Day;
+use crate::crypto::{Deployment, Label, MessageContext, message, random_bytes};
+use crate::error::{Error, Lost, Missing, Result, Violation};
+use crate::id::{RequestId, RequestNumber, TenantNumber};
+use crate::limits;
+use crate::secret::SecretText;
+use crate::store::{ChangeRights, LeafRow, OpenRights, RightsRow, Rows};
+use crate::vault::Vault;
+use crate::vault::find::{customer_name, newest_keys, owner_of};
+use crate::vault::keyring::{CustomerKeyring, Keyring};
+use crate::vault::request::Request as Repeatable;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What somebody asks for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// What.
+    pub kind: Kind,
+    /// The laws that apply; empty: those that are configured.
+    pub regimes: Vec<Regime>,
+    /// What the person said of it.
+    pub text: String,
+}
+
+/// A request as it is shown.
+pub struct RequestView {
+    /// Which.
+    pub number: RequestNumber,
+    /// `customers/{customer}`; `None` once they are forgotten.
+    pub customer: Option<SecretText>,
+    /// The request, its state as it is today.
+    pub request: Request,
+    /// How much of its time has run.
+    pub warning: Warning,
+}
+
+/// A page of requests.
+pub struct Listing {
+    /// By the day they are due.
+    pub requests: Vec<RequestView>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<(Day, u64)>,
+}
+
+/// The sealed part: what is about the person, and what it must fit.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    kind: u8,
+    state: u8,
+    received: i32,
+    due: Option<i32>,
+    extended: bool,
+    content: Content,
+}
+
+/// A request as it was found.
+struct Found {
+    row: RightsRow,
+    request: Request,
+    keys: Option<CustomerKeyring>,
+    customer: Option<SecretText>,
+}
+
+fn context(deployment: Deployment, row: &RightsRow) -> Vec<u8> {
+    MessageContext {
+        deployment,
+        label: Label::Request,
+        tenant: row.tenant.0,
+        customer: row.customer.0,
+        number: row.number,
+        extra: row.revision,
+    }
+    .bytes()
+}
+
+fn seal(
+    deployment: Deployment,
+    keys: &CustomerKeyring,
+    row: &RightsRow,
+    request: &Request,
+) -> Result<Vec<u8>> {
+    let kept = Kept {
+        kind: row.kind,
+        state: row.state,
+        received: row.received.0,
+        due: row.due.map(|day| day.0),
+        extended: request.extended,
+        content: request.content.clone(),
+    };
+    let bytes = serde_json::to_vec(&kept).map_err(|_| Error::Internal("a request"))?;
+    message::seal(&keys.requests(), &context(deployment, row), &bytes)
+}
+
+/// What stands in the clear; all that is left of a forgotten customer's.
+fn bare(row: &RightsRow) -> Result<Request> {
+    let lost = Error::DataLoss(Lost::Row);
+    Ok(Request {
+        kind: Kind::numbered(row.kind).ok_or(lost.clone())?,
+        state: State::numbered(row.state).ok_or(lost)?,
+        received: row.received,
+        due: row.due,
+        extended: false,
+        content: Content {
+            opened_by: String::new(),
+            regimes: Vec::new(),
+            text: String::new(),
+            denied: None,
+            steps: Vec::new(),
+        },
+    })
+}
+
+fn opened(deployment: Deployment, keys: &CustomerKeyring, row: &RightsRow) -> Result<Request> {
+    let lost = || Error::DataLoss(Lost::Row);
+    let bytes = message::open(&keys.requests(), &context(deployment, row), &row.sealed);
+    let bytes = bytes.map_err(|_| lost())?;
+    let kept: Kept = serde_json::from_slice(bytes.expose()).map_err(|_| lost())?;
+    let clear = (
+        row.kind,
+        row.state,
+        row.received.0,
+        row.due.map(|day| day.0),
+    );
+    if (kept.kind, kept.state, kept.received, kept.due) != clear {
+        return Err(lost());
+    }
+    Ok(Request {
+        extended: kept.extended,
+        content: kept.content,
+        ..bare(row)?
+    })
+}
+
+fn found(rows: &mut dyn Rows, keyring: &Keyring, row: RightsRow) -> Result<Found> {
+    let nobody = |row: RightsRow| {
+        Ok(Found {
+            request: bare(&row)?,
+            row,
+            keys: None,
+            customer: None,
+        })
+    };
+    if row.customer.0 == 0 {
+        return nobody(row);
+    }
+    let keys = match keyring.customer(row.customer, newest_keys(rows, row.customer)?) {
+        Ok(keys) => keys,
+        // Shredded; the purge has not come to the request yet.
+        Err(Error::CustomerErased) => return nobody(row),
+        Err(error) => return Err(error),
+    };
+    let deployment = keyring.deployment();
+    let owner = rows.customer(row.customer)?;
+    let owner = owner_of(rows, row.customer, owner)?;
+    Ok(Found {
+        request: opened(deployment, &keys, &row)?,
+        customer: Some(customer_name(deployment, &keys, &owner)?),
+        keys: Some(keys),
+        row,
+    })
+}
+
+fn find(
+    rows: &mut dyn Rows,
+    keyring: &Keyring,
+    tenant: TenantNumber,
+    number: RequestNumber,
+) -> Result<Found> {
+    let row = rows.rights(number.0)?.filter(|row| row.tenant == tenant);
+    found(rows, keyring, row.ok_or(Error::NotFound(Missing::Request))?)
+}
+
+impl Found {
+    fn view(self, today: Day) -> RequestView {
+        let mut request = self.request;
+        request.state = request.state.on(today, request.due);
+        let warning = match request.due {
+            Some(due) if !request.state.is_final() => warning(request.received, due, today),
+            _ => Warning::None,
+        };
+        RequestView {
+            number: RequestNumber(self.row.number),
+            customer: self.customer,
+            request,
+            warning,
+        }
+    }
+}
+
+fn fact(leaf: &mut Leaf, number: u64, request: &Request, event: &'static str) {
+    leaf.fact = Some(Fact::Request {
+        request: RequestNumber(number).text(),
+        kind: request.kind.name(),
+        event,
+        state: request.state.name(),
+    });
+}
+
+impl Vault {
+    /// Opens a request of the grant's customer.
+    pub async fn open_request(
+        &self,
+        call: &Arc<Call>,
+        grant: Grant<OpenRequest>,
+        asked: Asked,
+        id: RequestId,
+    ) -> Result<RequestView> {
+        let tenant = self.tenant(grant.principal().tenant())?;
+        let regimes = match asked.regimes.as_slice() {
+            [] => self.0.office.regimes.clone(),
+            some => some.to_vec(),
+        };
+        let numbers: Vec<u8> = regimes.iter().map(|regime| *regime as u8).collect();
+        let customer = grant.target().customer.expose().as_bytes();
+        let parts = [
+            b"open",
+            customer,
+            &[asked.kind as u8],
+            &numbers,
+            asked.text.as_bytes(),
+        ];
+        let repeatable = Repeatable::new(grant.principal(), id, &parts);
+        let leaf = self.leaf(&grant, Verdict::Allowed);
+        let (principal, today) = (Arc::clone(grant.principal()), call.time.day());
+        let request = Request::open(
+            asked.kind,
+            &regimes,
+            asked.text,
+            &self.doing(call, principal.name()),
+        );
+        let (vault, now) = (self.clone(), Arc::clone(call));
+        let prepared = self
+            .on_rows(move |rows, keyring| {
+                let keys = keyring.keys_of(rows, &tenant, &grant.target().customer);
+                let keys = vault.quota().admit(&principal, now.time, keys)?;
+                if let Some(known) = repeatable.known(rows, today)? {
+                    repeatable.is_same(&keys.identity, &known)?;
+                    let number = RequestNumber(known.outcome);
+                    return Ok(Err(find(rows, keyring, tenant.number, number)?));
+                }
+                let owner = rows.customer(keys.customer)?;
+                let owner = owner_of(rows, keys.customer, owner)?;
+                let row = RightsRow {
+                    number: u64::from_be_bytes(random_bytes()?) >> 1,
+                    tenant: tenant.number,
+                    customer: keys.customer,
+                    kind: request.kind as u8,
+                    state: request.state as u8,
+                    received: request.received,
+                    due: request.due,
+                    revision: 1,
+                    sealed: Vec::new(),
+                };
+                let deployment = keyring.deployment();
+                let sealed = seal(deployment, &keys, &row, &request)?;
+                let row = RightsRow { sealed, ..row };
+                let mut leaf = leaf;
+                fact(&mut leaf, row.number, &request, "open");
+                let open = OpenRights {
+                    claim: repeatable.claim(&keys.identity, today),
+                    leaf: vault.subject_row(&now, &leaf, &keys, &[])?,
+                    row: row.clone(),
+                };
+                let customer = Some(customer_name(deployment, &keys, &owner)?);
+                let found = Found {
+                    row,
+                    request,
+                    keys: Some(keys),
+                    customer,
+                };
+                Ok(Ok((open, found)))
+            })
+            .await?;
+        match prepared {
+            Err(found) => {
+                let leaf = Leaf::new(Verdict::Allowed, "");
+                let view = found.view(today);
+                Ok(self.record_plain(call, &leaf, view).await?.release())
+            }
+            Ok((open, found)) => match self.0.store.open_rights(open).in_time().await? {
+                None => {
+                    call.mark_recorded();
+                    Ok(found.view(today))
+                }
+                Some(_) => Err(Error::Contended),
+            },
+        }
+    }
+
+    fn doing<'a>(&self, call: &Call, by: &'a str) -> Doing<'a> {
+        Doing {
+            by,
+            time: call.time.micros(),
+            today: call.time.day(),
+            four_eyes: self.0.office.four_eyes,
+        }
+    }
+
+    /// Something happens to the grant's request.
+    pub async fn move_request(
+        &self,
+        call: &Arc<Call>,
+        grant: &Grant<HandleRequest>,
+        event: Event,
+    ) -> Result<RequestView> {
+        let tenant = self.tenant(grant.principal().tenant())?.number;
+        let number = grant.target().request;
+        for _ in 0..limits::REVISION_RETRIES {
+            let found = self
+                .on_rows(move |rows, keyring| find(rows, keyring, tenant, number))
+                .await?;
+            let by = grant.principal().name();
+            let next = found.request.after(event.clone(), &self.doing(call, by))?;
+            let mut leaf = self.leaf(grant, Verdict::Allowed);
+            fact(&mut leaf, number.0, &next, event.name());
+            let change = self.change(call, &leaf, &found, &next)?;
+            let row = change.row.clone();
+            let step = || self.0.store.change_rights(change.clone());
+            if self.reserved(step).await? {
+                call.mark_recorded();
+                let found = Found {
+                    row,
+                    request: next,
+                    ..found
+                };
+                return Ok(found.view(call.time.day()));
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    fn change(
+        &self,
+        call: &Call,
+        leaf: &Leaf,
+        found: &Found,
+        next: &Request,
+    ) -> Result<ChangeRights> {
+        let mut row = RightsRow {
+            state: next.state as u8,
+            due: next.due,
+            revision: found.row.revision + 1,
+            sealed: Vec::new(),
+            ..found.row.clone()
+        };
+        let leaf = self.leaf_row(call, leaf, found)?;
+        if let Some(keys) = &found.keys {
+            row.sealed = seal(self.0.keyring.deployment(), keys, &row, next)?;
+        }
+        Ok(ChangeRights { row, leaf })
+    }
+
+    fn leaf_row(&self, call: &Call, leaf: &Leaf, found: &Found) -> Result<LeafRow> {
+        match &found.keys {
+            Some(keys) => self.subject_row(call, leaf, keys, &[]),
+            None => self.plain_row(call, leaf),
+        }
+    }
+
+    /// Shows the grant's request.
+    pub async fn show_request(
+        &self,
+        call: &Arc<Call>,
+        grant: &Grant<HandleRequest>,
+    ) -> Result<RequestView> {
+        let tenant = self.tenant(grant.principal().tenant())?.number;
+        let number = grant.target().request;
+        let found = self
+            .on_rows(move |rows, keyring| find(rows, keyring, tenant, number))
+            .await?;
+        let leaf = self.leaf(grant, Verdict::Allowed);
+        let row = self.leaf_row(call, &leaf, &found)?;
+        let view = found.view(call.time.day());
+        Ok(self.0.log.record(call, vec![row], view).await?.release())
+    }
+
+    /// The same, for a step of a call that writes its own leaf.
+    pub async fn look_at_request(
+        &self,
+        grant: &Grant<HandleRequest>,
+        today: Day,
+    ) -> Result<RequestView> {
+        let tenant = self.tenant(grant.principal().tenant())?.number;
+        let number = grant.target().request;
+        let found = self
+            .on_rows(move |rows, keyring| find(rows, keyring, tenant, number))
+            .await?;
+        Ok(found.view(today))
+    }
+
+    /// A tenant's requests by the day they are due, after `after`; with `open`
+    /// only those that are not ended. One leaf for the call and one for each
+    /// customer who is named.
+    pub async fn list_requests(
+        &self,
+        call: &Arc<Call>,
+        grant: Grant<ListRequests>,
+        open: bool,
+        after: Option<(Day, u64)>,
+        most: usize,
+    ) -> Result<Listing> {
+        let tenant = self.tenant(grant.principal().tenant())?.number;
+        let (mut all, more) = self
+            .on_rows(move |rows, keyring| {
+                let most_and_one = most.saturating_add(1);
+                let mut found = rows.rights_of_tenant(tenant, open, after, most_and_one)?;
+                let more = found.len() > most;
+                found.truncate(most);
+                let all = found.into_iter().map(|row| self::found(rows, keyring, row));
+                Ok((all.collect::<Result<Vec<_>>>()?, more))
+            })
+            .await?;
+        let mut leaf = self.leaf(&grant, Verdict::Allowed);
+        leaf.count = all.len() as u64;
+        let mut leaves = vec![self.plain_row(call, &leaf)?];
+        leaf.count = 1;
+        for found in all.iter().filter(|found| found.keys.is_some()) {
+            leaves.push(self.leaf_row(call, &leaf, found)?);
+        }
+        let never = Day(i32::MAX);
+        let last = all.last().filter(|_| more);
+        let next = last.map(|found| (found.row.due.unwrap_or(never), found.row.number));
+        let today = call.time.day();
+        let listing = Listing {
+            requests: all.drain(..).map(|found| found.view(today)).collect(),
+            next,
+        };
+        Ok(self.0.log.record(call, leaves, listing).await?.release())
+    }
+}
+
+/// A token that [`Listing::next`] was written as.
+///
+/// # Errors
+/// It is not one.
+pub fn parse_token(token: &str) -> Result<Option<(Day, u64)>> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let parsed = token.split_once('-').and_then(|(day, number)| {
+        let day = u32::from_str_radix(day, 16).ok()?.cast_signed();
+        Some((Day(day), u64::from_str_radix(number, 16).ok()?))
+    });
+    parsed.map(Some).ok_or_else(|| {
+        let rule = "must be the next_page_token of an earlier page";
+        Error::invalid(Violation::new("page_token", rule))
+    })
+}
+
+/// The token of a next page.
+pub fn token((day, number): (Day, u64)) -> String {
+    format!("{:x}-{number:x}", day.0)
+}
