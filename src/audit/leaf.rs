@@ -38,6 +38,12 @@ pub enum Fact {
         /// The epoch whose destruction makes it final (L4).
         epoch: u32,
     },
+    /// Calls of this start of the server ended without a durable entry, so
+    /// that nothing left the vault for them.
+    Unwritten {
+        /// Their numbers, as ranges: first and last.
+        calls: Vec<(u64, u64)>,
+    },
 }
 
 /// What a leaf says, but for the subject.

@@ -9,6 +9,7 @@
 mod change;
 mod row;
 pub mod sqlite;
+mod tree;
 
 pub use change::{
     CreateCustomer, CreateKeys, CreateOutcome, DeleteRecord, EraseIntent, NewPage, PutOutcome,
@@ -19,6 +20,8 @@ pub use row::{
     HistoryRow, IndexRef, KeyCounts, KeyRow, LeafRow, LedgerKind, PageKind, PageRow, RecordKey,
     RecordRow, RequestKey, RequestRow, TenantRow,
 };
+
+pub use tree::{CheckpointRow, Seal, TileRow, TreeRows, TreeStore};
 
 use crate::clock::Day;
 use crate::error::{Error, Result, Unavailable};
@@ -84,7 +87,7 @@ pub enum DataFile {
 pub type ReadJob = Box<dyn FnOnce(&mut dyn Rows) + Send>;
 
 /// Where rows are kept. Every method is one transaction of one file.
-pub trait Store: Send + Sync {
+pub trait Store: TreeStore + Send + Sync {
     /// Queues work for a reader thread; refuses when the queue is full.
     fn read(&self, job: ReadJob) -> Result<()>;
 
@@ -166,7 +169,7 @@ pub trait Store: Send + Sync {
 
 /// Reads, on a reader thread. All reads of a job see each file in one state,
 /// which is no older than the job.
-pub trait Rows {
+pub trait Rows: TreeRows {
     /// From here on the newest state of both files.
     fn refresh(&mut self);
 

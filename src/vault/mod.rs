@@ -15,6 +15,7 @@ mod quota;
 mod read;
 mod refuse;
 mod request;
+mod seal;
 mod status;
 mod stream;
 mod unseal;

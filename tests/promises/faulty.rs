@@ -6,8 +6,8 @@ use oubliette::id::CustomerNumber;
 use oubliette::store::sqlite::Sqlite;
 use oubliette::store::{
     CreateCustomer, CreateKeys, CreateOutcome, DataFile, DeleteRecord, EraseIntent, Fence, LeafRow,
-    NewPage, PageRow, Pending, PutOutcome, PutRecord, ReadJob, RecordKey, SplitIndex, Store,
-    TenantRow, Tombstone,
+    NewPage, PageRow, Pending, PutOutcome, PutRecord, ReadJob, RecordKey, Seal, SplitIndex, Store,
+    TenantRow, Tombstone, TreeStore,
 };
 use std::any::Any;
 use std::path::Path;
@@ -30,6 +30,7 @@ pub enum Step {
     RecordShred,
     Purge,
     RecordPurge,
+    Seal,
     Other,
 }
 
@@ -123,6 +124,12 @@ impl Faulty {
                 Pending::new(receiver)
             }
         }
+    }
+}
+
+impl TreeStore for Faulty {
+    fn seal(&self, seal: Seal) -> Pending<bool> {
+        self.act(Step::Seal, |s| s.seal(seal))
     }
 }
 

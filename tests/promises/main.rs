@@ -18,6 +18,7 @@
 
 mod bad_input;
 mod caller;
+mod exported;
 mod fails_closed;
 mod faulty;
 mod forgotten;
@@ -31,6 +32,7 @@ mod once;
 mod pending;
 mod place;
 mod process;
+mod provable;
 mod raw;
 mod rules;
 mod sealed;

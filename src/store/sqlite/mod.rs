@@ -7,6 +7,7 @@ mod quiet;
 mod reader;
 mod reserve;
 mod schema;
+mod tree;
 mod vault_file;
 mod writer;
 
