@@ -186,6 +186,16 @@ pub const CUSTOMERS_PER_HOUR: u64 = 1_000_000;
 /// Length of a history slot: a customer's audit entries are found slot by slot.
 pub const HISTORY_SLOT: Duration = Duration::from_secs(3_600);
 
+/// A signed note (C2SP signed-note asks for room for 16 signatures).
+pub const NOTE_BYTES: usize = 16 << 10;
+/// Leaves that one read for the log's tree takes: a reader thread is held for
+/// no longer than by a batch of records.
+pub const LEAVES_PER_READ: usize = 256;
+/// Leaves that one checkpoint seals, where more are waiting.
+pub const LEAVES_PER_SEAL: u64 = 1_000;
+/// How often new leaves are sealed under a checkpoint.
+pub const SEAL_EVERY: Duration = Duration::from_millis(500);
+
 /// How long the command line's client tries to connect.
 pub const CLIENT_CONNECT_TIME: Duration = Duration::from_secs(5);
 /// How long the client waits for a unary answer: longer than the server's own

@@ -49,6 +49,12 @@ pub enum Fact {
         /// Where it stands now.
         state: &'static str,
     },
+    /// Calls of this start of the server ended without a durable entry, so
+    /// that nothing left the vault for them.
+    Unwritten {
+        /// Their numbers, as ranges: first and last.
+        calls: Vec<(u64, u64)>,
+    },
 }
 
 /// What a leaf says, but for the subject.

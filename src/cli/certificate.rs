@@ -207,8 +207,8 @@ fn words(signed: &Signed) -> Vec<String> {
         format!("told:        {} ({answer})", one.service)
     }));
     lines.push(match &certificate.log {
-        Some(log) => format!("audit log:   holds it as entry {}", log.index),
-        None => "audit log:   this certificate carries no proof from the log".to_owned(),
+        Some(_) => "audit log:   holds it, as the proof in this certificate shows".to_owned(),
+        None => "audit log:   no proof yet; fetch the certificate again to get one".to_owned(),
     });
     lines
 }

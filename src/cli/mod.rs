@@ -1,6 +1,7 @@
 //! The command line: one file a noun. Exit codes: 0 done, 1 refused or failed,
 //! 2 wrong usage.
 
+mod audit;
 mod bench;
 mod caller;
 mod catalog;
@@ -65,6 +66,9 @@ enum Command {
     /// Look at the key tree
     #[command(subcommand)]
     Key(key::Key),
+    /// Export, prove and verify the audit log
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::Config),
@@ -112,6 +116,7 @@ impl Command {
             Self::Customer(customer) => block_on(customer.run()),
             Self::Certificate(certificate) => block_on(certificate.run()),
             Self::Key(key) => block_on(key.run()),
+            Self::Audit(audit) => audit.run(),
             Self::Config(config) => config.run(),
             Self::Catalog(catalog) => catalog.run(),
             Self::Policy(policy) => policy.run(),
@@ -128,6 +133,7 @@ impl Command {
             Self::Certificate(certificate) => certificate.json(),
             Self::Key(key) => key.caller().json,
             Self::Bench(bench) => bench.json(),
+            Self::Audit(audit) => audit.json(),
             Self::Config(config) => config.json(),
             Self::Catalog(catalog) => catalog.json(),
             Self::Policy(policy) => policy.json(),

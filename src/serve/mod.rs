@@ -13,4 +13,4 @@ pub mod server;
 pub mod telemetry;
 pub mod tls;
 
-pub use run::{ADDRESS_FILE, found, run, run_over, vault_key_name};
+pub use run::{ADDRESS_FILE, found, open_rows, run, run_over, vault_key_name};

@@ -11,6 +11,7 @@ mod change;
 mod rights;
 mod row;
 pub mod sqlite;
+mod tree;
 
 pub use certificates::{
     CertificateRows, CertificateStore, DestroyedKey, ErasureProgress, NewCertificate,
@@ -25,6 +26,8 @@ pub use row::{
     HistoryRow, IndexRef, KeyCounts, KeyRow, LeafRow, LedgerKind, PageKind, PageRow, RecordKey,
     RecordRow, RequestKey, RequestRow, TenantRow,
 };
+
+pub use tree::{CheckpointRow, Seal, TileRow, TreeRows, TreeStore};
 
 use crate::clock::Day;
 use crate::error::{Error, Result, Unavailable};
@@ -90,7 +93,7 @@ pub enum DataFile {
 pub type ReadJob = Box<dyn FnOnce(&mut dyn Rows) + Send>;
 
 /// Where rows are kept. Every method is one transaction of one file.
-pub trait Store: CertificateStore + RightsStore + Send + Sync {
+pub trait Store: CertificateStore + RightsStore + TreeStore + Send + Sync {
     /// Queues work for a reader thread; refuses when the queue is full.
     fn read(&self, job: ReadJob) -> Result<()>;
 
@@ -172,7 +175,7 @@ pub trait Store: CertificateStore + RightsStore + Send + Sync {
 
 /// Reads, on a reader thread. All reads of a job see each file in one state,
 /// which is no older than the job.
-pub trait Rows: CertificateRows + RightsRows {
+pub trait Rows: CertificateRows + RightsRows + TreeRows {
     /// From here on the newest state of both files.
     fn refresh(&mut self);
 

@@ -17,6 +17,7 @@ mod read;
 mod refuse;
 mod request;
 pub mod rights;
+mod seal;
 mod status;
 mod stream;
 mod unseal;
@@ -37,11 +38,12 @@ use crate::audit::Log;
 use crate::error::{Error, Result, Unavailable};
 use crate::id::{CustomerNumber, TenantName};
 use crate::keys::Assurance;
+use crate::keys::signing::PublicKey;
 use crate::store::{DataFile, Rows, Store};
 use keyring::{Keyring, Tenant};
 use quota::CustomerQuota;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::oneshot;
 
 /// The vault: its rows, its unsealed keys and its log. Cheap to clone.
@@ -55,6 +57,8 @@ struct Inner {
     quota: Arc<CustomerQuota>,
     office: Office,
     assurance: Assurance,
+    /// Known once the log's tree was taken up.
+    log_key: OnceLock<PublicKey>,
     /// Customers whose rows are being purged behind a reply.
     purging: Mutex<HashSet<CustomerNumber>>,
 }

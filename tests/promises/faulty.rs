@@ -7,8 +7,8 @@ use oubliette::store::sqlite::Sqlite;
 use oubliette::store::{
     CertificateStore, ChangeRights, CreateCustomer, CreateKeys, CreateOutcome, DataFile,
     DeleteRecord, EraseIntent, Fence, LeafRow, NewCertificate, NewPage, OpenRights, PageRow,
-    Pending, PutOutcome, PutRecord, ReadJob, RecordKey, RequestRow, RightsStore, SplitIndex, Store,
-    TenantRow, Tombstone,
+    Pending, PutOutcome, PutRecord, ReadJob, RecordKey, RequestRow, RightsStore, Seal, SplitIndex,
+    Store, TenantRow, Tombstone, TreeStore,
 };
 use std::any::Any;
 use std::path::Path;
@@ -33,6 +33,7 @@ pub enum Step {
     RecordPurge,
     Certificate,
     Rights,
+    Seal,
     Other,
 }
 
@@ -149,6 +150,12 @@ impl RightsStore for Faulty {
     }
     fn change_rights(&self, change: ChangeRights) -> Pending<bool> {
         self.act(Step::Rights, |s| s.change_rights(change))
+    }
+}
+
+impl TreeStore for Faulty {
+    fn seal(&self, seal: Seal) -> Pending<bool> {
+        self.act(Step::Seal, |s| s.seal(seal))
     }
 }
 

@@ -44,6 +44,8 @@ pub enum Fact {
         event: String,
         state: String,
     },
+    /// Calls that ended without an entry.
+    Unwritten { calls: Vec<(u64, u64)> },
 }
 
 impl Leaf {
@@ -51,7 +53,7 @@ impl Leaf {
     pub fn shredded(&self) -> Option<(&str, u32)> {
         match self.fact.as_ref()? {
             Fact::Shredded { keys, epoch } => Some((keys.as_str(), *epoch)),
-            Fact::Request { .. } => None,
+            Fact::Request { .. } | Fact::Unwritten { .. } => None,
         }
     }
 

@@ -19,6 +19,7 @@
 mod bad_input;
 mod caller;
 mod certificate;
+mod exported;
 mod fails_closed;
 mod faulty;
 mod forgotten;
@@ -32,6 +33,7 @@ mod once;
 mod pending;
 mod place;
 mod process;
+mod provable;
 mod raw;
 mod rules;
 mod sealed;

@@ -9,6 +9,7 @@ mod reader;
 mod reserve;
 mod rights;
 mod schema;
+mod tree;
 mod vault_file;
 mod writer;
 

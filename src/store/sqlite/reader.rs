@@ -16,12 +16,12 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::path::Path;
 
 pub struct Reader {
-    keys: Snapshot,
-    vault: Snapshot,
+    pub(super) keys: Snapshot,
+    pub(super) vault: Snapshot,
 }
 
 /// One file, seen as it was when the first read since [`Snapshot::end`] began.
-struct Snapshot {
+pub(super) struct Snapshot {
     db: Connection,
     is_open: bool,
 }
@@ -31,7 +31,7 @@ impl Snapshot {
         Self { db, is_open: false }
     }
 
-    fn db(&mut self) -> Result<&Connection> {
+    pub(super) fn db(&mut self) -> Result<&Connection> {
         if !self.is_open {
             self.db.prepare_cached("BEGIN")?.execute([])?;
             self.is_open = true;
@@ -78,7 +78,10 @@ const CUSTOMER: &str = "SELECT tenant, created_day, records, next_record, state,
 /// A number that somebody changed to one that does not fit is read as 0, which
 /// stands for nothing: the row then does not match what it is sealed for, and
 /// no other row is hurt.
-fn number<T: TryFrom<i64> + Default>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+pub(super) fn number<T: TryFrom<i64> + Default>(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<T> {
     let stored: i64 = row.get(column)?;
     Ok(T::try_from(stored).unwrap_or_default())
 }

@@ -106,6 +106,13 @@ CREATE TABLE rights (
 CREATE INDEX rights_by_due ON rights (tenant, due_day, number);
 CREATE INDEX rights_by_customer ON rights (customer) WHERE customer > 0;
 ",
+    "
+CREATE TABLE tiles (
+    level INTEGER NOT NULL, tile INTEGER NOT NULL, hashes BLOB NOT NULL,
+    PRIMARY KEY (level, tile)) STRICT, WITHOUT ROWID;
+CREATE TABLE checkpoints (
+    size INTEGER PRIMARY KEY, time INTEGER NOT NULL, note TEXT NOT NULL) STRICT;
+",
 ];
 
 /// Makes a file that must not be there yet.

@@ -79,7 +79,8 @@ pub struct Certificate {
     pub exceptions: Vec<Exception>,
     /// Who had read the data and was told of the erasure.
     pub recipients: Vec<Recipient>,
-    /// That the audit log holds the erasure.
+    /// That the audit log holds the erasure; null until a checkpoint covers it,
+    /// which takes a second or two.
     pub log: Option<LogProof>,
 }
 
@@ -150,20 +151,15 @@ pub struct Recipient {
     pub acknowledged: bool,
 }
 
-/// That a leaf is in the log.
+/// That the log holds the erasure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogProof {
     /// The log's public key, as in C2SP signed-note.
     pub key: String,
-    /// The checkpoint: a C2SP signed note (tlog-checkpoint).
-    pub checkpoint: String,
-    /// The leaf of the shred, as the log hashes it.
-    pub leaf: String,
-    /// Its index, from 0.
-    pub index: u64,
-    /// The path from the leaf to the root (RFC 6962, 2.1.1), in hexadecimal.
-    pub path: Vec<String>,
+    /// The shred's entry, the path to the root and the signed checkpoint
+    /// (c2sp.org/tlog-proof).
+    pub proof: String,
 }
 
 /// What explains a certificate to whom it is about. Not signed, but the

@@ -4,10 +4,12 @@ use super::NO_DAY;
 use super::document::{
     Certificate, EpochOf, Event, FORM, KeyGone, LogProof, Reached, Records, day_text,
 };
+use crate::audit::proof::prove;
 use crate::clock::Day;
 use crate::error::{Error, Result};
 use crate::id::CustomerNumber;
 use crate::keys::Assurance;
+use crate::keys::signing::PublicKey;
 use crate::store::{DestroyedKey, EpochState, ErasureProgress, Fence, Rows};
 
 /// What the rows say of an erasure.
@@ -29,6 +31,12 @@ pub fn oldest_open_epoch(rows: &mut dyn Rows) -> Result<u32> {
     open.map(|row| row.epoch)
         .min()
         .ok_or(Error::Internal("no epoch is open"))
+}
+
+/// Whether a checkpoint covers the leaf of that number.
+fn is_sealed(rows: &mut dyn Rows, leaf: u64) -> Result<bool> {
+    let head = rows.checkpoint()?;
+    Ok(head.is_some_and(|head| (1..=head.size).contains(&leaf)))
 }
 
 /// A certificate that says nothing yet.
@@ -67,12 +75,20 @@ impl Facts {
         rows: &mut dyn Rows,
         customer: CustomerNumber,
         assurance: Assurance,
+        log: Option<&PublicKey>,
         today: Day,
     ) -> Result<Self> {
         let fence = rows.fence(customer)?;
         let fence = fence.ok_or(Error::Internal("a certificate without a fence"))?;
         let progress = rows.erasure_progress(customer)?;
         let progress = progress.ok_or(Error::Internal("a certificate without an erasure"))?;
+        let log = match log {
+            Some(key) if is_sealed(rows, progress.leaf)? => Some(LogProof {
+                key: key.to_string(),
+                proof: prove(rows, progress.leaf)?,
+            }),
+            _ => None,
+        };
         Ok(Self {
             customer,
             progress,
@@ -81,8 +97,14 @@ impl Facts {
             fence,
             assurance,
             today,
-            log: None,
+            log,
         })
+    }
+
+    /// Whether there is more to say than a certificate says.
+    pub fn exceed(&self, certificate: &Certificate) -> bool {
+        let is_proven = self.log.is_some() && certificate.log.is_none();
+        self.level() > certificate.level || is_proven
     }
 
     /// The level that is reached now.
@@ -127,7 +149,7 @@ impl Facts {
                 final_by: None,
             },
             records,
-            log: self.log,
+            log: self.log.or(before.log),
             ..before
         }
     }

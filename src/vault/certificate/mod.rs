@@ -252,7 +252,7 @@ impl Vault {
     /// A certificate, issued anew where the erasure has come further since.
     async fn up_to_date(&self, found: Found, id: Option<&CustomerId>) -> Result<CertificateView> {
         let (mut signed, facts) = (found.kept.signed()?, self.facts(found.kept.customer).await?);
-        if facts.level() > signed.certificate.level {
+        if facts.exceed(&signed.certificate) {
             let next = facts.certificate(document::Certificate {
                 issue: signed.certificate.issue,
                 ..signed.certificate.clone()
@@ -279,7 +279,8 @@ impl Vault {
 
     async fn facts(&self, customer: CustomerNumber) -> Result<Facts> {
         let (assurance, today) = (self.0.assurance, Instant::now().day());
-        self.on_rows(move |rows, _| Facts::read(rows, customer, assurance, today))
+        let log = self.0.log_key.get().cloned();
+        self.on_rows(move |rows, _| Facts::read(rows, customer, assurance, log.as_ref(), today))
             .await
     }
 

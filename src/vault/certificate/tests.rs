@@ -6,6 +6,7 @@ use super::document::{
 };
 use super::facts::blank;
 use super::verify::{Doubt, verify};
+use crate::audit::checkpoint::Checkpoint;
 use crate::audit::merkle::{Hash, Nodes, inclusion, leaf_hash, node_hash, root};
 use crate::crypto::certificate::subject;
 use crate::error::Result;
@@ -61,18 +62,38 @@ fn logged(key: &SigningKey, fingerprint: &str, index: usize, size: usize) -> Log
     entries[index] = shred_leaf(fingerprint);
     let hashes = entries.iter().map(|entry| leaf_hash(entry.as_bytes()));
     let path = inclusion(&mut Leaves(hashes.collect()), index as u64, size as u64).unwrap();
-    let name = key.public().name();
-    let root = BASE64_STANDARD.encode(root(&entries));
-    let body = format!("{name}\n{size}\n{root}\n");
-    let signature = [&key.public().id()[..], &key.sign(body.as_bytes())].concat();
-    let signature = BASE64_STANDARD.encode(signature);
+    let checkpoint = Checkpoint {
+        origin: key.public().name().to_owned(),
+        size: size as u64,
+        root: root(&entries),
+    };
+    let entry = BASE64_STANDARD.encode(&entries[index]);
+    let path: String = path
+        .iter()
+        .map(|node| BASE64_STANDARD.encode(node) + "\n")
+        .collect();
+    let note = checkpoint.sign(key);
     LogProof {
         key: key.public().to_string(),
-        checkpoint: format!("{body}\n\u{2014} {name} {signature}\n"),
-        leaf: entries[index].clone(),
-        index: index as u64,
-        path: path.iter().map(hex::encode).collect(),
+        proof: format!("c2sp.org/tlog-proof@v1\nextra {entry}\nindex {index}\n{path}\n{note}"),
     }
+}
+
+/// A proof with another checkpoint under it.
+fn onto(proof: &LogProof, other: &LogProof) -> String {
+    let (above, _) = proof.proof.split_once("\n\n").unwrap();
+    let (_, note) = other.proof.split_once("\n\n").unwrap();
+    format!("{above}\n\n{note}")
+}
+
+/// A proof without line `at` of its path, or with another in its place.
+fn with_line(proof: &LogProof, at: usize, line: &str) -> String {
+    let mut lines: Vec<&str> = proof.proof.split('\n').collect();
+    match line {
+        "" => drop(lines.remove(at)),
+        line => lines[at] = line,
+    }
+    lines.join("\n")
 }
 
 fn certificate(keys: &Keys) -> Certificate {
@@ -203,17 +224,24 @@ fn a_proof_of_another_log_or_a_cut_one_is_refused_though_the_vault_signed_it() {
     let print = sha256_text(b"keys");
     let other = logged(&keys.other, &print, 20, 37);
     type Change = fn(&mut LogProof, &LogProof);
-    let changes: [(&str, Change); 8] = [
-        ("another log's checkpoint", |p, o| {
-            p.checkpoint.clone_from(&o.checkpoint)
-        }),
+    let changes: [(&str, Change); 7] = [
+        ("another log's checkpoint", |p, o| p.proof = onto(p, o)),
         ("another log's key", |p, o| p.key.clone_from(&o.key)),
-        ("a cut path", |p, _| drop(p.path.pop())),
-        ("no path", |p, _| p.path.clear()),
-        ("a longer path", |p, _| p.path.push("00".repeat(32))),
-        ("another place", |p, _| p.index = 21),
-        ("beyond the end", |p, _| p.index = 37),
-        ("another entry", |p, _| p.leaf.push(' ')),
+        ("another log's proof", |p, o| p.proof.clone_from(&o.proof)),
+        ("a cut path", |p, _| p.proof = with_line(p, 3, "")),
+        ("another node", |p, _| {
+            p.proof = with_line(p, 3, &BASE64_STANDARD.encode([0; 32]));
+        }),
+        ("another place", |p, _| {
+            p.proof = with_line(p, 2, "index 21")
+        }),
+        ("another entry", |p, _| {
+            p.proof = with_line(
+                p,
+                1,
+                &format!("extra {}", BASE64_STANDARD.encode("entry 20")),
+            );
+        }),
     ];
     for (what, change) in changes {
         let mut certificate = certificate(&keys);
@@ -223,13 +251,22 @@ fn a_proof_of_another_log_or_a_cut_one_is_refused_though_the_vault_signed_it() {
         let found = doubt(&signed(certificate, &keys), &keys);
         assert_eq!(found, Some(Doubt::Log), "{what}");
     }
-    // The checkpoint of the same log when it was smaller, with its own root.
-    let mut certificate = certificate(&keys);
-    certificate.log = Some(LogProof {
-        checkpoint: logged(&keys.log, &print, 20, 36).checkpoint,
-        ..logged(&keys.log, &print, 20, 37)
-    });
-    assert_eq!(doubt(&signed(certificate, &keys), &keys), Some(Doubt::Log));
+    // The checkpoint of the same log when it was smaller; no proof at all.
+    let (now, before) = (
+        logged(&keys.log, &print, 20, 37),
+        logged(&keys.log, &print, 20, 36),
+    );
+    let smaller = LogProof {
+        proof: onto(&now, &before),
+        ..now
+    };
+    for log in [Some(smaller), None] {
+        let certificate = Certificate {
+            log,
+            ..certificate(&keys)
+        };
+        assert_eq!(doubt(&signed(certificate, &keys), &keys), Some(Doubt::Log));
+    }
 }
 
 #[test]
