@@ -173,7 +173,7 @@ impl Show {
 }
 
 /// Shows where the certificate is found, and writes it where that was asked.
-fn certified(out: &mut Out, made: Option<&pb::Certificate>, file: Option<&Path>) -> Done {
+pub fn certified(out: &mut Out, made: Option<&pb::Certificate>, file: Option<&Path>) -> Done {
     let Some(made) = made else {
         note("The certificate could not be made just now; repeat the command to get it.");
         return Ok(());

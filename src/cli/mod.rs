@@ -18,6 +18,7 @@ mod policy;
 mod progress;
 mod quickstart;
 mod record;
+mod request;
 mod rules;
 mod schema;
 mod serve;
@@ -60,6 +61,9 @@ enum Command {
     /// Create, look at and forget customers
     #[command(subcommand)]
     Customer(customer::Customer),
+    /// Open, decide and list people's requests about their data
+    #[command(subcommand)]
+    Request(request::Request),
     /// Check, fetch and show erasure certificates
     #[command(subcommand)]
     Certificate(certificate::Certificate),
@@ -114,6 +118,7 @@ impl Command {
             Self::Import(import) => block_on(import.run()),
             Self::Record(record) => block_on(record.run()),
             Self::Customer(customer) => block_on(customer.run()),
+            Self::Request(request) => block_on(request.run()),
             Self::Certificate(certificate) => block_on(certificate.run()),
             Self::Key(key) => block_on(key.run()),
             Self::Audit(audit) => audit.run(),
@@ -130,6 +135,7 @@ impl Command {
             Self::Import(import) => import.caller.json,
             Self::Record(record) => record.caller().json,
             Self::Customer(customer) => customer.caller().json,
+            Self::Request(request) => request.caller().json,
             Self::Certificate(certificate) => certificate.json(),
             Self::Key(key) => key.caller().json,
             Self::Bench(bench) => bench.json(),

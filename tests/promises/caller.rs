@@ -10,6 +10,7 @@ use oubliette::pb::certificate_service_client::CertificateServiceClient;
 use oubliette::pb::customer_service_client::CustomerServiceClient;
 use oubliette::pb::key_service_client::KeyServiceClient;
 use oubliette::pb::record_service_client::RecordServiceClient;
+use oubliette::pb::rights_service_client::RightsServiceClient;
 use pb::value::Kind;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -35,6 +36,8 @@ pub struct Caller {
     pub keys: KeyServiceClient<Channel>,
     /// CertificateService.
     pub certificates: CertificateServiceClient<Channel>,
+    /// RightsService.
+    pub rights: RightsServiceClient<Channel>,
 }
 
 /// Whoever listens somewhere.
@@ -63,7 +66,8 @@ pub async fn connect(place: &Place, server: &impl Listens, principal: &str) -> C
     Caller::over(channel)
 }
 
-fn heard<T>(answer: Result<tonic::Response<T>, Status>) -> Answer<T> {
+/// A reply, or why there is none.
+pub fn heard<T>(answer: Result<tonic::Response<T>, Status>) -> Answer<T> {
     answer
         .map(tonic::Response::into_inner)
         .map_err(|status| Failure::from_status(&status))
@@ -115,6 +119,7 @@ impl Caller {
             customers: CustomerServiceClient::new(channel.clone()),
             keys: KeyServiceClient::new(channel.clone()),
             certificates: CertificateServiceClient::new(channel.clone()),
+            rights: RightsServiceClient::new(channel.clone()),
             channel,
         }
     }

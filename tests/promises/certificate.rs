@@ -13,14 +13,15 @@ use oubliette::vault::certificate::document::{Reached, Signed};
 use oubliette::vault::certificate::verify::verify;
 use std::collections::BTreeSet;
 
-fn public_key(place: &Place) -> PublicKey {
+/// The key that strangers check with.
+pub fn public_key(place: &Place) -> PublicKey {
     let name = "oubliette.internal/vault".to_owned();
     let key = SigningKey::load(&place.path().join("keys/vault.key"), name);
     key.expect("a key").public().clone()
 }
 
 /// Reads a certificate that must hold.
-fn held(place: &Place, certificate: &pb::Certificate) -> Signed {
+pub fn held(place: &Place, certificate: &pb::Certificate) -> Signed {
     match verify(certificate.document.as_bytes(), &public_key(place)) {
         Ok(verified) => verified.signed,
         Err(doubt) => panic!("{doubt}"),
@@ -30,6 +31,19 @@ fn held(place: &Place, certificate: &pb::Certificate) -> Signed {
 async fn erased(caller: &Caller, id: &str) -> pb::Certificate {
     let reply = caller.erase(id).await.expect("erased");
     reply.certificate.expect("a certificate")
+}
+
+/// The certificate once the rows are gone and the log's proof is in it.
+pub async fn settled(place: &Place, caller: &Caller, id: &str) -> pb::Certificate {
+    let mut last = None;
+    until("it is purged and proven", async || {
+        let certificate = erased(caller, id).await;
+        let told = held(place, &certificate).certificate;
+        last = Some(certificate);
+        told.level == Reached::Purged && told.log.is_some()
+    })
+    .await;
+    last.expect("a certificate")
 }
 
 async fn purged(caller: &Caller, id: &str) {
@@ -72,8 +86,7 @@ async fn an_erasure_is_answered_with_a_certificate_that_tells_what_was_destroyed
     assert_eq!(told.fingerprint, fingerprint);
 
     // The same certificate again, issued anew once the rows are gone.
-    purged(&w, "somebody-1").await;
-    let again = erased(&w, "somebody-1").await;
+    let again = settled(&place, &w, "somebody-1").await;
     assert_eq!(again.name, first.name);
     let told = held(&place, &again).certificate;
     assert_eq!(
@@ -173,7 +186,7 @@ async fn many_who_erase_at_once_get_one_certificate() {
 }
 
 /// Bits to flip, each once.
-fn bits(length: usize, count: usize) -> Vec<usize> {
+pub fn bits(length: usize, count: usize) -> Vec<usize> {
     let mut all: Vec<usize> = (0..length * 8).collect();
     Dice::new(5).shuffle(&mut all);
     all.truncate(count);

@@ -232,7 +232,8 @@ impl Drop for Small {
 }
 
 /// Says that a test could not run, where the one who runs all tests looks.
-fn not_run(name: &str, why: &str) {
+/// Notes a test that cannot run here, for `tests/run`.
+pub fn not_run(name: &str, why: &str) {
     println!("not run: {name}: {why}");
     if let Some(path) = std::env::var_os("OUBLIETTE_TEST_NOT_RUN") {
         let file = fs::File::options().create(true).append(true).open(path);

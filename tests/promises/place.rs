@@ -95,6 +95,14 @@ impl Place {
         self.path().join("config").join(name)
     }
 
+    /// Changes a line of the configuration.
+    pub fn configure(&self, from: &str, to: &str) {
+        let file = self.path().join(CONFIG);
+        let text = std::fs::read_to_string(&file).expect("a configuration");
+        assert!(text.contains(from), "{from}");
+        std::fs::write(&file, text.replace(from, to)).expect("written");
+    }
+
     fn config(&self) -> Config {
         let mut config = Config::load(&self.path().join(CONFIG)).expect("a configuration");
         config.listen = free_port();
