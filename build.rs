@@ -31,6 +31,8 @@ const SECRET: &[&str] = &[
     "GetCustomerResponse",
     "EraseCustomerRequest",
     "EraseCustomerResponse",
+    "EraseCustomersRequest",
+    "EraseCustomersResponse",
     "Certificate",
     "GetCertificateRequest",
     "GetCertificateResponse",

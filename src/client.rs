@@ -101,6 +101,37 @@ impl Client {
     }
 }
 
+impl Client {
+    /// EraseCustomers: a list, answered one by one.
+    ///
+    /// # Errors
+    /// What the server refused, or a broken connection.
+    pub async fn erase_customers(
+        &self,
+        request: pb::EraseCustomersRequest,
+    ) -> Result<ErasureStream, Failure> {
+        let call = |request| {
+            let mut customers = self.customers.clone();
+            async move { customers.erase_customers(request).await }
+        };
+        repeat(request, call).await.map(ErasureStream)
+    }
+}
+
+/// The open reply of EraseCustomers.
+pub struct ErasureStream(Streaming<pb::EraseCustomersResponse>);
+
+impl ErasureStream {
+    /// What became of the next customer; nothing after the last.
+    ///
+    /// # Errors
+    /// The stream broke; customers without an answer are to be asked for again.
+    pub async fn next(&mut self) -> Result<Option<pb::EraseCustomersResponse>, Failure> {
+        let answer = self.0.message().await;
+        answer.map_err(|status| Failure::from_status(&status))
+    }
+}
+
 /// The open reply of StreamRecords.
 pub struct RecordStream(Streaming<pb::StreamRecordsResponse>);
 

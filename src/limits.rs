@@ -57,6 +57,8 @@ pub const STREAM_CHUNK_RECORDS: usize = 64;
 pub const STREAM_CHUNK_BYTES: usize = 1 << 20;
 /// Plaintext in one batch reply.
 pub const BATCH_BYTES: usize = 3 << 20;
+/// Customers in one EraseCustomers.
+pub const BULK_NAMES: usize = 10_000;
 /// ListRecords: the default page.
 pub const LIST_PAGE_DEFAULT: usize = 100;
 /// ListRecords: the largest page.

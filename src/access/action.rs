@@ -24,6 +24,8 @@ pub enum Action {
     GetCustomer,
     /// CustomerService.EraseCustomer.
     EraseCustomer,
+    /// CustomerService.EraseCustomers.
+    EraseCustomers,
     /// KeyService.GetKeyStatus.
     GetKeyStatus,
     /// CertificateService.GetCertificate.
@@ -54,7 +56,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -65,6 +67,7 @@ impl Action {
         Self::CreateCustomer,
         Self::GetCustomer,
         Self::EraseCustomer,
+        Self::EraseCustomers,
         Self::GetKeyStatus,
         Self::GetCertificate,
         Self::OpenRequest,
@@ -93,6 +96,7 @@ impl Action {
             Self::CreateCustomer => "create_customer",
             Self::GetCustomer => "get_customer",
             Self::EraseCustomer => "erase_customer",
+            Self::EraseCustomers => "erase_customers",
             Self::GetKeyStatus => "get_key_status",
             Self::GetCertificate => "get_certificate",
             Self::OpenRequest => "open_request",

@@ -156,6 +156,9 @@ pub struct Erase {
     pub customer: CustomerId,
 }
 
+/// Forgetting a list of customers; each is decided by itself besides.
+pub struct EraseMany;
+
 /// Opening a person's request.
 pub struct OpenRequest {
     /// Who asks.

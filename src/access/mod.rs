@@ -25,9 +25,9 @@ pub use action::Action;
 pub use explain::Explained;
 pub use facts::{Facts, STATE_BYTES, State};
 pub use grant::{
-    Change, Create, CustomerData, Delete, Erase, Grant, GrantedField, HandleRequest, KeyStatus,
-    List, ListRequests, OpenRequest, Permit, Read, ReadTarget, Show, ShowCertificate, Withheld,
-    Write,
+    Change, Create, CustomerData, Delete, Erase, EraseMany, Grant, GrantedField, HandleRequest,
+    KeyStatus, List, ListRequests, OpenRequest, Permit, Read, ReadTarget, Show, ShowCertificate,
+    Withheld, Write,
 };
 pub use read::{ReadAsk, ReadMode};
 pub use roles::{Principal, Quotas, Roles};

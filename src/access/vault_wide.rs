@@ -2,8 +2,8 @@
 
 use super::action::Action;
 use super::grant::{
-    Create, Decided, Erase, Grant, HandleRequest, KeyStatus, ListRequests, OpenRequest, Show,
-    ShowCertificate,
+    Create, Decided, Erase, EraseMany, Grant, HandleRequest, KeyStatus, ListRequests, OpenRequest,
+    Show, ShowCertificate,
 };
 use super::roles::Principal;
 use super::snapshot::Snapshot;
@@ -47,6 +47,13 @@ impl Snapshot {
     pub fn erase(&self, principal: &Arc<Principal>, customer: CustomerId) -> Result<Grant<Erase>> {
         let decided = self.vault_wide(principal, Action::EraseCustomer)?;
         let target = Erase { customer };
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether a list of customers may be forgotten at all.
+    pub fn erase_many(&self, principal: &Arc<Principal>) -> Result<Grant<EraseMany>> {
+        let decided = self.vault_wide(principal, Action::EraseCustomers)?;
+        let target = EraseMany;
         Ok(Grant { decided, target })
     }
 

@@ -1,19 +1,23 @@
 //! CustomerService.
 
+use super::bulk::{Answers, begin};
 use super::call::Guarded;
 use super::certificates::certificate;
+use super::stream::Places;
 use super::value::date;
 use crate::error::Result;
 use crate::id::{CustomerId, RequestId};
 use crate::pb;
 use crate::pb::customer_service_server::CustomerService;
-use crate::vault::{CustomerView, Level, Vault};
+use crate::vault::{CertificateView, CustomerView, Level, Vault};
 use tonic::{Request, Response, Status};
 
 /// The service over a vault.
 pub struct Customers {
     /// The vault.
     pub vault: Vault,
+    /// Room for lists of erasures.
+    pub streams: Places,
 }
 
 type Reply<T> = std::result::Result<Response<T>, Status>;
@@ -31,8 +35,10 @@ fn customer(name: String, view: &CustomerView) -> pb::Customer {
             key_generation: generation.cast_signed(),
             record_count: records.cast_signed(),
             create_date: Some(date(*created)),
+            purge_total: 0,
+            purge_done: 0,
         },
-        CustomerView::Erased { level, .. } => pb::Customer {
+        CustomerView::Erased { level, purge, .. } => pb::Customer {
             name,
             state: pb::CustomerState::Erased.into(),
             erasure_level: match level {
@@ -42,7 +48,26 @@ fn customer(name: String, view: &CustomerView) -> pb::Customer {
             key_generation: 0,
             record_count: 0,
             create_date: None,
+            purge_total: purge.total.cast_signed(),
+            purge_done: purge.done.cast_signed(),
         },
+    }
+}
+
+/// What became of an erasure.
+pub fn erased(
+    name: String,
+    view: &CustomerView,
+    made: Option<&CertificateView>,
+) -> pb::EraseCustomerResponse {
+    let epoch = match view {
+        CustomerView::Erased { epoch, .. } => i64::from(*epoch),
+        CustomerView::Active { .. } => 0,
+    };
+    pb::EraseCustomerResponse {
+        customer: Some(customer(name, view)),
+        epoch,
+        certificate: made.map(certificate),
     }
 }
 
@@ -91,20 +116,26 @@ impl Customers {
         }
         let grant = guarded.rules.erase(&guarded.principal, id)?;
         let (view, made) = self.vault.erase_customer(&guarded.call, grant).await?;
-        let epoch = match view {
-            CustomerView::Erased { epoch, .. } => i64::from(epoch),
-            CustomerView::Active { .. } => 0,
-        };
-        Ok(pb::EraseCustomerResponse {
-            customer: Some(customer(asked.name, &view)),
-            epoch,
-            certificate: made.as_ref().map(certificate),
-        })
+        Ok(erased(asked.name, &view, made.as_ref()))
     }
 }
 
 #[tonic::async_trait]
 impl CustomerService for Customers {
+    type EraseCustomersStream = Answers;
+
+    async fn erase_customers(
+        &self,
+        request: Request<pb::EraseCustomersRequest>,
+    ) -> Reply<Self::EraseCustomersStream> {
+        let guarded = Guarded::of(&request)?;
+        let begun = async {
+            let place = self.streams.take(&guarded.principal)?;
+            begin(self.vault.clone(), &guarded, request.into_inner(), place).await
+        };
+        guarded.answer(begun.await)
+    }
+
     async fn create_customer(
         &self,
         request: Request<pb::CreateCustomerRequest>,

@@ -50,7 +50,7 @@ pub struct Guard {
 }
 
 /// The RPCs' names, so that a label or a leaf never repeats a caller's text.
-const METHODS: [&str; 21] = [
+const METHODS: [&str; 22] = [
     "/oubliette.v1.RecordService/PutRecord",
     "/oubliette.v1.RecordService/GetRecord",
     "/oubliette.v1.RecordService/BatchGetRecords",
@@ -61,6 +61,7 @@ const METHODS: [&str; 21] = [
     "/oubliette.v1.CustomerService/CreateCustomer",
     "/oubliette.v1.CustomerService/GetCustomer",
     "/oubliette.v1.CustomerService/EraseCustomer",
+    "/oubliette.v1.CustomerService/EraseCustomers",
     "/oubliette.v1.KeyService/GetKeyStatus",
     "/oubliette.v1.CertificateService/GetCertificate",
     "/oubliette.v1.RightsService/OpenRequest",

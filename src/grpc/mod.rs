@@ -3,6 +3,7 @@
 //! writes down whatever no use case wrote down itself.
 
 mod asked;
+mod bulk;
 mod call;
 mod certificates;
 mod customers;
@@ -46,6 +47,7 @@ pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
     };
     let customers = customers::Customers {
         vault: vault.clone(),
+        streams: stream::Places::default(),
     };
     let keys = keys::Keys {
         vault: vault.clone(),

@@ -24,6 +24,15 @@ pub enum Level {
     Purged,
 }
 
+/// How far the purge of a forgotten customer has come, in records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Purge {
+    /// How many there were.
+    pub total: u64,
+    /// How many of them are gone.
+    pub done: u64,
+}
+
 /// What is known of a customer without opening a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CustomerView {
@@ -42,6 +51,8 @@ pub enum CustomerView {
         level: Level,
         /// The epoch whose destruction makes it final.
         epoch: u32,
+        /// How many records there were, and how many are purged.
+        purge: Purge,
     },
 }
 
@@ -330,7 +341,8 @@ pub(super) fn view(
 }
 
 fn erased(rows: &mut dyn Rows, customer: CustomerNumber, fence: Fence) -> Result<CustomerView> {
-    let purged = rows.erasure(customer)?.is_some_and(|row| row.level >= 3);
+    let progress = rows.erasure_progress(customer)?;
+    let purged = progress.is_some_and(|row| row.level >= 3);
     Ok(CustomerView::Erased {
         level: if purged {
             Level::Purged
@@ -338,6 +350,10 @@ fn erased(rows: &mut dyn Rows, customer: CustomerNumber, fence: Fence) -> Result
             Level::Shredded
         },
         epoch: fence.epoch,
+        purge: progress.map_or_else(Purge::default, |row| Purge {
+            total: row.records,
+            done: row.purged,
+        }),
     })
 }
 

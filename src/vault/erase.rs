@@ -6,10 +6,10 @@
 
 use super::Vault;
 use super::certificate::CertificateView;
-use super::customer::{CustomerView, Level, view};
+use super::customer::{CustomerView, Level, Purge, view};
 use super::index::Entry;
 use super::keyring::CustomerKeyring;
-use crate::access::{Erase, Grant};
+use crate::access::{Erase, EraseMany, Grant};
 use crate::audit::{Call, Fact, Leaf, Subject, Verdict};
 use crate::clock::Instant;
 use crate::error::{Error, Missing, Result, Unavailable};
@@ -48,6 +48,18 @@ impl Vault {
         })
         .await
         .unwrap_or(Err(Error::Internal("an erasure ended by itself")))
+    }
+
+    /// Writes down that so many erasures are about to begin.
+    pub async fn begin_erasures(
+        &self,
+        call: &Call,
+        grant: &Grant<EraseMany>,
+        count: usize,
+    ) -> Result<()> {
+        let mut leaf = self.leaf(grant, Verdict::Allowed);
+        leaf.count = count as u64;
+        self.record_plain(call, &leaf, ()).await.map(|_| ())
     }
 
     /// The certificate of an erasure that stands. Where it cannot be made now,
@@ -125,6 +137,7 @@ impl Vault {
         Ok(CustomerView::Erased {
             level: Level::Shredded,
             epoch: fence.epoch,
+            purge: Purge::default(),
         })
     }
 
