@@ -50,6 +50,8 @@ const SECRET: &[&str] = &[
     "FulfilRequestResponse",
     "GetRequestResponse",
     "ListRequestsResponse",
+    "ExportCustomerRequest",
+    "ExportCustomerResponse",
 ];
 
 /// Messages without secrets that hold one of the above.

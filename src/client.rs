@@ -15,6 +15,7 @@ use crate::pb::key_service_client::KeyServiceClient;
 use crate::pb::record_service_client::RecordServiceClient;
 use crate::pb::rights_service_client::RightsServiceClient;
 use place::Identity;
+use std::collections::BTreeMap;
 use std::fs;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -115,6 +116,31 @@ impl Client {
             async move { customers.erase_customers(request).await }
         };
         repeat(request, call).await.map(ErasureStream)
+    }
+}
+
+impl Client {
+    /// ExportCustomer: every file, whole, by its name.
+    ///
+    /// # Errors
+    /// What the server refused, or a broken connection.
+    pub async fn export_customer(
+        &self,
+        request: pb::ExportCustomerRequest,
+    ) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+        let call = |request| {
+            let mut rights = self.rights.clone();
+            async move { rights.export_customer(request).await }
+        };
+        let mut parts = repeat(request, call).await?;
+        let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        loop {
+            let part = parts.message().await;
+            match part.map_err(|status| Failure::from_status(&status))? {
+                Some(part) => files.entry(part.file).or_default().extend(part.content),
+                None => return Ok(files),
+            }
+        }
     }
 }
 

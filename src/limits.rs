@@ -69,6 +69,18 @@ pub const CURSOR_BYTES: usize = 512;
 /// The file of a certificate.
 pub const CERTIFICATE_BYTES: usize = 256 << 10;
 
+/// Records in one export of a customer.
+pub const EXPORT_RECORDS: usize = 100_000;
+/// Records that an export opens in one go.
+pub const EXPORT_RECORDS_A_JOB: usize = 64;
+/// Slots of a history that are looked into in one go.
+pub const HISTORY_SLOTS_A_JOB: usize = 2_000;
+/// Entries of a history after which the next go begins.
+pub const HISTORY_ENTRIES_A_JOB: usize = 1_000;
+/// The file of a report, as far as a checker reads it.
+pub const REPORT_BYTES: u64 = 1 << 30;
+/// One part of an export on the wire.
+pub const EXPORT_PART_BYTES: usize = 1 << 20;
 /// A text of a person's request, or of its denial.
 pub const RIGHTS_TEXT_BYTES: usize = 4_000;
 

@@ -48,6 +48,8 @@ pub enum Action {
     GetRequest,
     /// RightsService.ListRequests.
     ListRequests,
+    /// RightsService.ExportCustomer.
+    ExportCustomer,
     /// CreateCustomer with `recreate_erased`.
     RecreateCustomer,
     /// To be told CUSTOMER_ERASED instead of CUSTOMER_NOT_FOUND.
@@ -56,7 +58,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -79,6 +81,7 @@ impl Action {
         Self::FulfilRequest,
         Self::GetRequest,
         Self::ListRequests,
+        Self::ExportCustomer,
         Self::RecreateCustomer,
         Self::KnowErased,
     ];
@@ -108,6 +111,7 @@ impl Action {
             Self::FulfilRequest => "fulfil_request",
             Self::GetRequest => "get_request",
             Self::ListRequests => "list_requests",
+            Self::ExportCustomer => "export_customer",
             Self::RecreateCustomer => "recreate_customer",
             Self::KnowErased => "know_erased",
         }
@@ -126,7 +130,11 @@ impl Action {
     pub fn needs_purpose(self) -> bool {
         matches!(
             self,
-            Self::GetRecord | Self::BatchGetRecords | Self::StreamRecords | Self::ListRecords
+            Self::GetRecord
+                | Self::BatchGetRecords
+                | Self::StreamRecords
+                | Self::ListRecords
+                | Self::ExportCustomer
         )
     }
 }

@@ -72,6 +72,8 @@ pub enum ReadTarget {
     One(RecordName),
     /// Several by name.
     Batch(Vec<RecordName>),
+    /// Every record of the type, of one customer.
+    Customer(CustomerId),
     /// Every record of the type, of every customer of the tenant.
     All,
 }

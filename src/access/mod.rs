@@ -9,6 +9,7 @@
 mod action;
 mod decisions;
 mod explain;
+mod export;
 mod facts;
 mod grant;
 mod guard;

@@ -50,6 +50,7 @@ impl Snapshot {
         let action = match ask.target {
             ReadTarget::One(_) => Action::GetRecord,
             ReadTarget::Batch(_) => Action::BatchGetRecords,
+            ReadTarget::Customer(_) => Action::ExportCustomer,
             ReadTarget::All => Action::StreamRecords,
         };
         let decision = self.decide_read(

@@ -5,6 +5,7 @@
 mod call;
 pub mod checkpoint;
 pub mod export;
+pub mod history;
 mod leaf;
 mod log;
 pub mod merkle;

@@ -124,11 +124,11 @@ impl Subject {
 /// Version, suite, salt, commitment, 64 bytes, tag.
 const DETAIL_OF_ONE: usize = 2 + 24 + 32 + DETAIL_STEP + 16;
 
-fn first_16(bytes: &[u8; 32]) -> &[u8; 16] {
+pub(super) fn first_16(bytes: &[u8; 32]) -> &[u8; 16] {
     bytes.first_chunk().unwrap_or(&[0; 16])
 }
 
-fn halves(bytes: &[u8; 16]) -> [u64; 2] {
+pub(super) fn halves(bytes: &[u8; 16]) -> [u64; 2] {
     let whole = u128::from_be_bytes(*bytes);
     #[allow(clippy::cast_possible_truncation)] // The two halves, on purpose.
     [(whole >> 64) as u64, whole as u64]

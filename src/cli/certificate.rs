@@ -11,6 +11,7 @@ use crate::limits;
 use crate::pb;
 use crate::vault::certificate::document::{EpochOf, Reached, Signed};
 use crate::vault::certificate::verify::verify;
+use crate::vault::rights::report::document::{self as report, SignedReport};
 use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
 use std::fs::{self, File};
@@ -23,7 +24,8 @@ const PAGE: &str = include_str!("../../docs/verify.html");
 /// What can be done with certificates.
 #[derive(Subcommand, Debug)]
 pub enum Certificate {
-    /// Check a certificate with a public key; needs no vault and no network
+    /// Check a certificate or a report with a public key; needs no vault and no
+    /// network
     Verify(Verify),
     /// Fetch a certificate by its name, issued anew if the erasure has come
     /// further
@@ -114,10 +116,10 @@ fn write_or_print(out: Option<&Path>, text: &str) -> Done {
     }
 }
 
-/// At most as much of a file as a certificate may have, and a little more, so
-/// that a larger one is seen to be none.
+/// At most as much of a file as a report may have, and a little more, so that a
+/// larger one is seen to be none.
 fn read(path: &Path) -> Done<Vec<u8>> {
-    let most = limits::CERTIFICATE_BYTES as u64 + 2;
+    let most = limits::REPORT_BYTES + 2;
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
     read.map_err(|error| Stop::file(path, "read", &error))?;
@@ -143,7 +145,8 @@ impl Verify {
     fn run(self) -> Done {
         let key = public_key(&self.key)?;
         let mut out = Out::new(self.json);
-        match verify(&read(&self.file)?, &key) {
+        let bytes = read(&self.file)?;
+        match verify(&bytes, &key) {
             Ok(verified) => {
                 let signed = verified.signed;
                 out.document(&json!({"holds": true, "certificate": told(&signed)?}));
@@ -154,12 +157,38 @@ impl Verify {
                 Ok(())
             }
             Err(doubt) => {
+                if let Some(signed) = report::verify(&bytes, &key) {
+                    return told_report(&mut out, &signed);
+                }
                 out.document(&json!({"holds": false, "why": doubt.to_string()}));
                 note(&format!("The certificate does not hold: {doubt}."));
                 Err(Stop::Told)
             }
         }
     }
+}
+
+/// A report of what is known of somebody is checked the same way.
+fn told_report(out: &mut Out, signed: &SignedReport) -> Done {
+    let report = &signed.report;
+    let counts = &report.counts;
+    out.document(&json!({
+        "holds": true,
+        "report": {
+            "customer": report.customer,
+            "made": report.made,
+            "records": counts.records,
+            "reads": counts.reads,
+            "denials": counts.denials,
+        },
+    }));
+    out.line("The report holds: signed with this key, and unchanged.");
+    out.line(&printable(&format!("about:       {}", report.customer)));
+    out.line(&format!("made:        {}", report.made));
+    out.line(&format!("records:     {}", counts.records));
+    out.line(&format!("reads:       {}", counts.reads));
+    out.line(&format!("denials:     {}", counts.denials));
+    Ok(())
 }
 
 fn told(signed: &Signed) -> Done<Json> {

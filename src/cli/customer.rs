@@ -3,6 +3,7 @@
 
 use super::caller::Caller;
 use super::certificate::{self, write_file};
+use super::erase_list::EraseList;
 use super::out::{Out, ask, can_ask, note, printable};
 use super::stop::{Done, Stop};
 use super::value::date_text;
@@ -21,6 +22,11 @@ pub enum Customer {
     Show(Show),
     /// Forget a customer by destroying their keys; cannot be undone
     Erase(Erase),
+    /// Forget a list of customers, one after the other; cannot be undone
+    EraseList(EraseList),
+    /// Write what is known of a customer to files: a signed report, or what
+    /// they may take along
+    Export(Export),
 }
 
 /// Arguments of `customer create`.
@@ -62,6 +68,24 @@ pub struct Erase {
     caller: Caller,
 }
 
+/// Arguments of `customer export`.
+#[derive(Args, Debug)]
+pub struct Export {
+    /// The customer's id
+    id: String,
+    /// The purpose that it is read for
+    #[arg(long)]
+    purpose: String,
+    /// Only what they provided, to take along
+    #[arg(long)]
+    portable: bool,
+    /// The directory to write the files to, which is made
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    caller: Caller,
+}
+
 /// `customers/{customer}` from the id alone or from the whole name.
 pub fn full_name(typed: &str) -> String {
     match typed.strip_prefix("customers/") {
@@ -89,6 +113,8 @@ impl Customer {
             Self::Create(create) => &create.caller,
             Self::Show(show) => &show.caller,
             Self::Erase(erase) => &erase.caller,
+            Self::EraseList(list) => &list.caller,
+            Self::Export(export) => &export.caller,
         }
     }
 
@@ -98,6 +124,8 @@ impl Customer {
             Self::Create(create) => create.run().await,
             Self::Show(show) => show.run().await,
             Self::Erase(erase) => erase.run().await,
+            Self::EraseList(list) => list.run().await,
+            Self::Export(export) => export.run().await,
         }
     }
 }
@@ -111,6 +139,8 @@ fn document(customer: &pb::Customer) -> Json {
         "key_generation": customer.key_generation,
         "record_count": customer.record_count,
         "create_date": date_text(customer.create_date.as_ref()),
+        "purge_total": customer.purge_total,
+        "purge_done": customer.purge_done,
     })
 }
 
@@ -124,6 +154,11 @@ fn shown(out: &mut Out, customer: &pb::Customer) {
     if erased {
         let reached = level(customer.erasure_level()).to_owned();
         rows.push(vec!["erasure".to_owned(), reached]);
+        let purged = format!(
+            "{} of {} records",
+            customer.purge_done, customer.purge_total
+        );
+        rows.push(vec!["purged".to_owned(), purged]);
     } else {
         let created = date_text(customer.create_date.as_ref());
         rows.extend([
@@ -168,6 +203,39 @@ impl Show {
         let mut out = self.caller.out();
         out.document(&json!({ "customer": document(&customer) }));
         shown(&mut out, &customer);
+        Ok(())
+    }
+}
+
+impl Export {
+    async fn run(self) -> Done {
+        let kind = match self.portable {
+            true => pb::ExportKind::Portable,
+            false => pb::ExportKind::Report,
+        };
+        let request = pb::ExportCustomerRequest {
+            name: full_name(&self.id),
+            purpose: self.purpose,
+            kind: kind.into(),
+        };
+        let files = self
+            .caller
+            .connect()
+            .await?
+            .export_customer(request)
+            .await?;
+        super::pki::make_private_dir(&self.out)?;
+        let mut out = self.caller.out();
+        let mut written = Vec::new();
+        for (name, content) in files {
+            let path = self.out.join(name);
+            let text = String::from_utf8(content);
+            let text = text.map_err(|_| Stop::Failed("the server sent no text".to_owned()))?;
+            write_file(&path, &text)?;
+            out.line(&format!("wrote {}", path.display()));
+            written.push(path.display().to_string());
+        }
+        out.document(&json!({ "files": written }));
         Ok(())
     }
 }

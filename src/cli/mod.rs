@@ -9,6 +9,7 @@ mod certificate;
 mod child;
 mod config;
 mod customer;
+mod erase_list;
 mod import;
 pub mod init;
 mod key;

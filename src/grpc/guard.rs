@@ -50,7 +50,7 @@ pub struct Guard {
 }
 
 /// The RPCs' names, so that a label or a leaf never repeats a caller's text.
-const METHODS: [&str; 22] = [
+const METHODS: [&str; 23] = [
     "/oubliette.v1.RecordService/PutRecord",
     "/oubliette.v1.RecordService/GetRecord",
     "/oubliette.v1.RecordService/BatchGetRecords",
@@ -73,6 +73,7 @@ const METHODS: [&str; 22] = [
     "/oubliette.v1.RightsService/FulfilRequest",
     "/oubliette.v1.RightsService/GetRequest",
     "/oubliette.v1.RightsService/ListRequests",
+    "/oubliette.v1.RightsService/ExportCustomer",
 ];
 
 /// Health and reflection: the only calls that are not guarded. A service that

@@ -7,6 +7,7 @@ mod bulk;
 mod call;
 mod certificates;
 mod customers;
+mod export;
 mod guard;
 mod keys;
 mod metadata;
@@ -58,6 +59,7 @@ pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
     };
     let rights = rights::Rights {
         vault: vault.clone(),
+        streams: stream::Places::default(),
     };
     Routes::new(
         RecordServiceServer::new(records)

@@ -2,6 +2,8 @@
 
 use super::call::Guarded;
 use super::certificates::certificate;
+use super::export::{Parts, make};
+use super::stream::Places;
 use super::value::date;
 use crate::access::Action;
 use crate::error::{Error, Result, Violation};
@@ -19,6 +21,8 @@ use tonic::{Request, Response, Status};
 pub struct Rights {
     /// The vault.
     pub vault: Vault,
+    /// Room for exports.
+    pub streams: Places,
 }
 
 type Reply<T> = std::result::Result<Response<T>, Status>;
@@ -244,6 +248,20 @@ macro_rules! answers {
 
 #[tonic::async_trait]
 impl RightsService for Rights {
+    type ExportCustomerStream = Parts;
+
+    async fn export_customer(
+        &self,
+        request: Request<pb::ExportCustomerRequest>,
+    ) -> Reply<Self::ExportCustomerStream> {
+        let guarded = Guarded::of(&request)?;
+        let made = async {
+            let place = self.streams.take(&guarded.principal)?;
+            make(&self.vault, &guarded, request.into_inner(), place).await
+        };
+        guarded.answer(made.await)
+    }
+
     async fn open_request(
         &self,
         request: Request<pb::OpenRequestRequest>,

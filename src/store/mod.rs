@@ -8,6 +8,7 @@
 
 mod certificates;
 mod change;
+mod person;
 mod rights;
 mod row;
 pub mod sqlite;
@@ -20,6 +21,7 @@ pub use change::{
     CreateCustomer, CreateKeys, CreateOutcome, DeleteRecord, EraseIntent, NewPage, PutOutcome,
     PutRecord, Replacement, RequestClaim, SplitIndex, SplitPart, Tombstone,
 };
+pub use person::PersonRows;
 pub use rights::{ChangeRights, OpenRights, RightsRow, RightsRows, RightsStore};
 pub use row::{
     CustomerKeys, CustomerRow, EpochKey, EpochRow, EpochState, ErasureRow, Fence, GenerationKeys,
@@ -175,7 +177,7 @@ pub trait Store: CertificateStore + RightsStore + TreeStore + Send + Sync {
 
 /// Reads, on a reader thread. All reads of a job see each file in one state,
 /// which is no older than the job.
-pub trait Rows: CertificateRows + RightsRows + TreeRows {
+pub trait Rows: CertificateRows + PersonRows + RightsRows + TreeRows {
     /// From here on the newest state of both files.
     fn refresh(&mut self);
 

@@ -114,7 +114,7 @@ impl Reader<'_> {
         let names = match &grant.target().target {
             ReadTarget::One(name) => std::slice::from_ref(name),
             ReadTarget::Batch(names) => names.as_slice(),
-            ReadTarget::All => &[],
+            ReadTarget::Customer(_) | ReadTarget::All => &[],
         };
         let mut reading = Reading {
             outcomes: Vec::with_capacity(names.len()),

@@ -4,6 +4,7 @@
 mod certificates;
 mod error;
 mod keys_file;
+mod person;
 mod quiet;
 mod reader;
 mod reserve;

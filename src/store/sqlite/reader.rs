@@ -98,7 +98,7 @@ fn customer_of(row: &Row<'_>) -> rusqlite::Result<CustomerRow> {
     })
 }
 
-fn record_of(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
+pub(super) fn record_of(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
     Ok(RecordRow {
         key: key_at(row.get(0)?),
         record_type: number(row, 1)?,

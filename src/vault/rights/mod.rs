@@ -2,6 +2,7 @@
 
 pub mod clock;
 mod keep;
+pub mod report;
 pub mod request;
 
 pub use keep::{Asked, Listing, RequestView, parse_token, token};

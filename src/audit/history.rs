@@ -1,0 +1,78 @@
+//! A customer's history, read back: slot by slot through the locator that only
+//! their own key makes, and each leaf checked to be about them.
+
+use super::subject::{first_16, halves};
+use crate::clock::Instant;
+use crate::crypto::IdentityKeys;
+use crate::crypto::mac::{mac, verify};
+use crate::error::{Error, Lost, Result};
+use crate::limits;
+use crate::store::Rows;
+use serde::Deserialize;
+
+/// What a leaf about a customer says.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Entry {
+    /// The leaf's number in the log, from 1.
+    #[serde(skip)]
+    pub number: u64,
+    /// When, in microseconds since 1970.
+    pub time: i64,
+    /// Which service: `tenant/service`; empty where the vault did it itself.
+    pub principal: String,
+    /// The RPC.
+    pub method: String,
+    /// How it ended: `allowed`, `denied`, `failed`...
+    pub verdict: String,
+    /// The reason, where it was not allowed.
+    pub reason: String,
+    /// The purpose.
+    pub purpose: String,
+    /// The record type.
+    pub record_type: String,
+    /// The numbers of its fields.
+    pub fields: Vec<u16>,
+    /// How many records.
+    pub count: u64,
+    nonce: String,
+    subject: String,
+}
+
+/// The slot that an instant is in.
+pub fn slot(of: Instant) -> i64 {
+    of.seconds() / limits::HISTORY_SLOT.as_secs().cast_signed()
+}
+
+/// The numbers of the leaves about a customer in one slot, in order.
+fn numbers(rows: &mut dyn Rows, keys: &IdentityKeys, slot: i64) -> Result<Vec<u64>> {
+    let bytes = slot.to_be_bytes();
+    let locator = *first_16(&mac(&keys.history_locator, &[&bytes]));
+    let found = rows.history(slot, &locator)?.into_iter();
+    let unmasked = found.map(|(nonce, masked)| {
+        let [mask, _] = halves(first_16(&mac(&keys.history_mask, &[&bytes, &nonce])));
+        masked ^ mask
+    });
+    let mut numbers: Vec<u64> = unmasked.collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The leaves about a customer in a slot, in the order of the log.
+///
+/// # Errors
+/// [`Lost::Row`] where a row leads to a leaf that is not about them.
+pub fn in_slot(rows: &mut dyn Rows, keys: &IdentityKeys, slot: i64) -> Result<Vec<Entry>> {
+    let numbers = numbers(rows, keys, slot)?.into_iter();
+    numbers.map(|number| entry(rows, keys, number)).collect()
+}
+
+fn entry(rows: &mut dyn Rows, keys: &IdentityKeys, number: u64) -> Result<Entry> {
+    let lost = || Error::DataLoss(Lost::Row);
+    let (leaf, _) = rows.leaves(number, 1)?.pop().ok_or_else(lost)?;
+    let entry: Entry = serde_json::from_slice(&leaf).map_err(|_| lost())?;
+    let (mut nonce, mut subject) = ([0; 16], [0; 32]);
+    hex::decode_to_slice(&entry.nonce, &mut nonce).map_err(|_| lost())?;
+    hex::decode_to_slice(&entry.subject, &mut subject).map_err(|_| lost())?;
+    verify(&keys.audit_tag, &[&nonce], &subject).map_err(|_| lost())?;
+    Ok(Entry { number, ..entry })
+}

@@ -1,0 +1,38 @@
+//! What is about one customer in `vault.db`.
+
+use super::reader::{Reader, record_of};
+use super::vault_file::place;
+use crate::error::Result;
+use crate::id::CustomerNumber;
+use crate::store::{PersonRows, RecordKey, RecordRow};
+use rusqlite::params;
+
+impl PersonRows for Reader {
+    fn history(&mut self, slot: i64, locator: &[u8; 16]) -> Result<Vec<([u8; 8], u64)>> {
+        let mut statement = self
+            .vault_db()?
+            .prepare_cached("SELECT nonce, masked FROM history WHERE slot = ?1 AND locator = ?2")?;
+        let rows = statement.query_map(params![slot, &locator[..]], |row| {
+            let masked: i64 = row.get(1)?;
+            Ok((row.get(0)?, masked.cast_unsigned()))
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn bodies_of_customer(
+        &mut self,
+        after: RecordKey,
+        record_type: u16,
+        most: usize,
+    ) -> Result<Vec<RecordRow>> {
+        let mut statement = self.vault_db()?.prepare_cached(
+            "SELECT place, type, revision, schema_version, generation, created_day, updated_day,
+                    manifest, sealed_id, body FROM records
+             WHERE place > ?1 AND place < ?2 AND type = ?3 ORDER BY place LIMIT ?4",
+        )?;
+        let next = CustomerNumber(after.customer.0 + 1);
+        let end = place(RecordKey::new(next, 0));
+        let rows = statement.query_map(params![place(after), end, record_type, most], record_of)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}

@@ -1,0 +1,419 @@
+//! What is known of a customer, told to them: a signed report (GDPR art. 15)
+//! and what they may take along (art. 20).
+
+pub mod document;
+mod html;
+mod portable;
+
+use super::super::Vault;
+use super::super::find::{customer_name, owner_of, record_name};
+use super::super::keyring::{CustomerKeyring, Keyring, Tenant};
+use super::super::open::{open_record, permit};
+use crate::access::{Grant, Read, ReadTarget};
+use crate::audit::history::{Entry, in_slot, slot};
+use crate::audit::{Call, Verdict};
+use crate::catalog::{Basis, Catalog, Field, Purpose, RecordType};
+use crate::clock::{Day, Instant};
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::store::{RecordKey, RecordRow, Rows};
+use crate::vault::certificate::document::{day_text, sha256_text};
+use document::{Counts, FORM, FieldOf, PurposeOf, Record, Report, Seen, json, time_text};
+use std::sync::Arc;
+
+/// A file of an export.
+pub struct File {
+    /// Its name.
+    pub name: &'static str,
+    /// What is in it.
+    pub content: Vec<u8>,
+}
+
+/// What is exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Export {
+    /// All that is known: report.json, signed, and report.html.
+    Report,
+    /// What the person provided under consent or contract: portable.json and
+    /// portable.csv.
+    Portable,
+}
+
+/// What was found of a customer.
+struct Known {
+    customer: String,
+    since: Day,
+    records: Vec<Record>,
+    /// Numbers and revisions of the records that were opened.
+    opened: Vec<(u64, u64)>,
+    entries: Vec<Entry>,
+}
+
+impl Vault {
+    /// Exports what the grants allow of their customer. The entry of the export
+    /// is durable before a byte of it leaves.
+    pub async fn export(
+        &self,
+        call: &Arc<Call>,
+        catalog: Arc<Catalog>,
+        grants: Vec<Grant<Read>>,
+        what: Export,
+    ) -> Result<Vec<File>> {
+        let grants: Vec<Arc<Grant<Read>>> = grants.into_iter().map(Arc::new).collect();
+        let first = grants
+            .first()
+            .ok_or(Error::Internal("an export of nothing"))?;
+        let tenant_name = first.principal().tenant().clone();
+        let purpose = first
+            .purpose()
+            .map_or_else(String::new, |p| p.name.to_string());
+        let mut leaf = self.leaf(first, Verdict::Allowed);
+        let (keys, known) = self.known(call, &catalog, grants, what).await?;
+        leaf.count = known.opened.len() as u64;
+        let row = self.subject_row(call, &leaf, &keys, &known.opened)?;
+        drop(keys);
+        let files = match what {
+            Export::Portable => portable::files(&known.customer, &known.records)?,
+            Export::Report => {
+                let mut report = self.report(call, &catalog, tenant_name.as_str(), purpose, known);
+                let page = html::page(&report);
+                report.html_sha256 = sha256_text(page.as_bytes());
+                let signed = report.sign(&self.0.office.key)?;
+                vec![
+                    File {
+                        name: "report.json",
+                        content: signed,
+                    },
+                    File {
+                        name: "report.html",
+                        content: page.into_bytes(),
+                    },
+                ]
+            }
+        };
+        Ok(self.0.log.record(call, vec![row], files).await?.release())
+    }
+
+    /// Reads in short jobs: records some at a time, the history slot by slot.
+    async fn known(
+        &self,
+        call: &Arc<Call>,
+        catalog: &Arc<Catalog>,
+        grants: Vec<Arc<Grant<Read>>>,
+        what: Export,
+    ) -> Result<(CustomerKeyring, Known)> {
+        let first = grants
+            .first()
+            .ok_or(Error::Internal("an export of nothing"))?;
+        let tenant = self.tenant(first.principal().tenant())?;
+        let mut known = Known {
+            customer: String::new(),
+            since: Day(0),
+            records: Vec::new(),
+            opened: Vec::new(),
+            entries: Vec::new(),
+        };
+        for grant in &grants {
+            let mut after = 0;
+            loop {
+                let part = Part {
+                    vault: self.clone(),
+                    tenant: Arc::clone(&tenant),
+                    grant: Arc::clone(grant),
+                    catalog: Arc::clone(catalog),
+                    what,
+                    now: call.time,
+                    after,
+                };
+                let found = self
+                    .on_rows(move |rows, keyring| part.read(rows, keyring))
+                    .await?;
+                (known.customer, known.since) = (found.customer, found.since);
+                known.records.extend(found.records);
+                known.opened.extend(found.opened);
+                if known.opened.len() > limits::EXPORT_RECORDS {
+                    return Err(Error::TooMuch("records in one export"));
+                }
+                match found.next {
+                    Some(next) => after = next,
+                    None => break,
+                }
+            }
+        }
+        let (mut from, until) = (
+            slot(Instant::from_micros(midnight(known.since))),
+            slot(call.time),
+        );
+        let keys = loop {
+            let (tenant, grant) = (Arc::clone(&tenant), Arc::clone(first));
+            let (keys, entries, next) = self
+                .on_rows(move |rows, keyring| history(rows, keyring, &tenant, &grant, from..=until))
+                .await?;
+            known.entries.extend(entries);
+            match next.filter(|_| what == Export::Report) {
+                Some(next) => from = next,
+                None => break keys,
+            }
+        };
+        Ok((keys, known))
+    }
+
+    fn report(
+        &self,
+        call: &Call,
+        catalog: &Catalog,
+        tenant: &str,
+        purpose: String,
+        known: Known,
+    ) -> Report {
+        let (mut reads, mut denials, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        let mut records_read = 0;
+        for entry in known.entries {
+            let seen = seen(catalog, &entry);
+            match entry.verdict.as_str() {
+                "allowed" if is_read(&entry) => {
+                    records_read += entry.count;
+                    reads.push(seen);
+                }
+                "denied" => denials.push(seen),
+                _ => others.push(seen),
+            }
+        }
+        let counts = Counts {
+            records: known.records.len() as u64,
+            reads: reads.len() as u64,
+            records_read,
+            denials: denials.len() as u64,
+        };
+        Report {
+            form: FORM.to_owned(),
+            vault: hex::encode(self.0.keyring.deployment().0),
+            tenant: tenant.to_owned(),
+            customer: known.customer,
+            made: time_text(call.time.micros()),
+            purpose,
+            since: day_text(known.since),
+            records: known.records,
+            purposes: catalog.purposes().map(|purpose| told(purpose)).collect(),
+            reads,
+            denials,
+            others,
+            counts,
+            html_sha256: String::new(),
+        }
+    }
+}
+
+fn midnight(day: Day) -> i64 {
+    i64::from(day.0) * 86_400_000_000
+}
+
+fn told(purpose: &Purpose) -> PurposeOf {
+    PurposeOf {
+        purpose: purpose.name.to_string(),
+        title: purpose.title.clone(),
+        basis: purpose.basis.name().to_owned(),
+        say: purpose.mechanism.name().to_owned(),
+        recipients: purpose.recipients.clone(),
+    }
+}
+
+/// Whether an allowed call opened values.
+fn is_read(entry: &Entry) -> bool {
+    let opens = [
+        "GetRecord",
+        "BatchGetRecords",
+        "StreamRecords",
+        "ExportCustomer",
+    ];
+    entry.count > 0 && opens.contains(&entry.method.as_str())
+}
+
+fn seen(catalog: &Catalog, entry: &Entry) -> Seen {
+    let record_type = catalog.record_type(&entry.record_type);
+    let fields = entry.fields.iter().map(|number| {
+        let number = crate::id::FieldNumber(*number);
+        let field = record_type.and_then(|of| of.field_by_number(number));
+        field.map_or_else(|| number.0.to_string(), |field| field.name.to_string())
+    });
+    let outcome = match entry.reason.as_str() {
+        "" => entry.verdict.clone(),
+        reason => format!("{}: {reason}", entry.verdict),
+    };
+    Seen {
+        time: time_text(entry.time),
+        entry: entry.number,
+        service: entry.principal.clone(),
+        method: entry.method.clone(),
+        outcome,
+        purpose: entry.purpose.clone(),
+        record_type: entry.record_type.clone(),
+        fields: fields.collect(),
+        records: entry.count,
+    }
+}
+
+/// The next few slots, until there are entries enough for one job.
+type Slots = (CustomerKeyring, Vec<Entry>, Option<i64>);
+
+fn history(
+    rows: &mut dyn Rows,
+    keyring: &Keyring,
+    tenant: &Tenant,
+    grant: &Grant<Read>,
+    slots: std::ops::RangeInclusive<i64>,
+) -> Result<Slots> {
+    let keys = keyring.keys_of(rows, tenant, customer_of(grant)?)?;
+    let mut entries = Vec::new();
+    for (looked, slot) in slots.enumerate() {
+        if looked >= limits::HISTORY_SLOTS_A_JOB || entries.len() >= limits::HISTORY_ENTRIES_A_JOB {
+            return Ok((keys, entries, Some(slot)));
+        }
+        entries.extend(in_slot(rows, &keys.identity, slot)?);
+    }
+    Ok((keys, entries, None))
+}
+
+fn customer_of(grant: &Grant<Read>) -> Result<&crate::id::CustomerId> {
+    match &grant.target().target {
+        ReadTarget::Customer(customer) => Ok(customer),
+        _ => Err(Error::Internal("an export of more than one customer")),
+    }
+}
+
+/// Some records of one type.
+struct Part {
+    vault: Vault,
+    tenant: Arc<Tenant>,
+    grant: Arc<Grant<Read>>,
+    catalog: Arc<Catalog>,
+    what: Export,
+    now: Instant,
+    after: u64,
+}
+
+/// What was found of them.
+struct Found {
+    customer: String,
+    since: Day,
+    records: Vec<Record>,
+    opened: Vec<(u64, u64)>,
+    next: Option<u64>,
+}
+
+impl Part {
+    fn read(&self, rows: &mut dyn Rows, keyring: &Keyring) -> Result<Found> {
+        let found = keyring.keys_of(rows, &self.tenant, customer_of(&self.grant)?);
+        let who = self.grant.principal();
+        let keys = self.vault.quota().admit(who, self.now, found)?;
+        let owner = rows.customer(keys.customer)?;
+        let owner = owner_of(rows, keys.customer, owner)?;
+        let name = customer_name(keyring.deployment(), &keys, &owner)?;
+        let read = self.grant.target();
+        let most = limits::EXPORT_RECORDS_A_JOB;
+        let after = RecordKey::new(keys.customer, self.after);
+        let all = rows.bodies_of_customer(after, read.record_type.number, most)?;
+        let next = all.last().filter(|_| all.len() == most);
+        let next = next.map(|row| row.key.record.0);
+        let mut records = Vec::with_capacity(all.len());
+        let mut opened = Vec::with_capacity(all.len());
+        for row in &all {
+            let permit = permit(&self.grant, &keys, &owner)?;
+            let shown = open_record(keyring.deployment(), &keys, permit, row, self.now.day())?;
+            opened.push((row.key.record.0, row.revision));
+            let name = record_name(keyring.deployment(), &keys, &name, row)?;
+            records.push(self.record(name.expose().to_owned(), row, shown.fields));
+        }
+        let customer = name.expose().trim_start_matches("customers/").to_owned();
+        Ok(Found {
+            customer,
+            since: owner.created,
+            records,
+            opened,
+            next,
+        })
+    }
+
+    fn record(
+        &self,
+        name: String,
+        row: &RecordRow,
+        fields: Vec<(
+            crate::id::CatalogName,
+            crate::catalog::Form,
+            crate::catalog::Value,
+        )>,
+    ) -> Record {
+        let read = self.grant.target();
+        let record_type = &read.record_type;
+        let fields = fields.into_iter().filter_map(|(name, form, value)| {
+            let field = record_type.field(name.as_str())?;
+            let purposes = self.purposes(record_type, field);
+            let is_provided =
+                |purpose: &&Arc<Purpose>| matches!(purpose.basis, Basis::Consent | Basis::Contract);
+            if self.what == Export::Portable && !purposes.iter().any(|p| is_provided(p)) {
+                return None;
+            }
+            let days = field
+                .retention_days
+                .and_then(|days| i32::try_from(days).ok());
+            Some(FieldOf {
+                field: name.to_string(),
+                classification: field.classification.as_str().to_owned(),
+                special: field.special,
+                shown: form.kind().to_owned(),
+                value: json(&value),
+                rights: rights(&purposes),
+                purposes: purposes.iter().map(|p| p.name.to_string()).collect(),
+                erase_on: days.map(|days| day_text(Day(row.updated.0.saturating_add(days)))),
+            })
+        });
+        Record {
+            name,
+            record_type: record_type.name.to_string(),
+            title: record_type.title.clone(),
+            collected: day_text(row.created),
+            updated: day_text(row.updated),
+            fields: fields.collect(),
+            withheld: read
+                .withheld
+                .iter()
+                .filter_map(|one| one.denial.field.as_ref().map(ToString::to_string))
+                .collect(),
+        }
+    }
+
+    /// The purposes that are open today and may see something of a field.
+    fn purposes(&self, record_type: &RecordType, field: &Field) -> Vec<&Arc<Purpose>> {
+        let all = self.catalog.purposes();
+        let today = self.now.day();
+        let open = all.filter(|purpose| !purpose.is_expired(today));
+        open.filter(|purpose| purpose.ceiling(record_type.number, field.number).is_some())
+            .collect()
+    }
+}
+
+/// What a person can ask of a field: the rights that follow from the bases of
+/// the purposes that use it (GDPR art. 7, 15 to 21).
+fn rights(purposes: &[&Arc<Purpose>]) -> Vec<String> {
+    let has = |bases: &[Basis]| {
+        purposes
+            .iter()
+            .any(|purpose| bases.contains(&purpose.basis))
+    };
+    let mut rights = vec!["access", "rectification", "restriction"];
+    if has(&[Basis::Consent]) {
+        rights.push("withdrawal");
+    }
+    if has(&[Basis::Consent, Basis::Contract]) {
+        rights.push("portability");
+    }
+    if has(&[Basis::PublicTask, Basis::LegitimateInterest]) {
+        rights.push("objection");
+    }
+    // What the law wants kept is not erased (art. 17(3)(b)).
+    if !has(&[Basis::LegalObligation, Basis::PublicTask]) {
+        rights.push("erasure");
+    }
+    rights.into_iter().map(str::to_owned).collect()
+}
