@@ -1,6 +1,7 @@
 //! The command line: one file a noun. Exit codes: 0 done, 1 refused or failed,
 //! 2 wrong usage.
 
+mod backup;
 mod bench;
 mod caller;
 mod catalog;
@@ -16,6 +17,7 @@ mod policy;
 mod progress;
 mod quickstart;
 mod record;
+mod restore;
 mod rules;
 mod schema;
 mod serve;
@@ -61,6 +63,12 @@ enum Command {
     /// Look at the key tree
     #[command(subcommand)]
     Key(key::Key),
+    /// Back up data or keys, beside a running server
+    #[command(subcommand)]
+    Backup(backup::Backup),
+    /// Bring data or keys back from a backup, while no server runs
+    #[command(subcommand)]
+    Restore(restore::Restore),
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::Config),
@@ -107,6 +115,8 @@ impl Command {
             Self::Record(record) => block_on(record.run()),
             Self::Customer(customer) => block_on(customer.run()),
             Self::Key(key) => block_on(key.run()),
+            Self::Backup(backup) => backup.run(),
+            Self::Restore(restore) => restore.run(),
             Self::Config(config) => config.run(),
             Self::Catalog(catalog) => catalog.run(),
             Self::Policy(policy) => policy.run(),
@@ -122,6 +132,8 @@ impl Command {
             Self::Customer(customer) => customer.caller().json,
             Self::Key(key) => key.caller().json,
             Self::Bench(bench) => bench.json(),
+            Self::Backup(backup) => backup.json(),
+            Self::Restore(restore) => restore.json(),
             Self::Config(config) => config.json(),
             Self::Catalog(catalog) => catalog.json(),
             Self::Policy(policy) => policy.json(),

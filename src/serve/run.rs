@@ -1,6 +1,7 @@
 //! The composition root: the one place that names a concrete store and a
 //! concrete provider and puts them together.
 
+use super::elsewhere::{ledger_copy, refuse_copies, vault_key};
 use super::harden::harden;
 use super::listener::{Bounds, Listener, Security};
 use super::lock::DirectoryLock;
@@ -44,7 +45,7 @@ pub fn found(config: &Config) -> Result<()> {
     vault::found(&config.data, &providers(&config.provider)?)
 }
 
-fn providers(provider: &Provider) -> Result<Providers> {
+pub(super) fn providers(provider: &Provider) -> Result<Providers> {
     let provider = match provider {
         Provider::File { directory } => FileProvider::new(directory)?,
     };
@@ -99,6 +100,7 @@ pub async fn run_over(
     );
     let (vault, assurance) = unseal(&config, &access, open).await?;
     vault.recover().await?;
+    tokio::spawn(vault.clone().keep_ledger());
 
     let authn = Arc::new(Authn::new(&config.trust_domain));
     let rules = Rules {
@@ -140,6 +142,14 @@ pub async fn run_over(
     }
 }
 
+/// The vault of a configuration, for a tool that serves nobody. Blocks.
+pub(super) fn unsealed(config: &Config) -> Result<(Vault, Providers)> {
+    let providers = providers(&config.provider)?;
+    let store = open_store(&config.data)?;
+    let vault = Vault::unseal(store, &providers, NODE.to_owned())?;
+    Ok((vault, providers))
+}
+
 fn open_store(data: &Path) -> Result<Arc<dyn Store>> {
     Ok(Arc::new(Sqlite::open(data)?))
 }
@@ -159,9 +169,13 @@ async fn unseal(
     open: impl FnOnce(&Path) -> Result<Arc<dyn Store>> + Send + 'static,
 ) -> Result<(Vault, crate::keys::Assurance)> {
     let (data, kept, rules) = (config.data.clone(), config.provider.clone(), access.now());
+    let (backup, key) = (config.backup.clone(), vault_key(config)?);
     on_thread(move || {
+        refuse_copies(&data)?;
         let providers = providers(&kept)?;
         let vault = Vault::unseal(open(&data)?, &providers, NODE.to_owned())?;
+        let copy = ledger_copy(&backup, key, vault.deployment())?;
+        vault.check_story(copy, backup.strict)?;
         let tenants = rules.roles().principals().map(|p| p.tenant());
         vault.ensure_tenants(tenants)?;
         Ok((vault, providers.assurance()))

@@ -16,12 +16,12 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::path::Path;
 
 pub struct Reader {
-    keys: Snapshot,
-    vault: Snapshot,
+    pub(super) keys: Snapshot,
+    pub(super) vault: Snapshot,
 }
 
 /// One file, seen as it was when the first read since [`Snapshot::end`] began.
-struct Snapshot {
+pub struct Snapshot {
     db: Connection,
     is_open: bool,
 }
@@ -31,7 +31,7 @@ impl Snapshot {
         Self { db, is_open: false }
     }
 
-    fn db(&mut self) -> Result<&Connection> {
+    pub fn db(&mut self) -> Result<&Connection> {
         if !self.is_open {
             self.db.prepare_cached("BEGIN")?.execute([])?;
             self.is_open = true;
