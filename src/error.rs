@@ -42,6 +42,9 @@ pub enum Error {
     Unavailable(Unavailable),
     /// The key is gone, remnants are not: the erasure finishes on a retry.
     ErasurePending,
+    /// The key is gone, the copy of the ledger does not say so yet: the
+    /// erasure finishes on a retry.
+    LedgerPending,
     /// The call took longer than its deadline.
     DeadlineExceeded,
     /// The caller went away.
@@ -214,6 +217,7 @@ impl Error {
             Self::Exhausted(Exhausted::DistinctCustomers, _) => "DISTINCT_CUSTOMERS_EXCEEDED",
             Self::Unavailable(why) => why.reason(),
             Self::ErasurePending => "ERASURE_PENDING",
+            Self::LedgerPending => "LEDGER_PENDING",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Cancelled => "CANCELLED",
             Self::DataLoss(_) => "DATA_LOSS",
@@ -403,6 +407,11 @@ impl fmt::Display for Error {
             Self::ErasurePending => {
                 "the key is destroyed and nothing can be read any more, but a long-running reader \
                  still holds remnants on disk; repeat the call to finish"
+            }
+            Self::LedgerPending => {
+                "the key is destroyed and nothing can be read any more, but the copy of the \
+                 ledger cannot be written, and it must be before this is confirmed; see to the \
+                 directory that [backup] ledger_to names, and repeat the call to finish"
             }
             Self::DeadlineExceeded => "the call took longer than its deadline",
             Self::Cancelled => "the caller went away",

@@ -170,6 +170,26 @@ pub const RESERVE_BYTES: u64 = 16 << 20;
 /// Page keys kept unwrapped.
 pub const PAGE_KEYS_CACHED: usize = 65_536;
 
+/// Entries of the ledger that are read, copied or backed up together.
+pub const LEDGER_PART: u64 = 4_096;
+/// Bytes of a key backup's parts that go into one pack.
+pub const PACK_BYTES: usize = 16 << 20;
+/// How often a key backup begins anew because an epoch was opened or closed
+/// meanwhile.
+pub const BACKUP_TRIES: usize = 4;
+/// A manifest of a key backup.
+pub const MANIFEST_BYTES: usize = 256 << 20;
+/// Numbers that are left out after a restore of keys: what was given out after
+/// the backup is never given out again.
+pub const NUMBERS_SKIPPED: u64 = 1 << 20;
+/// Customers that a restore looks at together.
+pub const RESTORE_BATCH: usize = 4_096;
+/// Numbers of lost customers that a restore tells one by one.
+pub const LOST_TOLD: usize = 100;
+/// How often the copy of the ledger is brought up to date where nothing was
+/// erased.
+pub const LEDGER_LOOK: Duration = Duration::from_secs(60);
+
 /// A principal's default calls a second, where its role names none.
 pub const CALLS_PER_SECOND: u32 = 20_000;
 /// Calls a second of all callers together whom the roles file does not know.

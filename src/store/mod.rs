@@ -7,6 +7,8 @@
 //! reader threads, each with connections of its own.
 
 mod change;
+mod ledger;
+mod part;
 mod row;
 pub mod sqlite;
 mod tree;
@@ -15,6 +17,8 @@ pub use change::{
     CreateCustomer, CreateKeys, CreateOutcome, DeleteRecord, EraseIntent, NewPage, PutOutcome,
     PutRecord, Replacement, RequestClaim, SplitIndex, SplitPart, Tombstone,
 };
+pub use ledger::{CopyMark, LedgerEntry, LedgerRows};
+pub use part::Part;
 pub use row::{
     CustomerKeys, CustomerRow, EpochKey, EpochRow, EpochState, ErasureRow, Fence, GenerationKeys,
     HistoryRow, IndexRef, KeyCounts, KeyRow, LeafRow, LedgerKind, PageKind, PageRow, RecordKey,
@@ -169,7 +173,7 @@ pub trait Store: TreeStore + Send + Sync {
 
 /// Reads, on a reader thread. All reads of a job see each file in one state,
 /// which is no older than the job.
-pub trait Rows: TreeRows {
+pub trait Rows: LedgerRows + TreeRows {
     /// From here on the newest state of both files.
     fn refresh(&mut self);
 

@@ -1,7 +1,7 @@
 //! Forgetting a customer. The order is what makes it safe: intent leaf, then in
 //! one transaction of `keys.db` the fence, the ledger entry, the keys gone and
-//! their pages dirty, then the write-ahead log emptied, then the shred leaf,
-//! then the reply (L2). Behind it the rows are purged (L3). Every step may be
+//! their pages dirty, then the write-ahead log emptied, then the ledger copied
+//! to its second place, then the shred leaf, then the reply (L2). Behind it the rows are purged (L3). Every step may be
 //! repeated; start-up completes whatever a crash cut off.
 
 use super::Vault;
@@ -161,6 +161,7 @@ impl Vault {
         if !self.truncated(DataFile::Keys).await? {
             return Err(Error::ErasurePending);
         }
+        self.copy_ledger_after_erasure().await?;
         let mut leaf = of.clone();
         leaf.verdict = Verdict::Shredded;
         leaf.fact = Some(Fact::Shredded {
@@ -287,7 +288,10 @@ impl Vault {
             match self.purge(erasure.customer).await {
                 // The keys are gone. Whoever else reads the files, a backup
                 // perhaps, keeps remnants on disk, but not the vault shut.
-                Err(Error::ErasurePending) => self.purge_behind(erasure.customer),
+                // So does a copy of the ledger that cannot be written now.
+                Err(Error::ErasurePending | Error::LedgerPending) => {
+                    self.purge_behind(erasure.customer);
+                }
                 done => done?,
             }
         }

@@ -9,6 +9,7 @@ mod find;
 mod index;
 mod keyring;
 mod leaf;
+mod ledger;
 mod list;
 mod open;
 mod quota;
@@ -16,6 +17,7 @@ mod read;
 mod refuse;
 mod request;
 mod seal;
+mod restore;
 mod status;
 mod stream;
 mod unseal;
@@ -26,6 +28,7 @@ pub use list::Listed;
 pub use open::{OpenedRecord, RecordView};
 pub use read::Outcomes;
 pub use refuse::Refused;
+pub use restore::{Restored, Unproven};
 pub use status::{EpochView, StatusView};
 pub use stream::Chunk;
 pub use unseal::found;
@@ -37,7 +40,7 @@ use crate::store::{DataFile, Rows, Store};
 use keyring::{Keyring, Tenant};
 use quota::CustomerQuota;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::oneshot;
 
 /// The vault: its rows, its unsealed keys and its log. Cheap to clone.
@@ -49,6 +52,8 @@ struct Inner {
     keyring: Arc<Keyring>,
     log: Log,
     quota: Arc<CustomerQuota>,
+    /// Where the ledger is copied to, if anywhere; set once, at start.
+    ledger: OnceLock<ledger::Kept>,
     /// Customers whose rows are being purged behind a reply.
     purging: Mutex<HashSet<CustomerNumber>>,
 }

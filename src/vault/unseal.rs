@@ -13,7 +13,7 @@ use crate::limits;
 use crate::store::{EpochKey, EpochRow, EpochState, Rows, Store, TenantRow, sqlite};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// The context of an epoch's master key.
 fn master_place(deployment: Deployment, epoch: u32) -> WrapContext {
@@ -59,7 +59,7 @@ pub(super) fn new_epoch(
 }
 
 /// Reads what start-up needs, on this thread.
-fn at_start<T: Send + 'static>(
+pub(super) fn at_start<T: Send + 'static>(
     store: &dyn Store,
     read: impl FnOnce(&mut dyn Rows) -> Result<T> + Send + 'static,
 ) -> Result<T> {
@@ -96,6 +96,7 @@ impl Vault {
             log: Log::new(Arc::clone(&store), node, boot),
             quota: Arc::default(),
             purging: Mutex::default(),
+            ledger: OnceLock::new(),
             store,
         }));
         vault.load_tenants()?;

@@ -1,11 +1,15 @@
 //! The embedded store: SQLite, two files, a writer thread each and a few
 //! reader threads.
 
+mod copy;
 mod error;
 mod keys_file;
+mod ledger;
+mod pack;
 mod quiet;
 mod reader;
 mod reserve;
+mod restoring;
 mod schema;
 mod tree;
 mod vault_file;
@@ -30,6 +34,10 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use writer::Writer;
+
+pub use copy::{copy_data, deployment, mark_of_data, mark_of_keys, settle_log};
+pub use pack::{Image, KeysBuild, KeysScan, PartRows, Traces, traces};
+pub use restoring::{Purged, Restoring};
 
 /// What must be current after a restore.
 pub const KEYS_FILE: &str = "keys.db";
