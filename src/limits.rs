@@ -28,6 +28,16 @@ pub const JSON_DEPTH: usize = 32;
 pub const CATALOG_ENTRIES: usize = 256;
 /// A title in the catalog.
 pub const TITLE_BYTES: usize = 400;
+/// Versions of a purpose's notice.
+pub const NOTICE_VERSIONS: u32 = 1_000;
+/// A notice's text in one language.
+pub const NOTICE_BYTES: usize = 16 << 10;
+/// A language tag (RFC 5646, 4.4.1).
+pub const LANGUAGE_BYTES: usize = 35;
+/// What is on record of a customer's say: two for each purpose at most.
+pub const STANDINGS: usize = 2 * CATALOG_ENTRIES;
+/// The longest retention that a catalog may name: a hundred years, in days.
+pub const RETENTION_DAYS: u32 = 36_525;
 /// Principals that a roles file may list.
 pub const PRINCIPALS: usize = 4_096;
 /// One file of the catalog, the policy or the roles.

@@ -330,11 +330,11 @@ fn ceilings(out: &mut String, rules: &Snapshot) {
     )
     .unwrap();
     for purpose in rules.catalog().purposes() {
-        let basis = (purpose.basis.name(), purpose.mechanism.name());
+        let basis = (purpose.scope.basis.name(), purpose.scope.mechanism.name());
         writeln!(out, "  {} ({}, {})", purpose.name, basis.0, basis.1).unwrap();
         for record_type in rules.catalog().record_types() {
             let shown = record_type.fields().iter().filter_map(|field| {
-                let form = purpose.ceiling(record_type.number, field.number)?;
+                let form = purpose.scope.ceiling(record_type.number, field.number)?;
                 Some(format!("{} {}", field.name, form_text(form)))
             });
             let shown: Vec<_> = shown.collect();

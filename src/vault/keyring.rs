@@ -3,6 +3,8 @@
 //! microseconds, and so no cache outlives a shred. They are let go of
 //! together; what a call under way still holds goes with that call.
 
+use crate::access::Moment;
+use crate::clock::Day;
 use crate::crypto::{
     Deployment, FieldKey, FieldKeys, IdentityKey, IdentityKeys, IndexPageKey, IndexPageKeys,
     MasterKey, PageKey, TenantKey, TenantKeys, WrapContext,
@@ -14,6 +16,7 @@ use crate::store::{CustomerKeys, KeyRow, NewPage, PageRow, TenantRow};
 use arc_swap::ArcSwapOption;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 const SEALED: Error = Error::Unavailable(Unavailable::Sealed);
@@ -22,6 +25,8 @@ const SEALED: Error = Error::Unavailable(Unavailable::Sealed);
 pub struct Keyring {
     deployment: Deployment,
     unsealed: ArcSwapOption<Unsealed>,
+    /// The last restore that could not be proven complete.
+    lineage: AtomicU32,
 }
 
 /// What is in memory while the vault is unsealed.
@@ -94,6 +99,7 @@ impl Keyring {
         Self {
             deployment,
             unsealed: ArcSwapOption::empty(),
+            lineage: AtomicU32::new(0),
         }
     }
 
@@ -108,6 +114,14 @@ impl Keyring {
                 index: Cache::new(),
             }),
         })));
+    }
+
+    /// What customers' states are judged by on a day.
+    pub fn at(&self, today: Day) -> Moment {
+        Moment {
+            today,
+            lineage: self.lineage.load(Ordering::Acquire),
+        }
     }
 
     /// From here on these are the tenants.

@@ -6,6 +6,8 @@ mod customer;
 mod delete;
 mod erase;
 mod find;
+#[cfg(test)]
+mod gate_table;
 mod index;
 mod keyring;
 mod leaf;

@@ -97,6 +97,31 @@ callers = ["worker"]
 email = "raw"
 "#;
 
+/// What customers are told of offers. The second version is a draft.
+pub const OFFERS_NOTICE: &str = r#"[versions.1]
+published = 2026-01-01
+[versions.1.text]
+en = "We e-mail you offers."
+de = "Wir mailen dir Angebote."
+[versions.1.tells]
+basis = "consent"
+mechanism = "opt_in"
+callers = ["worker"]
+[versions.1.tells.grants.card]
+email = "raw"
+[versions.2]
+material = true
+[versions.2.text]
+en = "We e-mail you offers, and say your name."
+[versions.2.tells]
+basis = "consent"
+mechanism = "opt_in"
+callers = ["worker"]
+[versions.2.tells.grants.card]
+email = "raw"
+name = "raw"
+"#;
+
 const BRIEF: &str = r#"number = 3
 title = "A little"
 basis = "legitimate_interest"
@@ -200,6 +225,7 @@ pub fn write(to: &Path) {
     ] {
         file(&catalog.join(format!("purposes/{name}.toml")), text);
     }
+    file(&catalog.join("notices/offers.toml"), OFFERS_NOTICE);
     let mut roles = ROLES.to_owned();
     for worker in 0..WORKERS {
         write!(
