@@ -131,6 +131,9 @@ impl TreeStore for Faulty {
     fn seal(&self, seal: Seal) -> Pending<bool> {
         self.act(Step::Seal, |s| s.seal(seal))
     }
+    fn aside(&self, job: ReadJob) {
+        self.store.aside(job);
+    }
 }
 
 impl Store for Faulty {

@@ -34,6 +34,7 @@ pub struct Leaf {
 /// What a leaf says beyond how a call ended.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[allow(dead_code)] // The form is what is checked.
 pub enum Fact {
     /// An erasure's leaf, of the keys.
     Shredded { keys: String, epoch: u32 },

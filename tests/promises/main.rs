@@ -38,4 +38,5 @@ mod rules;
 mod sealed;
 mod streams;
 mod tampered;
+mod unlinkable;
 mod written;

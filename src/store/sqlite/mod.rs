@@ -64,6 +64,7 @@ pub struct Sqlite {
     // Readers end before the writers close their files.
     readers: Option<SyncSender<ReadJob>>,
     threads: Vec<std::thread::JoinHandle<()>>,
+    aside: Mutex<Reader>,
     keys: Writer,
     vault: Writer,
     reserve: Reserve,
@@ -91,6 +92,7 @@ impl Sqlite {
         Ok(Self {
             readers: Some(queue),
             threads,
+            aside: Mutex::new(Reader::open(dir)?),
             keys: Writer::start("keys-writer", keys)?,
             vault: Writer::start("vault-writer", vault)?,
             reserve: Reserve::open(dir)?,
