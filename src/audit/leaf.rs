@@ -38,6 +38,13 @@ pub enum Fact {
         /// The epoch whose destruction makes it final (L4).
         epoch: u32,
     },
+    /// A customer's say was put on record.
+    Consent {
+        /// What was said: a word of the Data Privacy Vocabulary.
+        status: &'static str,
+        /// The event that says it, by its number.
+        event: u32,
+    },
 }
 
 /// What a leaf says, but for the subject.

@@ -18,6 +18,7 @@ use crate::error::{Error, Result, Unavailable};
 use crate::grpc::{Guard, Parts, SERVICES, Shed, routes};
 use crate::keys::Providers;
 use crate::keys::file::FileProvider;
+use crate::keys::signing::SigningKey;
 use crate::metrics::Metrics;
 use crate::pb;
 use crate::store::Store;
@@ -98,6 +99,8 @@ pub async fn run_over(
         .await?,
     );
     let (vault, assurance) = unseal(&config, &access, open).await?;
+    let key = format!("{}/vault", config.trust_domain);
+    vault.sign_with(SigningKey::load(&config.signing.vault, key)?)?;
     vault.recover().await?;
 
     let authn = Arc::new(Authn::new(&config.trust_domain));

@@ -7,6 +7,7 @@
 //! reader threads, each with connections of its own.
 
 mod change;
+mod consent;
 mod row;
 pub mod sqlite;
 
@@ -14,6 +15,7 @@ pub use change::{
     CreateCustomer, CreateKeys, CreateOutcome, DeleteRecord, EraseIntent, NewPage, PutOutcome,
     PutRecord, Replacement, RequestClaim, SplitIndex, SplitPart, Tombstone,
 };
+pub use consent::{ConsentChange, ConsentOutcome, ConsentRows, ConsentStore, Narrowing};
 pub use row::{
     CustomerKeys, CustomerRow, EpochKey, EpochRow, EpochState, ErasureRow, Fence, GenerationKeys,
     HistoryRow, IndexRef, KeyCounts, KeyRow, LeafRow, LedgerKind, PageKind, PageRow, RecordKey,
@@ -84,7 +86,7 @@ pub enum DataFile {
 pub type ReadJob = Box<dyn FnOnce(&mut dyn Rows) + Send>;
 
 /// Where rows are kept. Every method is one transaction of one file.
-pub trait Store: Send + Sync {
+pub trait Store: ConsentStore + Send + Sync {
     /// Queues work for a reader thread; refuses when the queue is full.
     fn read(&self, job: ReadJob) -> Result<()>;
 
@@ -166,7 +168,7 @@ pub trait Store: Send + Sync {
 
 /// Reads, on a reader thread. All reads of a job see each file in one state,
 /// which is no older than the job.
-pub trait Rows {
+pub trait Rows: ConsentRows {
     /// From here on the newest state of both files.
     fn refresh(&mut self);
 

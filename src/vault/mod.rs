@@ -1,6 +1,7 @@
 //! The use cases, one file each. They take a grant or a permit, never a bare
 //! name, and what they open leaves only as [`crate::audit::Recorded`].
 
+mod consent;
 mod cursor;
 mod customer;
 mod delete;
@@ -22,6 +23,7 @@ mod stream;
 mod unseal;
 mod write;
 
+pub use consent::{ConsentView, Event, History, PurposeView, Receipt, Said};
 pub use customer::{CustomerView, Level};
 pub use list::Listed;
 pub use open::{OpenedRecord, RecordView};
@@ -34,11 +36,12 @@ pub use unseal::found;
 use crate::audit::Log;
 use crate::error::{Error, Result, Unavailable};
 use crate::id::{CustomerNumber, TenantName};
+use crate::keys::signing::SigningKey;
 use crate::store::{DataFile, Rows, Store};
 use keyring::{Keyring, Tenant};
 use quota::CustomerQuota;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::oneshot;
 
 /// The vault: its rows, its unsealed keys and its log. Cheap to clone.
@@ -50,6 +53,8 @@ struct Inner {
     keyring: Arc<Keyring>,
     log: Log,
     quota: Arc<CustomerQuota>,
+    /// Signs events of consent and receipts.
+    signing: OnceLock<SigningKey>,
     /// Customers whose rows are being purged behind a reply.
     purging: Mutex<HashSet<CustomerNumber>>,
 }

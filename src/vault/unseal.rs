@@ -13,7 +13,7 @@ use crate::limits;
 use crate::store::{EpochKey, EpochRow, EpochState, Rows, Store, TenantRow, sqlite};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// The context of an epoch's master key.
 fn master_place(deployment: Deployment, epoch: u32) -> WrapContext {
@@ -95,6 +95,7 @@ impl Vault {
             keyring: Arc::new(keyring),
             log: Log::new(Arc::clone(&store), node, boot),
             quota: Arc::default(),
+            signing: OnceLock::new(),
             purging: Mutex::default(),
             store,
         }));

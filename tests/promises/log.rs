@@ -37,14 +37,17 @@ pub struct Leaf {
 pub enum Fact {
     /// An erasure's leaf, of the keys.
     Shredded { keys: String, epoch: u32 },
+    /// What a customer said, and in which event.
+    Consent { status: String, event: u32 },
 }
 
 impl Leaf {
     /// Fingerprint and epoch of the keys that an erasure destroyed.
     pub fn shredded(&self) -> Option<(&str, u32)> {
-        self.fact
-            .as_ref()
-            .map(|Fact::Shredded { keys, epoch }| (keys.as_str(), *epoch))
+        match &self.fact {
+            Some(Fact::Shredded { keys, epoch }) => Some((keys, *epoch)),
+            _ => None,
+        }
     }
 
     /// Who, what, how it ended and why.

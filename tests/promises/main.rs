@@ -18,6 +18,7 @@
 
 mod bad_input;
 mod caller;
+mod consent;
 mod fails_closed;
 mod faulty;
 mod forgotten;
@@ -34,6 +35,7 @@ mod process;
 mod raw;
 mod rules;
 mod sealed;
+mod silence;
 mod streams;
 mod tampered;
 mod written;

@@ -1,6 +1,7 @@
 //! The embedded store: SQLite, two files, a writer thread each and a few
 //! reader threads.
 
+mod consent;
 mod error;
 mod keys_file;
 mod quiet;

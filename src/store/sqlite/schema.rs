@@ -47,7 +47,8 @@ ALTER TABLE epochs DROP COLUMN master;
 ];
 
 /// `vault.db`: what may be old after a restore.
-pub const VAULT: &[&str] = &["
+pub const VAULT: &[&str] = &[
+    "
 CREATE TABLE boots (one INTEGER PRIMARY KEY CHECK (one = 1), boot INTEGER NOT NULL) STRICT;
 CREATE TABLE customers (
     customer INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, created_day INTEGER NOT NULL,
@@ -82,7 +83,14 @@ CREATE TABLE leaves (number INTEGER PRIMARY KEY, leaf BLOB NOT NULL, detail BLOB
 CREATE TABLE history (
     slot INTEGER NOT NULL, locator BLOB NOT NULL, nonce BLOB NOT NULL, masked INTEGER NOT NULL,
     PRIMARY KEY (slot, locator, nonce)) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+CREATE TABLE consent_events (
+    customer INTEGER NOT NULL, number INTEGER NOT NULL, sealed BLOB NOT NULL,
+    PRIMARY KEY (customer, number)) STRICT, WITHOUT ROWID;
+CREATE TABLE ledger_done (one INTEGER PRIMARY KEY CHECK (one = 1), entry INTEGER NOT NULL) STRICT;
+",
+];
 
 /// Makes a file that must not be there yet.
 pub fn create(path: &Path, steps: &[&str]) -> Result<()> {
