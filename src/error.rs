@@ -205,6 +205,8 @@ pub enum Lost {
     Key,
     /// A customer's state does not carry its MAC.
     State,
+    /// A customer's consent events are not the chain that the state ends.
+    Consent,
     /// A record does not match its manifest or a field does not open.
     Record,
     /// An index row does not open.

@@ -34,6 +34,10 @@ pub const NOTICE_VERSIONS: u32 = 1_000;
 pub const NOTICE_BYTES: usize = 16 << 10;
 /// A language tag (RFC 5646, 4.4.1).
 pub const LANGUAGE_BYTES: usize = 35;
+/// What proves a consent.
+pub const EVIDENCE_BYTES: usize = 64 << 10;
+/// Entries of the ledger that are carried out together at start.
+pub const REPLAY_ENTRIES: usize = 1_000;
 /// What is on record of a customer's say: two for each purpose at most.
 pub const STANDINGS: usize = 2 * CATALOG_ENTRIES;
 /// The longest retention that a catalog may name: a hundred years, in days.

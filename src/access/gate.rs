@@ -87,6 +87,20 @@ pub(super) fn open(state: &State, exempt: bool) -> Result<()> {
     }
 }
 
+/// The reason why a purpose's data may not be read of a customer; empty: it may.
+pub fn denied_by(purpose: &Purpose, state: &State, moment: Moment) -> &'static str {
+    let rule = if purpose.is_live() {
+        no_basis(purpose, state, moment)
+    } else {
+        Some(Rule::NoticeUnpublished)
+    };
+    match rule {
+        Some(rule) => rule.reason(),
+        None => open(state, purpose.scope.despite_restriction)
+            .map_or_else(|error| error.reason(), |()| ""),
+    }
+}
+
 /// The denial by a rule that is about a field.
 pub(super) fn about(rule: Rule, field: &Field) -> Denial {
     Denial {

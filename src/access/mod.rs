@@ -16,6 +16,7 @@ mod guard;
 mod policy;
 mod read;
 mod roles;
+mod say;
 mod snapshot;
 mod state;
 #[cfg(test)]
@@ -26,13 +27,14 @@ mod write;
 pub use action::Action;
 pub use explain::Explained;
 pub use facts::Facts;
-pub use gate::Moment;
+pub use gate::{Moment, denied_by};
 pub use grant::{
     Change, Create, CustomerData, Delete, Erase, Grant, GrantedField, KeyStatus, List, Permit,
     Read, ReadTarget, Show, Withheld, Write,
 };
 pub use read::{ReadAsk, ReadMode};
 pub use roles::{Principal, Quotas, Roles};
+pub use say::{Answer, AnswerAsk, Look, Method, Say, Words};
 pub use snapshot::Snapshot;
 pub use state::{Standing, State, Status};
 pub use write::WriteAsk;

@@ -61,6 +61,13 @@ pub enum Fact {
         /// Who approved that.
         approved_by: Vec<String>,
     },
+    /// A customer's say was put on record.
+    Consent {
+        /// What was said: a word of the Data Privacy Vocabulary.
+        status: &'static str,
+        /// The event that says it, by its number.
+        event: u32,
+    },
 }
 
 /// What a leaf says, but for the subject.

@@ -8,6 +8,7 @@ mod caller;
 mod catalog;
 mod child;
 mod config;
+mod consent;
 mod customer;
 mod import;
 pub mod init;
@@ -61,6 +62,9 @@ enum Command {
     /// Create, look at and forget customers
     #[command(subcommand)]
     Customer(customer::Customer),
+    /// Put on record what customers say of purposes, and look at it
+    #[command(subcommand)]
+    Consent(consent::Consent),
     /// Look at the key tree
     #[command(subcommand)]
     Key(key::Key),
@@ -118,6 +122,7 @@ impl Command {
             Self::Import(import) => block_on(import.run()),
             Self::Record(record) => block_on(record.run()),
             Self::Customer(customer) => block_on(customer.run()),
+            Self::Consent(consent) => block_on(consent.run()),
             Self::Key(key) => block_on(key.run()),
             Self::Audit(audit) => audit.run(),
             Self::Backup(backup) => backup.run(),
@@ -135,6 +140,7 @@ impl Command {
             Self::Import(import) => import.caller.json,
             Self::Record(record) => record.caller().json,
             Self::Customer(customer) => customer.caller().json,
+            Self::Consent(consent) => consent.json(),
             Self::Key(key) => key.caller().json,
             Self::Bench(bench) => bench.json(),
             Self::Audit(audit) => audit.json(),

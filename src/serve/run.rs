@@ -112,6 +112,8 @@ pub async fn run_over(
         .await?,
     );
     let (vault, assurance) = unseal(&config, &access, open).await?;
+    let key = format!("{}/vault", config.trust_domain);
+    vault.sign_with(SigningKey::load(&config.signing.vault, key)?)?;
     vault.recover().await?;
     let origin = vault.log_origin(&config.trust_domain);
     let key = SigningKey::load(&config.signing.log, origin)?;

@@ -9,6 +9,7 @@
 mod change;
 mod ledger;
 mod part;
+mod consent;
 mod row;
 pub mod sqlite;
 mod tree;
@@ -19,6 +20,7 @@ pub use change::{
 };
 pub use ledger::{CopyMark, LedgerEntry, LedgerRows};
 pub use part::Part;
+pub use consent::{ConsentChange, ConsentOutcome, ConsentRows, ConsentStore, Narrowing};
 pub use row::{
     CustomerKeys, CustomerRow, EpochKey, EpochRow, EpochState, ErasureRow, Fence, GenerationKeys,
     HistoryRow, IndexRef, KeyCounts, KeyRow, LeafRow, LedgerKind, PageKind, PageRow, RecordKey,
@@ -91,7 +93,7 @@ pub enum DataFile {
 pub type ReadJob = Box<dyn FnOnce(&mut dyn Rows) + Send>;
 
 /// Where rows are kept. Every method is one transaction of one file.
-pub trait Store: TreeStore + Send + Sync {
+pub trait Store: ConsentStore + TreeStore + Send + Sync {
     /// Queues work for a reader thread; refuses when the queue is full.
     fn read(&self, job: ReadJob) -> Result<()>;
 
@@ -173,7 +175,7 @@ pub trait Store: TreeStore + Send + Sync {
 
 /// Reads, on a reader thread. All reads of a job see each file in one state,
 /// which is no older than the job.
-pub trait Rows: LedgerRows + TreeRows {
+pub trait Rows: ConsentRows + LedgerRows + TreeRows {
     /// From here on the newest state of both files.
     fn refresh(&mut self);
 

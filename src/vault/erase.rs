@@ -176,7 +176,7 @@ impl Vault {
     }
 
     /// A step of an erasure: where the disk is full it takes the reserve.
-    async fn reserved<T>(&self, step: impl Fn() -> Pending<T>) -> Result<T> {
+    pub(super) async fn reserved<T>(&self, step: impl Fn() -> Pending<T>) -> Result<T> {
         match step().in_time().await {
             Err(Error::Unavailable(Unavailable::DiskFull)) if self.0.store.spend_reserve() => {
                 tracing::error!("the disk is full; the reserve serves erasures alone");
@@ -266,7 +266,7 @@ impl Vault {
     }
 
     /// Finishes what a crash cut off: erasures that were intended, creations
-    /// that did not settle. Runs before the first call is served.
+    /// that did not settle, noes that were noted and not carried out. Runs before the first call is served.
     pub async fn recover(&self) -> Result<()> {
         let (erasures, creations) = self
             .on_rows(|rows, _| {
@@ -295,6 +295,6 @@ impl Vault {
                 done => done?,
             }
         }
-        Ok(())
+        self.replay_ledger().await
     }
 }

@@ -6,8 +6,8 @@
 use crate::access::Moment;
 use crate::clock::Day;
 use crate::crypto::{
-    Deployment, FieldKey, FieldKeys, IdentityKey, IdentityKeys, IndexPageKey, IndexPageKeys,
-    MasterKey, PageKey, TenantKey, TenantKeys, WrapContext,
+    ConsentKeys, Deployment, FieldKey, FieldKeys, IdentityKey, IdentityKeys, IndexPageKey,
+    IndexPageKeys, MasterKey, PageKey, TenantKey, TenantKeys, WrapContext,
 };
 use crate::error::{Error, Lost, Result, Unavailable};
 use crate::id::{CustomerNumber, TenantName, TenantNumber};
@@ -88,6 +88,7 @@ pub struct CustomerKeyring {
     pub identity: IdentityKeys,
     /// The newest generation.
     pub generation: u32,
+    root: IdentityKey,
     page: Arc<PageKey>,
     place: WrapContext,
     fields: Vec<KeyRow>,
@@ -292,6 +293,7 @@ impl Keyring {
             customer,
             tenant,
             identity: identity.subkeys(),
+            root: identity,
             generation: 1,
             page: page_key,
             place,
@@ -327,6 +329,7 @@ impl Keyring {
             customer,
             tenant,
             identity: identity.subkeys(),
+            root: identity,
             generation,
             page: page_key,
             place,
@@ -345,6 +348,11 @@ impl Unsealed {
 }
 
 impl CustomerKeyring {
+    /// The keys for what the customer says, and for their handles.
+    pub fn consent(&self) -> ConsentKeys {
+        self.root.consent()
+    }
+
     /// The keys under the field key of a generation; `None` where the customer
     /// has no such generation any more.
     pub fn field(&self, generation: u32) -> Result<Option<FieldKeys>> {

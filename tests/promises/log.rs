@@ -40,14 +40,16 @@ pub enum Fact {
     Shredded { keys: String, epoch: u32 },
     /// Calls that ended without an entry.
     Unwritten { calls: Vec<(u64, u64)> },
+    /// What a customer said, and in which event.
+    Consent { status: String, event: u32 },
 }
 
 impl Leaf {
     /// Fingerprint and epoch of the keys that an erasure destroyed.
     pub fn shredded(&self) -> Option<(&str, u32)> {
-        match self.fact.as_ref()? {
-            Fact::Shredded { keys, epoch } => Some((keys.as_str(), *epoch)),
-            Fact::Unwritten { .. } => None,
+        match &self.fact {
+            Some(Fact::Shredded { keys, epoch }) => Some((keys, *epoch)),
+            _ => None,
         }
     }
 

@@ -19,6 +19,7 @@
 mod bad_input;
 mod caller;
 mod exported;
+mod consent;
 mod fails_closed;
 mod faulty;
 mod forgotten;
@@ -36,6 +37,7 @@ mod provable;
 mod raw;
 mod rules;
 mod sealed;
+mod silence;
 mod streams;
 mod tampered;
 mod unlinkable;

@@ -2,6 +2,7 @@
 //! reader threads.
 
 mod copy;
+mod consent;
 mod error;
 mod keys_file;
 mod ledger;

@@ -106,6 +106,12 @@ CREATE TABLE copy (
 CREATE TABLE unproven (
     one INTEGER PRIMARY KEY CHECK (one = 1), time INTEGER NOT NULL) STRICT;
 ",
+    "
+CREATE TABLE consent_events (
+    customer INTEGER NOT NULL, number INTEGER NOT NULL, sealed BLOB NOT NULL,
+    PRIMARY KEY (customer, number)) STRICT, WITHOUT ROWID;
+CREATE TABLE ledger_done (one INTEGER PRIMARY KEY CHECK (one = 1), entry INTEGER NOT NULL) STRICT;
+",
 ];
 
 /// Makes a file that must not be there yet.
