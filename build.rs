@@ -52,6 +52,22 @@ const SECRET: &[&str] = &[
     "ListRequestsResponse",
     "ExportCustomerRequest",
     "ExportCustomerResponse",
+    "RecordConsentRequest",
+    "RecordConsentResponse",
+    "WithdrawConsentRequest",
+    "WithdrawConsentResponse",
+    "ObjectRequest",
+    "ObjectResponse",
+    "AssertBasisRequest",
+    "AssertBasisResponse",
+    "PurposeState",
+    "GetConsentStateRequest",
+    "GetConsentStateResponse",
+    "ListConsentHistoryRequest",
+    "ListConsentHistoryResponse",
+    "ConsentEvent",
+    "GetReceiptRequest",
+    "GetReceiptResponse",
 ];
 
 /// Messages without secrets that hold one of the above.
@@ -69,6 +85,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "oubliette/v1/key_service.proto",
             "oubliette/v1/certificate_service.proto",
             "oubliette/v1/rights_service.proto",
+            "oubliette/v1/consent_service.proto",
         ])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(

@@ -10,6 +10,7 @@ pub use failure::Failure;
 use crate::limits;
 use crate::pb;
 use crate::pb::certificate_service_client::CertificateServiceClient;
+use crate::pb::consent_service_client::ConsentServiceClient;
 use crate::pb::customer_service_client::CustomerServiceClient;
 use crate::pb::key_service_client::KeyServiceClient;
 use crate::pb::record_service_client::RecordServiceClient;
@@ -31,6 +32,7 @@ pub struct Client {
     keys: KeyServiceClient<Channel>,
     certificates: CertificateServiceClient<Channel>,
     rights: RightsServiceClient<Channel>,
+    consent: ConsentServiceClient<Channel>,
 }
 
 /// A new id for one change. Repeat the change with the same id after a failure
@@ -82,7 +84,8 @@ impl Client {
             certificates: CertificateServiceClient::new(channel.clone()),
             rights: RightsServiceClient::new(channel.clone())
                 .max_decoding_message_size(limits::REPLY_BYTES),
-            keys: KeyServiceClient::new(channel),
+            keys: KeyServiceClient::new(channel.clone()),
+            consent: ConsentServiceClient::new(channel),
         }
     }
 
@@ -227,6 +230,19 @@ unary! {
         "Shows a request.";
     rights.list_requests(ListRequestsRequest) -> ListRequestsResponse,
         "Lists requests by the day they are due.";
+    consent.record_consent(RecordConsentRequest) -> RecordConsentResponse,
+        "Puts on record that a customer was asked, said yes, or said no.";
+    consent.withdraw_consent(WithdrawConsentRequest) -> WithdrawConsentResponse,
+        "Takes consent to a purpose back.";
+    consent.object(ObjectRequest) -> ObjectResponse, "Objects to a purpose.";
+    consent.assert_basis(AssertBasisRequest) -> AssertBasisResponse,
+        "Puts on record that a contract or an obligation is in force, or has ended.";
+    consent.get_consent_state(GetConsentStateRequest) -> GetConsentStateResponse,
+        "Says what stands of every purpose.";
+    consent.list_consent_history(ListConsentHistoryRequest) -> ListConsentHistoryResponse,
+        "Lists what was said, oldest first.";
+    consent.get_receipt(GetReceiptRequest) -> GetReceiptResponse,
+        "Gives the signed receipt of one event.";
     keys.get_key_status(GetKeyStatusRequest) -> GetKeyStatusResponse,
         "Says which epochs, pages and keys there are.";
 }

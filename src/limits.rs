@@ -28,6 +28,20 @@ pub const JSON_DEPTH: usize = 32;
 pub const CATALOG_ENTRIES: usize = 256;
 /// A title in the catalog.
 pub const TITLE_BYTES: usize = 400;
+/// Versions of a purpose's notice.
+pub const NOTICE_VERSIONS: u32 = 1_000;
+/// A notice's text in one language.
+pub const NOTICE_BYTES: usize = 16 << 10;
+/// A language tag (RFC 5646, 4.4.1).
+pub const LANGUAGE_BYTES: usize = 35;
+/// What proves a consent.
+pub const EVIDENCE_BYTES: usize = 64 << 10;
+/// Entries of the ledger that are carried out together at start.
+pub const REPLAY_ENTRIES: usize = 1_000;
+/// What is on record of a customer's say: two for each purpose at most.
+pub const STANDINGS: usize = 2 * CATALOG_ENTRIES;
+/// The longest retention that a catalog may name: a hundred years, in days.
+pub const RETENTION_DAYS: u32 = 36_525;
 /// Principals that a roles file may list.
 pub const PRINCIPALS: usize = 4_096;
 /// One file of the catalog, the policy or the roles.
@@ -189,6 +203,26 @@ pub const REQUEST_ID_TIME: Duration = Duration::from_secs(24 * 3_600);
 pub const RESERVE_BYTES: u64 = 16 << 20;
 /// Page keys kept unwrapped.
 pub const PAGE_KEYS_CACHED: usize = 65_536;
+
+/// Entries of the ledger that are read, copied or backed up together.
+pub const LEDGER_PART: u64 = 4_096;
+/// Bytes of a key backup's parts that go into one pack.
+pub const PACK_BYTES: usize = 16 << 20;
+/// How often a key backup begins anew because an epoch was opened or closed
+/// meanwhile.
+pub const BACKUP_TRIES: usize = 4;
+/// A manifest of a key backup.
+pub const MANIFEST_BYTES: usize = 256 << 20;
+/// Numbers that are left out after a restore of keys: what was given out after
+/// the backup is never given out again.
+pub const NUMBERS_SKIPPED: u64 = 1 << 20;
+/// Customers that a restore looks at together.
+pub const RESTORE_BATCH: usize = 4_096;
+/// Numbers of lost customers that a restore tells one by one.
+pub const LOST_TOLD: usize = 100;
+/// How often the copy of the ledger is brought up to date where nothing was
+/// erased.
+pub const LEDGER_LOOK: Duration = Duration::from_secs(60);
 
 /// A principal's default calls a second, where its role names none.
 pub const CALLS_PER_SECOND: u32 = 20_000;

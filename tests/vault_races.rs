@@ -18,9 +18,8 @@ use oubliette::error::{Error, Exhausted, Lost, Missing, Result, Rule};
 use oubliette::id::{CustomerId, RecordId, RecordName, RequestId, ServiceName, TenantName};
 use oubliette::keys::Providers;
 use oubliette::keys::file::FileProvider;
-use oubliette::keys::signing::SigningKey;
 use oubliette::store::sqlite::Sqlite;
-use oubliette::vault::{self, CustomerView, Office, RecordView, Vault};
+use oubliette::vault::{self, CustomerView, RecordView, Vault};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,16 +41,7 @@ fn providers(dir: &Path) -> Result<Providers> {
 fn open_vault(dir: &Path) -> Result<Vault> {
     let providers = providers(dir)?;
     let store = Arc::new(Sqlite::open(&dir.join("data"))?);
-    let key = dir.join("vault.key");
-    if !key.exists() {
-        SigningKey::create(&key)?;
-    }
-    let office = Office {
-        key: SigningKey::load(&key, "t/vault".to_owned())?,
-        four_eyes: false,
-        regimes: Vec::new(),
-    };
-    let vault = Vault::unseal(store, &providers, office, "1".to_owned())?;
+    let vault = Vault::unseal(store, &providers, "1".to_owned())?;
     let names = ["acme", "globex"].map(|name| TenantName::parse(name).unwrap());
     vault.ensure_tenants(names.iter())?;
     Ok(vault)

@@ -50,6 +50,20 @@ pub enum Action {
     ListRequests,
     /// RightsService.ExportCustomer.
     ExportCustomer,
+    /// ConsentService.RecordConsent.
+    RecordConsent,
+    /// ConsentService.WithdrawConsent.
+    WithdrawConsent,
+    /// ConsentService.Object.
+    Object,
+    /// ConsentService.AssertBasis.
+    AssertBasis,
+    /// ConsentService.GetConsentState.
+    GetConsentState,
+    /// ConsentService.ListConsentHistory.
+    ListConsentHistory,
+    /// ConsentService.GetReceipt.
+    GetReceipt,
     /// CreateCustomer with `recreate_erased`.
     RecreateCustomer,
     /// To be told CUSTOMER_ERASED instead of CUSTOMER_NOT_FOUND.
@@ -58,7 +72,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 32] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -82,6 +96,13 @@ impl Action {
         Self::GetRequest,
         Self::ListRequests,
         Self::ExportCustomer,
+        Self::RecordConsent,
+        Self::WithdrawConsent,
+        Self::Object,
+        Self::AssertBasis,
+        Self::GetConsentState,
+        Self::ListConsentHistory,
+        Self::GetReceipt,
         Self::RecreateCustomer,
         Self::KnowErased,
     ];
@@ -112,6 +133,13 @@ impl Action {
             Self::GetRequest => "get_request",
             Self::ListRequests => "list_requests",
             Self::ExportCustomer => "export_customer",
+            Self::RecordConsent => "record_consent",
+            Self::WithdrawConsent => "withdraw_consent",
+            Self::Object => "object",
+            Self::AssertBasis => "assert_basis",
+            Self::GetConsentState => "get_consent_state",
+            Self::ListConsentHistory => "list_consent_history",
+            Self::GetReceipt => "get_receipt",
             Self::RecreateCustomer => "recreate_customer",
             Self::KnowErased => "know_erased",
         }
@@ -124,6 +152,14 @@ impl Action {
                 self,
                 Self::PutRecord | Self::UpdateRecord | Self::DeleteRecord
             )
+    }
+
+    /// Whether it puts on record what a customer says of a purpose.
+    pub fn is_said_of_a_purpose(self) -> bool {
+        matches!(
+            self,
+            Self::RecordConsent | Self::WithdrawConsent | Self::Object | Self::AssertBasis
+        )
     }
 
     /// Whether it opens something, so that it needs a purpose.

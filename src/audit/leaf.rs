@@ -55,6 +55,30 @@ pub enum Fact {
         /// Their numbers, as ranges: first and last.
         calls: Vec<(u64, u64)>,
     },
+    /// The vault came back from a backup.
+    Restored {
+        /// Customers that were erased since, and stay so.
+        kept_dead: u64,
+        /// Deletions of records that were made again.
+        deletions: u64,
+        /// Customers without keys, whose rows were removed.
+        without_keys: u64,
+        /// Customers with keys, of whom no data is there.
+        lost: u64,
+        /// Whether the ledger was known to be complete.
+        proven: bool,
+        /// Why the restore was made without proof, where it was.
+        reason: String,
+        /// Who approved that.
+        approved_by: Vec<String>,
+    },
+    /// A customer's say was put on record.
+    Consent {
+        /// What was said: a word of the Data Privacy Vocabulary.
+        status: &'static str,
+        /// The event that says it, by its number.
+        event: u32,
+    },
 }
 
 /// What a leaf says, but for the subject.

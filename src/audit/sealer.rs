@@ -5,7 +5,7 @@ use super::checkpoint::Checkpoint;
 use super::merkle::leaf_hash;
 use super::tiles::Edge;
 use crate::clock::Instant;
-use crate::error::{Error, Result, Unavailable};
+use crate::error::{Error, Result};
 use crate::keys::signing::SigningKey;
 use crate::limits;
 use crate::store::{CheckpointRow, Rows, Seal, Store};
@@ -153,14 +153,17 @@ async fn read<T: Send + 'static>(
     store: &Arc<dyn Store>,
     work: impl FnOnce(&mut dyn Rows) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let (answer, done) = oneshot::channel();
-    store.read(Box::new(move |rows| {
-        // The sealer may have been let go of meanwhile.
-        let _ = answer.send(work(rows));
-    }))?;
-    tokio::time::timeout(limits::CALL_TIME, done)
-        .await
-        .ok()
-        .and_then(std::result::Result::ok)
-        .unwrap_or(Err(Error::Unavailable(Unavailable::StoreSlow)))
+    let store = Arc::clone(store);
+    let reading = tokio::task::spawn_blocking(move || {
+        let (answer, mut done) = oneshot::channel();
+        store.aside(Box::new(move |rows| {
+            // The receiver is held right here.
+            let _ = answer.send(work(rows));
+        }));
+        done.try_recv().ok()
+    });
+    let read = reading.await.ok().flatten();
+    read.unwrap_or(Err(Error::Internal(
+        "a read behind the calls ended by itself",
+    )))
 }

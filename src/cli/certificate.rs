@@ -6,7 +6,7 @@ use super::customer::full_name;
 use super::out::{Out, note, printable};
 use super::stop::{Done, Stop};
 use crate::config::Config;
-use crate::keys::signing::{PublicKey, SigningKey};
+use crate::keys::signing::PublicKey;
 use crate::limits;
 use crate::pb;
 use crate::vault::certificate::document::{EpochOf, Reached, Signed};
@@ -300,8 +300,7 @@ pub fn document(certificate: &pb::Certificate) -> Json {
 impl Key {
     fn run(self) -> Done {
         let config = Config::load(&self.dir.join(super::init::CONFIG))?;
-        let name = crate::serve::vault_key_name(&config);
-        let key = SigningKey::load(&config.signing.vault, name)?;
+        let key = crate::serve::vault_key(&config)?;
         Out::new(false).line(&key.public().to_string());
         Ok(())
     }

@@ -2,12 +2,14 @@
 //! 2 wrong usage.
 
 mod audit;
+mod backup;
 mod bench;
 mod caller;
 mod catalog;
 mod certificate;
 mod child;
 mod config;
+mod consent;
 mod customer;
 mod erase_list;
 mod import;
@@ -20,6 +22,7 @@ mod progress;
 mod quickstart;
 mod record;
 mod request;
+mod restore;
 mod rules;
 mod schema;
 mod serve;
@@ -68,12 +71,21 @@ enum Command {
     /// Check, fetch and show erasure certificates
     #[command(subcommand)]
     Certificate(certificate::Certificate),
+    /// Put on record what customers say of purposes, and look at it
+    #[command(subcommand)]
+    Consent(consent::Consent),
     /// Look at the key tree
     #[command(subcommand)]
     Key(key::Key),
     /// Export, prove and verify the audit log
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Back up data or keys, beside a running server
+    #[command(subcommand)]
+    Backup(backup::Backup),
+    /// Bring data or keys back from a backup, while no server runs
+    #[command(subcommand)]
+    Restore(restore::Restore),
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::Config),
@@ -121,8 +133,11 @@ impl Command {
             Self::Customer(customer) => block_on(customer.run()),
             Self::Request(request) => block_on(request.run()),
             Self::Certificate(certificate) => block_on(certificate.run()),
+            Self::Consent(consent) => block_on(consent.run()),
             Self::Key(key) => block_on(key.run()),
             Self::Audit(audit) => audit.run(),
+            Self::Backup(backup) => backup.run(),
+            Self::Restore(restore) => restore.run(),
             Self::Config(config) => config.run(),
             Self::Catalog(catalog) => catalog.run(),
             Self::Policy(policy) => policy.run(),
@@ -138,9 +153,12 @@ impl Command {
             Self::Customer(customer) => customer.caller().json,
             Self::Request(request) => request.caller().json,
             Self::Certificate(certificate) => certificate.json(),
+            Self::Consent(consent) => consent.json(),
             Self::Key(key) => key.caller().json,
             Self::Bench(bench) => bench.json(),
             Self::Audit(audit) => audit.json(),
+            Self::Backup(backup) => backup.json(),
+            Self::Restore(restore) => restore.json(),
             Self::Config(config) => config.json(),
             Self::Catalog(catalog) => catalog.json(),
             Self::Policy(policy) => policy.json(),

@@ -50,7 +50,7 @@ pub struct Guard {
 }
 
 /// The RPCs' names, so that a label or a leaf never repeats a caller's text.
-const METHODS: [&str; 23] = [
+const METHODS: [&str; 30] = [
     "/oubliette.v1.RecordService/PutRecord",
     "/oubliette.v1.RecordService/GetRecord",
     "/oubliette.v1.RecordService/BatchGetRecords",
@@ -74,6 +74,13 @@ const METHODS: [&str; 23] = [
     "/oubliette.v1.RightsService/GetRequest",
     "/oubliette.v1.RightsService/ListRequests",
     "/oubliette.v1.RightsService/ExportCustomer",
+    "/oubliette.v1.ConsentService/RecordConsent",
+    "/oubliette.v1.ConsentService/WithdrawConsent",
+    "/oubliette.v1.ConsentService/Object",
+    "/oubliette.v1.ConsentService/AssertBasis",
+    "/oubliette.v1.ConsentService/GetConsentState",
+    "/oubliette.v1.ConsentService/ListConsentHistory",
+    "/oubliette.v1.ConsentService/GetReceipt",
 ];
 
 /// Health and reflection: the only calls that are not guarded. A service that

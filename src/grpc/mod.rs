@@ -6,6 +6,7 @@ mod asked;
 mod bulk;
 mod call;
 mod certificates;
+mod consent;
 mod customers;
 mod export;
 mod guard;
@@ -24,6 +25,7 @@ pub use status::{DOMAIN, status};
 
 use crate::limits;
 use crate::pb::certificate_service_server::CertificateServiceServer;
+use crate::pb::consent_service_server::ConsentServiceServer;
 use crate::pb::customer_service_server::CustomerServiceServer;
 use crate::pb::key_service_server::KeyServiceServer;
 use crate::pb::record_service_server::RecordServiceServer;
@@ -32,12 +34,13 @@ use crate::vault::Vault;
 use tonic::service::Routes;
 
 /// The services' full names, as health and reflection know them.
-pub const SERVICES: [&str; 5] = [
+pub const SERVICES: [&str; 6] = [
     "oubliette.v1.RecordService",
     "oubliette.v1.CustomerService",
     "oubliette.v1.KeyService",
     "oubliette.v1.CertificateService",
     "oubliette.v1.RightsService",
+    "oubliette.v1.ConsentService",
 ];
 
 /// The services over a vault, message sizes bounded.
@@ -61,6 +64,9 @@ pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
         vault: vault.clone(),
         streams: stream::Places::default(),
     };
+    let consent = consent::Consent {
+        vault: vault.clone(),
+    };
     Routes::new(
         RecordServiceServer::new(records)
             .max_decoding_message_size(limits::REQUEST_BYTES)
@@ -83,6 +89,11 @@ pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
     )
     .add_service(
         KeyServiceServer::new(keys)
+            .max_decoding_message_size(limits::REQUEST_BYTES)
+            .max_encoding_message_size(limits::REPLY_BYTES),
+    )
+    .add_service(
+        ConsentServiceServer::new(consent)
             .max_decoding_message_size(limits::REQUEST_BYTES)
             .max_encoding_message_size(limits::REPLY_BYTES),
     )

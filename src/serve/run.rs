@@ -1,6 +1,7 @@
 //! The composition root: the one place that names a concrete store and a
 //! concrete provider and puts them together.
 
+use super::elsewhere::{ledger_copy, refuse_copies, vault_key};
 use super::harden::harden;
 use super::listener::{Bounds, Listener, Security};
 use super::lock::DirectoryLock;
@@ -57,7 +58,7 @@ pub fn open_rows(config: &Config) -> Result<impl Rows + use<>> {
     sqlite::open_rows(&config.data)
 }
 
-fn providers(provider: &Provider) -> Result<Providers> {
+pub(super) fn providers(provider: &Provider) -> Result<Providers> {
     let provider = match provider {
         Provider::File { directory } => FileProvider::new(directory)?,
     };
@@ -111,10 +112,17 @@ pub async fn run_over(
         .await?,
     );
     let (vault, assurance) = unseal(&config, &access, open).await?;
+    let key = format!("{}/vault", config.trust_domain);
+    vault.sign_with(SigningKey::load(&config.signing.vault, key)?)?;
+    vault.answer_by(Office {
+        four_eyes: config.rights.four_eyes,
+        regimes: config.rights.regimes.clone(),
+    })?;
     vault.recover().await?;
     let origin = vault.log_origin(&config.trust_domain);
     let key = SigningKey::load(&config.signing.log, origin)?;
     let sealer = vault.sealer(key).await?;
+    tokio::spawn(vault.clone().keep_ledger());
 
     let authn = Arc::new(Authn::new(&config.trust_domain));
     let rules = Rules {
@@ -161,6 +169,14 @@ pub async fn run_over(
     }
 }
 
+/// The vault of a configuration, for a tool that serves nobody. Blocks.
+pub(super) fn unsealed(config: &Config) -> Result<(Vault, Providers)> {
+    let providers = providers(&config.provider)?;
+    let store = open_store(&config.data)?;
+    let vault = Vault::unseal(store, &providers, NODE.to_owned())?;
+    Ok((vault, providers))
+}
+
 fn open_store(data: &Path) -> Result<Arc<dyn Store>> {
     Ok(Arc::new(Sqlite::open(data)?))
 }
@@ -180,26 +196,18 @@ async fn unseal(
     open: impl FnOnce(&Path) -> Result<Arc<dyn Store>> + Send + 'static,
 ) -> Result<(Vault, crate::keys::Assurance)> {
     let (data, kept, rules) = (config.data.clone(), config.provider.clone(), access.now());
-    let (signing, rights) = (config.signing.vault.clone(), config.rights.clone());
-    let name = vault_key_name(config);
+    let (backup, key) = (config.backup.clone(), vault_key(config)?);
     on_thread(move || {
+        refuse_copies(&data)?;
         let providers = providers(&kept)?;
-        let office = Office {
-            key: SigningKey::load(&signing, name)?,
-            four_eyes: rights.four_eyes,
-            regimes: rights.regimes,
-        };
-        let vault = Vault::unseal(open(&data)?, &providers, office, NODE.to_owned())?;
+        let vault = Vault::unseal(open(&data)?, &providers, NODE.to_owned())?;
+        let copy = ledger_copy(&backup, key, vault.deployment())?;
+        vault.check_story(copy, backup.strict)?;
         let tenants = rules.roles().principals().map(|p| p.tenant());
         vault.ensure_tenants(tenants)?;
         Ok((vault, providers.assurance()))
     })
     .await
-}
-
-/// The name under which strangers know the vault's signing key.
-pub fn vault_key_name(config: &Config) -> String {
-    format!("{}/vault", config.trust_domain)
 }
 
 /// This node's name in the log; there is one over an embedded store.

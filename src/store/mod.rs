@@ -8,6 +8,9 @@
 
 mod certificates;
 mod change;
+mod consent;
+mod ledger;
+mod part;
 mod person;
 mod rights;
 mod row;
@@ -23,6 +26,9 @@ pub use change::{
 };
 pub use person::PersonRows;
 pub use rights::{ChangeRights, OpenRights, RightsRow, RightsRows, RightsStore};
+pub use ledger::{CopyMark, LedgerEntry, LedgerRows};
+pub use part::Part;
+pub use consent::{ConsentChange, ConsentOutcome, ConsentRows, ConsentStore, Narrowing};
 pub use row::{
     CustomerKeys, CustomerRow, EpochKey, EpochRow, EpochState, ErasureRow, Fence, GenerationKeys,
     HistoryRow, IndexRef, KeyCounts, KeyRow, LeafRow, LedgerKind, PageKind, PageRow, RecordKey,
@@ -95,7 +101,9 @@ pub enum DataFile {
 pub type ReadJob = Box<dyn FnOnce(&mut dyn Rows) + Send>;
 
 /// Where rows are kept. Every method is one transaction of one file.
-pub trait Store: CertificateStore + RightsStore + TreeStore + Send + Sync {
+pub trait Store:
+    CertificateStore + ConsentStore + RightsStore + TreeStore + Send + Sync
+{
     /// Queues work for a reader thread; refuses when the queue is full.
     fn read(&self, job: ReadJob) -> Result<()>;
 
@@ -177,7 +185,9 @@ pub trait Store: CertificateStore + RightsStore + TreeStore + Send + Sync {
 
 /// Reads, on a reader thread. All reads of a job see each file in one state,
 /// which is no older than the job.
-pub trait Rows: CertificateRows + PersonRows + RightsRows + TreeRows {
+pub trait Rows:
+    CertificateRows + ConsentRows + LedgerRows + PersonRows + RightsRows + TreeRows
+{
     /// From here on the newest state of both files.
     fn refresh(&mut self);
 

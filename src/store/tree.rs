@@ -1,7 +1,7 @@
 //! The log's tree behind its leaves: hash tiles and signed checkpoints. They
 //! follow from the leaves, and are kept so that nobody hashes the log twice.
 
-use super::{Fence, Pending};
+use super::{Fence, Pending, ReadJob};
 use crate::error::Result;
 use crate::id::CustomerNumber;
 
@@ -44,6 +44,10 @@ pub trait TreeStore {
     /// `vault.db`: tiles and a checkpoint. False where the newest checkpoint is
     /// no smaller: the tree only grows.
     fn seal(&self, seal: Seal) -> Pending<bool>;
+
+    /// Reads on this thread, beside the reader threads that calls wait for.
+    /// Blocks; one such read at a time.
+    fn aside(&self, job: ReadJob);
 }
 
 /// Reads of the tree and of bare leaves.

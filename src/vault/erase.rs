@@ -1,7 +1,7 @@
 //! Forgetting a customer. The order is what makes it safe: intent leaf, then in
 //! one transaction of `keys.db` the fence, the ledger entry, the keys gone and
-//! their pages dirty, then the write-ahead log emptied, then the shred leaf,
-//! then the reply (L2). Behind it the rows are purged (L3). Every step may be
+//! their pages dirty, then the write-ahead log emptied, then the ledger copied
+//! to its second place, then the shred leaf, then the reply (L2). Behind it the rows are purged (L3). Every step may be
 //! repeated; start-up completes whatever a crash cut off.
 
 use super::Vault;
@@ -200,6 +200,7 @@ impl Vault {
         if !self.truncated(DataFile::Keys).await? {
             return Err(Error::ErasurePending);
         }
+        self.copy_ledger_after_erasure().await?;
         let mut leaf = of.clone();
         leaf.verdict = Verdict::Shredded;
         leaf.fact = Some(Fact::Shredded {
@@ -304,7 +305,7 @@ impl Vault {
     }
 
     /// Finishes what a crash cut off: erasures that were intended, creations
-    /// that did not settle. Runs before the first call is served.
+    /// that did not settle, noes that were noted and not carried out. Runs before the first call is served.
     pub async fn recover(&self) -> Result<()> {
         let (erasures, creations) = self
             .on_rows(|rows, _| {
@@ -327,10 +328,13 @@ impl Vault {
             match self.purge(erasure.customer).await {
                 // The keys are gone. Whoever else reads the files, a backup
                 // perhaps, keeps remnants on disk, but not the vault shut.
-                Err(Error::ErasurePending) => self.purge_behind(erasure.customer),
+                // So does a copy of the ledger that cannot be written now.
+                Err(Error::ErasurePending | Error::LedgerPending) => {
+                    self.purge_behind(erasure.customer);
+                }
                 done => done?,
             }
         }
-        Ok(())
+        self.replay_ledger().await
     }
 }

@@ -233,22 +233,9 @@ impl Keyring {
             .zip(first..)
             .zip([page.start, page.start | bit])
         {
-            let dirty = half
-                .iter()
-                .any(|(_, entry)| matches!(entry, Entry::Tombstone(_)));
-            let new = self.new_index_page(tenant, number, dirty)?;
-            let keys = self.index_page(tenant, &new.row)?;
-            let rows = half
-                .iter()
-                .map(|(blind, entry)| self.seal_row(&keys, tenant, number, blind, *entry))
-                .collect::<Result<_>>()?;
+            let (new, part) = self.filled_page(tenant, number, start, page.depth + 1, &half)?;
             pages.push(new);
-            parts.push(SplitPart {
-                page: number,
-                start,
-                depth: page.depth + 1,
-                rows,
-            });
+            parts.push(part);
         }
         let split = SplitIndex {
             tenant,
@@ -258,9 +245,103 @@ impl Keyring {
         };
         Ok(Some((pages, split)))
     }
+
+    /// A new index page with these entries: its key and its rows. One that
+    /// holds a tombstone is dirty: at the next close it goes.
+    pub fn filled_page(
+        &self,
+        tenant: TenantNumber,
+        number: u64,
+        start: u32,
+        depth: u8,
+        entries: &[([u8; 32], Entry)],
+    ) -> Result<(NewPage, SplitPart)> {
+        let is_tombstone = |(_, entry): &([u8; 32], Entry)| matches!(entry, Entry::Tombstone(_));
+        let dirty = entries.iter().any(is_tombstone);
+        let new = self.new_index_page(tenant, number, dirty)?;
+        let keys = self.index_page(tenant, &new.row)?;
+        let rows = entries
+            .iter()
+            .map(|(blind, entry)| self.seal_row(&keys, tenant, number, blind, *entry))
+            .collect::<Result<_>>()?;
+        let page = number;
+        Ok((new, SplitPart { page, start, depth, rows }))
+    }
+
+    /// What an index page's rows say; nothing where its key is not there or is
+    /// not the one that they were sealed under.
+    pub fn entries(
+        &self,
+        rows: &mut dyn Rows,
+        tenant: TenantNumber,
+        page: u64,
+    ) -> Result<Vec<([u8; 32], Entry)>> {
+        let Some(row) = rows.page(PageKind::Index, page)? else {
+            return Ok(Vec::new());
+        };
+        let keys = self.index_page(tenant, &row)?;
+        let sealed = rows.index_rows(page)?.into_iter();
+        let opened = sealed.map(|(tag, body)| self.open_row(&keys, tenant, page, &tag, &body));
+        Ok(opened.flatten().collect())
+    }
+}
+
+/// The blinded form of an id, as index rows hold it.
+pub fn blinded(tenant: &Tenant, id: &CustomerId) -> [u8; 32] {
+    blind(&tenant.keys.index, id)
+}
+
+/// Entries, sorted by their blinded ids, shared out to pages: where each begins,
+/// how deep it is, and how many of the entries are its own.
+pub fn pages_for(entries: &[([u8; 32], Entry)]) -> Vec<(u32, u8, usize)> {
+    let mut pages = Vec::new();
+    let mut waiting = vec![(0_u32, 0_u8, entries)];
+    while let Some((start, depth, part)) = waiting.pop() {
+        if part.len() as u64 <= limits::INDEX_ROWS_PER_PAGE || depth >= 32 {
+            pages.push((start, depth, part.len()));
+            continue;
+        }
+        let bit = 1_u32 << (31 - depth);
+        let middle = part.partition_point(|(blind, _)| prefix(blind) & bit == 0);
+        let (low, high) = part.split_at(middle);
+        // The lower half is taken next, so that pages come in order.
+        waiting.push((start | bit, depth + 1, high));
+        waiting.push((start, depth + 1, low));
+    }
+    pages
 }
 
 /// The bits of a blinded id that choose its page.
 fn prefix(blind: &[u8; 32]) -> u32 {
     u32::from_be_bytes(*blind.first_chunk().unwrap_or(&[0; 4]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_shared_out_to_pages_that_cover_every_prefix() {
+        let entry = |n: u64| {
+            let mut blind = [0; 32];
+            blind[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+            (blind, Entry::Customer(CustomerNumber(n)))
+        };
+        let mut entries: Vec<_> = (1..2_000).map(entry).collect();
+        entries.sort_unstable_by_key(|(blind, _)| *blind);
+        let pages = pages_for(&entries);
+        let (mut next, mut left) = (0_u64, entries.as_slice());
+        for (start, depth, many) in pages {
+            assert_eq!(u64::from(start), next, "no gap");
+            next += 1 << (32 - depth);
+            let (own, rest) = left.split_at(many);
+            assert!(own.len() as u64 <= limits::INDEX_ROWS_PER_PAGE);
+            assert!(own.iter().all(|(blind, _)| {
+                (u64::from(start)..next).contains(&u64::from(prefix(blind)))
+            }));
+            left = rest;
+        }
+        assert_eq!((next, left.len()), (1 << 32, 0));
+        assert_eq!(pages_for(&[]), [(0, 0, 0)]);
+    }
 }

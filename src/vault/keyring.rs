@@ -3,9 +3,11 @@
 //! microseconds, and so no cache outlives a shred. They are let go of
 //! together; what a call under way still holds goes with that call.
 
+use crate::access::Moment;
+use crate::clock::Day;
 use crate::crypto::{
-    Deployment, FieldKey, FieldKeys, IdentityKey, IdentityKeys, IndexPageKey, IndexPageKeys,
-    MasterKey, PageKey, TenantKey, TenantKeys, WrapContext,
+    ConsentKeys, Deployment, FieldKey, FieldKeys, IdentityKey, IdentityKeys, IndexPageKey,
+    IndexPageKeys, MasterKey, PageKey, TenantKey, TenantKeys, WrapContext,
 };
 use crate::error::{Error, Lost, Result, Unavailable};
 use crate::id::{CustomerNumber, TenantName, TenantNumber};
@@ -15,6 +17,7 @@ use crate::store::{CustomerKeys, KeyRow, NewPage, PageRow, TenantRow};
 use arc_swap::ArcSwapOption;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 const SEALED: Error = Error::Unavailable(Unavailable::Sealed);
@@ -23,6 +26,8 @@ const SEALED: Error = Error::Unavailable(Unavailable::Sealed);
 pub struct Keyring {
     deployment: Deployment,
     unsealed: ArcSwapOption<Unsealed>,
+    /// The last restore that could not be proven complete.
+    lineage: AtomicU32,
 }
 
 /// What is in memory while the vault is unsealed.
@@ -82,9 +87,9 @@ pub struct CustomerKeyring {
     pub tenant: TenantNumber,
     /// The keys under the identity key.
     pub identity: IdentityKeys,
-    identity_key: IdentityKey,
     /// The newest generation.
     pub generation: u32,
+    root: IdentityKey,
     page: Arc<PageKey>,
     place: WrapContext,
     fields: Vec<KeyRow>,
@@ -96,6 +101,7 @@ impl Keyring {
         Self {
             deployment,
             unsealed: ArcSwapOption::empty(),
+            lineage: AtomicU32::new(0),
         }
     }
 
@@ -110,6 +116,14 @@ impl Keyring {
                 index: Cache::new(),
             }),
         })));
+    }
+
+    /// What customers' states are judged by on a day.
+    pub fn at(&self, today: Day) -> Moment {
+        Moment {
+            today,
+            lineage: self.lineage.load(Ordering::Acquire),
+        }
     }
 
     /// From here on these are the tenants.
@@ -286,7 +300,7 @@ impl Keyring {
             customer,
             tenant,
             identity: identity.subkeys(),
-            identity_key: identity,
+            root: identity,
             generation: 1,
             page: page_key,
             place,
@@ -322,7 +336,7 @@ impl Keyring {
             customer,
             tenant,
             identity: identity.subkeys(),
-            identity_key: identity,
+            root: identity,
             generation,
             page: page_key,
             place,
@@ -343,7 +357,12 @@ impl Unsealed {
 impl CustomerKeyring {
     /// The key of what the customer asked of us.
     pub fn requests(&self) -> Key32 {
-        self.identity_key.requests()
+        self.root.requests()
+    }
+
+    /// The keys for what the customer says, and for their handles.
+    pub fn consent(&self) -> ConsentKeys {
+        self.root.consent()
     }
 
     /// The keys under the field key of a generation; `None` where the customer

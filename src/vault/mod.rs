@@ -2,14 +2,18 @@
 //! name, and what they open leaves only as [`crate::audit::Recorded`].
 
 pub mod certificate;
+mod consent;
 mod cursor;
 mod customer;
 mod delete;
 mod erase;
 mod find;
+#[cfg(test)]
+mod gate_table;
 mod index;
 mod keyring;
 mod leaf;
+mod ledger;
 mod list;
 mod open;
 mod quota;
@@ -18,18 +22,21 @@ mod refuse;
 mod request;
 pub mod rights;
 mod seal;
+mod restore;
 mod status;
 mod stream;
 mod unseal;
 mod write;
 
 pub use certificate::CertificateView;
+pub use consent::{ConsentView, Event, History, PurposeView, Receipt, Said};
 pub use customer::{CustomerView, Level};
 pub use list::Listed;
 pub use open::{OpenedRecord, RecordView};
 pub use read::Outcomes;
 pub use refuse::Refused;
 pub use rights::Office;
+pub use restore::{Restored, Unproven};
 pub use status::{EpochView, StatusView};
 pub use stream::Chunk;
 pub use unseal::found;
@@ -38,7 +45,7 @@ use crate::audit::Log;
 use crate::error::{Error, Result, Unavailable};
 use crate::id::{CustomerNumber, TenantName};
 use crate::keys::Assurance;
-use crate::keys::signing::PublicKey;
+use crate::keys::signing::{PublicKey, SigningKey};
 use crate::store::{DataFile, Rows, Store};
 use keyring::{Keyring, Tenant};
 use quota::CustomerQuota;
@@ -55,10 +62,15 @@ struct Inner {
     keyring: Arc<Keyring>,
     log: Log,
     quota: Arc<CustomerQuota>,
-    office: Office,
+    /// How people are answered; set once, at start.
+    office: OnceLock<Office>,
     assurance: Assurance,
     /// Known once the log's tree was taken up.
     log_key: OnceLock<PublicKey>,
+    /// Where the ledger is copied to, if anywhere; set once, at start.
+    ledger: OnceLock<ledger::Kept>,
+    /// Signs events of consent, receipts, certificates and reports.
+    signing: OnceLock<SigningKey>,
     /// Customers whose rows are being purged behind a reply.
     purging: Mutex<HashSet<CustomerNumber>>,
 }

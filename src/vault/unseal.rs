@@ -2,7 +2,7 @@
 //! and whatever a crash left half done finished before the first call.
 
 use super::keyring::Keyring;
-use super::{Inner, Office, Vault};
+use super::{Inner, Vault};
 use crate::audit::Log;
 use crate::clock::Instant;
 use crate::crypto::{Deployment, MasterKey, WrapContext, random_bytes};
@@ -59,7 +59,7 @@ pub(super) fn new_epoch(
 }
 
 /// Reads what start-up needs, on this thread.
-fn at_start<T: Send + 'static>(
+pub(super) fn at_start<T: Send + 'static>(
     store: &dyn Store,
     read: impl FnOnce(&mut dyn Rows) -> Result<T> + Send + 'static,
 ) -> Result<T> {
@@ -77,7 +77,6 @@ impl Vault {
     pub fn unseal(
         store: Arc<dyn Store>,
         providers: &Providers,
-        office: Office,
         node: String,
     ) -> Result<Self> {
         let (deployment, epochs) =
@@ -100,10 +99,12 @@ impl Vault {
             keyring: Arc::new(keyring),
             log: Log::new(Arc::clone(&store), node, boot),
             quota: Arc::default(),
-            office,
+            office: OnceLock::new(),
             assurance: providers.assurance(),
             log_key: OnceLock::new(),
+            signing: OnceLock::new(),
             purging: Mutex::default(),
+            ledger: OnceLock::new(),
             store,
         }));
         vault.load_tenants()?;

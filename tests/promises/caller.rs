@@ -7,6 +7,7 @@ use oubliette::client::{Failure, channel, place, request_id};
 use oubliette::limits;
 use oubliette::pb;
 use oubliette::pb::certificate_service_client::CertificateServiceClient;
+use oubliette::pb::consent_service_client::ConsentServiceClient;
 use oubliette::pb::customer_service_client::CustomerServiceClient;
 use oubliette::pb::key_service_client::KeyServiceClient;
 use oubliette::pb::record_service_client::RecordServiceClient;
@@ -38,6 +39,8 @@ pub struct Caller {
     pub certificates: CertificateServiceClient<Channel>,
     /// RightsService.
     pub rights: RightsServiceClient<Channel>,
+    /// ConsentService.
+    pub consent: ConsentServiceClient<Channel>,
 }
 
 /// Whoever listens somewhere.
@@ -120,6 +123,7 @@ impl Caller {
             keys: KeyServiceClient::new(channel.clone()),
             certificates: CertificateServiceClient::new(channel.clone()),
             rights: RightsServiceClient::new(channel.clone()),
+            consent: ConsentServiceClient::new(channel.clone()),
             channel,
         }
     }

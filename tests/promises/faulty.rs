@@ -5,10 +5,10 @@ use oubliette::error::{Error, Result};
 use oubliette::id::CustomerNumber;
 use oubliette::store::sqlite::Sqlite;
 use oubliette::store::{
-    CertificateStore, ChangeRights, CreateCustomer, CreateKeys, CreateOutcome, DataFile,
-    DeleteRecord, EraseIntent, Fence, LeafRow, NewCertificate, NewPage, OpenRights, PageRow,
-    Pending, PutOutcome, PutRecord, ReadJob, RecordKey, RequestRow, RightsStore, Seal, SplitIndex,
-    Store, TenantRow, Tombstone, TreeStore,
+    CertificateStore, ChangeRights, ConsentChange, ConsentOutcome, ConsentStore, CreateCustomer,
+    CreateKeys, CreateOutcome, DataFile, DeleteRecord, EraseIntent, Fence, LeafRow, Narrowing,
+    NewCertificate, NewPage, OpenRights, PageRow, Pending, PutOutcome, PutRecord, ReadJob,
+    RecordKey, RequestRow, RightsStore, Seal, SplitIndex, Store, TenantRow, Tombstone, TreeStore,
 };
 use std::any::Any;
 use std::path::Path;
@@ -34,6 +34,8 @@ pub enum Step {
     Certificate,
     Rights,
     Seal,
+    NoteNarrowing,
+    ChangeConsent,
     Other,
 }
 
@@ -156,6 +158,23 @@ impl RightsStore for Faulty {
 impl TreeStore for Faulty {
     fn seal(&self, seal: Seal) -> Pending<bool> {
         self.act(Step::Seal, |s| s.seal(seal))
+    }
+    fn aside(&self, job: ReadJob) {
+        self.store.aside(job);
+    }
+}
+
+impl ConsentStore for Faulty {
+    fn note_narrowing(&self, narrowing: Narrowing, today: Day) -> Pending<()> {
+        self.act(Step::NoteNarrowing, move |s| {
+            s.note_narrowing(narrowing, today)
+        })
+    }
+    fn change_consent(&self, change: ConsentChange) -> Pending<ConsentOutcome> {
+        self.act(Step::ChangeConsent, |s| s.change_consent(change))
+    }
+    fn ledger_is_done(&self, entry: u64) -> Pending<()> {
+        self.act(Step::Other, move |s| s.ledger_is_done(entry))
     }
 }
 

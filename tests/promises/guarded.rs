@@ -16,11 +16,10 @@ use oubliette::grpc::{Guard, Parts, Shed};
 use oubliette::id::{ServiceName, TenantName};
 use oubliette::keys::Providers;
 use oubliette::keys::file::FileProvider;
-use oubliette::keys::signing::SigningKey;
 use oubliette::metrics::Metrics;
 use oubliette::pb;
 use oubliette::store::sqlite::Sqlite;
-use oubliette::vault::{Office, Vault};
+use oubliette::vault::Vault;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tonic::Code;
@@ -189,7 +188,6 @@ async fn every_read_needs_a_purpose_that_is_declared_live_and_granted() {
         ("Care", "PURPOSE_UNKNOWN"),
         ("ended", "PURPOSE_EXPIRED"),
         ("others", "PURPOSE_NOT_GRANTED"),
-        ("offers", "CONSENT_MISSING"),
     ] {
         let all = every_rpc(&w, "a", purpose).await;
         let reads = all.iter().filter(|(method, _)| READS.contains(method));
@@ -307,13 +305,7 @@ fn guard(place: &Place) -> (Guard, Connected) {
     let file = FileProvider::new(&place.path().join("keys")).expect("keys");
     let providers = Providers::new(vec![Box::new(file)]).expect("a provider");
     let store = Arc::new(Sqlite::open(&place.data()).expect("a store"));
-    let key = place.path().join("keys/vault.key");
-    let office = Office {
-        key: SigningKey::load(&key, "t/vault".to_owned()).expect("a key"),
-        four_eyes: false,
-        regimes: Vec::new(),
-    };
-    let vault = Vault::unseal(store, &providers, office, "1".to_owned()).expect("a vault");
+    let vault = Vault::unseal(store, &providers, "1".to_owned()).expect("a vault");
     let access = Access::load(Sources {
         catalog: place.config_file("catalog"),
         roles: place.config_file("roles.toml"),

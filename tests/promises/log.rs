@@ -34,6 +34,7 @@ pub struct Leaf {
 /// What a leaf says beyond how a call ended.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[allow(dead_code)] // The form is what is checked.
 pub enum Fact {
     /// An erasure's leaf, of the keys.
     Shredded { keys: String, epoch: u32 },
@@ -46,14 +47,16 @@ pub enum Fact {
     },
     /// Calls that ended without an entry.
     Unwritten { calls: Vec<(u64, u64)> },
+    /// What a customer said, and in which event.
+    Consent { status: String, event: u32 },
 }
 
 impl Leaf {
     /// Fingerprint and epoch of the keys that an erasure destroyed.
     pub fn shredded(&self) -> Option<(&str, u32)> {
-        match self.fact.as_ref()? {
-            Fact::Shredded { keys, epoch } => Some((keys.as_str(), *epoch)),
-            Fact::Request { .. } | Fact::Unwritten { .. } => None,
+        match &self.fact {
+            Some(Fact::Shredded { keys, epoch }) => Some((keys, *epoch)),
+            _ => None,
         }
     }
 

@@ -29,7 +29,8 @@ async fn exported(place: &Place, reads: usize) -> PathBuf {
     export_of(place)
 }
 
-fn export_of(place: &Place) -> PathBuf {
+/// Exports the log of a vault that is stopped.
+pub fn export_of(place: &Place) -> PathBuf {
     let out = place.path().join("export");
     let mut rows = open_rows(&place.data()).expect("rows");
     let done = export(&mut rows, &log_key(place), &out, |_, _| ()).expect("an export");
@@ -41,7 +42,8 @@ fn log_key(place: &Place) -> PathBuf {
     place.path().join("keys/log.key")
 }
 
-fn against(dir: &Path, outside: Vec<String>) -> Report {
+/// Checks an export against checkpoints from outside.
+pub fn against(dir: &Path, outside: Vec<String>) -> Report {
     let known = Known { key: None, outside };
     verify(dir, &known, |_, _| ()).expect("a report")
 }

@@ -144,7 +144,7 @@ fn mark_dirty(db: &Connection, kind: PageKind, page: u64) -> Result<()> {
     Ok(())
 }
 
-fn note(
+pub fn note(
     db: &Connection,
     kind: LedgerKind,
     customer: CustomerNumber,
@@ -159,10 +159,14 @@ fn note(
     Ok(())
 }
 
+/// The epoch that new keys are wrapped under.
+pub fn newest_epoch(db: &Connection) -> Result<u32> {
+    db.prepare_cached("SELECT max(epoch) FROM epochs WHERE state = ?1")?
+        .query_row([EpochState::Active as u8], |row| row.get(0))
+}
+
 pub fn note_deletion(db: &Connection, record: RecordKey, today: Day) -> Result<()> {
-    let epoch = db
-        .prepare_cached("SELECT max(epoch) FROM epochs WHERE state = ?1")?
-        .query_row([EpochState::Active as u8], |row| row.get(0))?;
+    let epoch = newest_epoch(db)?;
     note(
         db,
         LedgerKind::RecordDeletion,
@@ -197,10 +201,14 @@ pub fn shred(
     // The stamp is the epoch that the page row names now: whoever wraps pages
     // anew does it in this file's transactions too, so it cannot slip between.
     // Both pages must die for the erasure to be final: the later one counts.
+    // After a restore no stamp is earlier than its floor: a newer backup may
+    // hold the page under that epoch already.
     let epoch = db
         .prepare_cached(
-            "SELECT max(epoch) FROM pages
-             WHERE (kind = 1 AND page = ?1) OR (kind = 2 AND page = ?2)",
+            "SELECT max(epoch) FROM (
+               SELECT epoch FROM pages
+               WHERE (kind = 1 AND page = ?1) OR (kind = 2 AND page = ?2)
+               UNION ALL SELECT floor FROM restored)",
         )?
         .query_row(params![customer.page(), index_page], |row| row.get(0))?;
     let fingerprint = destroy_keys(db, customer)?;

@@ -2,12 +2,17 @@
 //! reader threads.
 
 mod certificates;
+mod consent;
+mod copy;
 mod error;
 mod keys_file;
+mod ledger;
+mod pack;
 mod person;
 mod quiet;
 mod reader;
 mod reserve;
+mod restoring;
 mod rights;
 mod schema;
 mod tree;
@@ -34,6 +39,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use writer::Writer;
 
+pub use copy::{copy_data, deployment, mark_of_data, mark_of_keys, settle_log};
+pub use pack::{Image, KeysBuild, KeysScan, PartRows, Traces, traces};
+pub use restoring::{Purged, Restoring};
+
 /// What must be current after a restore.
 pub const KEYS_FILE: &str = "keys.db";
 /// What may be old after a restore.
@@ -59,6 +68,7 @@ pub struct Sqlite {
     // Readers end before the writers close their files.
     readers: Option<SyncSender<ReadJob>>,
     threads: Vec<std::thread::JoinHandle<()>>,
+    aside: Mutex<Reader>,
     keys: Writer,
     vault: Writer,
     reserve: Reserve,
@@ -86,6 +96,7 @@ impl Sqlite {
         Ok(Self {
             readers: Some(queue),
             threads,
+            aside: Mutex::new(Reader::open(dir)?),
             keys: Writer::start("keys-writer", keys)?,
             vault: Writer::start("vault-writer", vault)?,
             reserve: Reserve::open(dir)?,

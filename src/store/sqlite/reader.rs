@@ -71,6 +71,18 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// `keys.db`, in the state that this job sees.
+    pub fn keys(&mut self) -> Result<&Connection> {
+        self.keys.db()
+    }
+
+    /// `vault.db`, in the state that this job sees.
+    pub fn vault(&mut self) -> Result<&Connection> {
+        self.vault.db()
+    }
+}
+
 const CUSTOMER: &str = "SELECT tenant, created_day, records, next_record, state, state_mac,
                                sealed_id
                         FROM customers WHERE customer = ?1";

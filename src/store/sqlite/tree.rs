@@ -5,12 +5,20 @@ use super::{Sqlite, reader};
 use crate::clock::Day;
 use crate::error::{Error, Lost, Result};
 use crate::id::CustomerNumber;
-use crate::store::{CheckpointRow, Fence, Pending, Seal, TreeRows, TreeStore};
+use crate::store::{CheckpointRow, Fence, Pending, ReadJob, Rows, Seal, TreeRows, TreeStore};
 use rusqlite::{Connection, OptionalExtension, params};
+use std::sync::PoisonError;
 
 impl TreeStore for Sqlite {
     fn seal(&self, seal: Seal) -> Pending<bool> {
         self.ordinary(&self.vault, move |db| grow(db, &seal))
+    }
+
+    fn aside(&self, job: ReadJob) {
+        let mut reader = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
+        let _held = self.quiet.read();
+        job(&mut *reader);
+        reader.refresh();
     }
 }
 

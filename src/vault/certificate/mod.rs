@@ -199,7 +199,7 @@ impl Vault {
             customer,
             tenant: tenant.1,
             salt,
-            document: canonical(&certificate.sign(&self.0.office.key)?)?,
+            document: canonical(&certificate.sign(self.signing()?)?)?,
         };
         let notes = self.0.keyring.notes(fence.epoch)?;
         let notes = notes.ok_or(Error::Internal("an open erasure of a closed epoch"))?;
@@ -257,7 +257,7 @@ impl Vault {
                 issue: signed.certificate.issue,
                 ..signed.certificate.clone()
             });
-            signed = next.sign(&self.0.office.key)?;
+            signed = next.sign(self.signing()?)?;
             let kept = Kept {
                 document: canonical(&signed)?,
                 ..found.kept

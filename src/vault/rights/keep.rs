@@ -217,7 +217,7 @@ impl Vault {
     ) -> Result<RequestView> {
         let tenant = self.tenant(grant.principal().tenant())?;
         let regimes = match asked.regimes.as_slice() {
-            [] => self.0.office.regimes.clone(),
+            [] => self.office().regimes,
             some => some.to_vec(),
         };
         let numbers: Vec<u8> = regimes.iter().map(|regime| *regime as u8).collect();
@@ -302,7 +302,7 @@ impl Vault {
             by,
             time: call.time.micros(),
             today: call.time.day(),
-            four_eyes: self.0.office.four_eyes,
+            four_eyes: self.office().four_eyes,
         }
     }
 

@@ -7,15 +7,28 @@ pub mod request;
 
 pub use keep::{Asked, Listing, RequestView, parse_token, token};
 
-use crate::keys::signing::SigningKey;
+use super::Vault;
+use crate::error::{Error, Result};
 use clock::Regime;
 
 /// How a vault answers people.
+#[derive(Clone, Debug, Default)]
 pub struct Office {
-    /// Signs certificates and reports.
-    pub key: SigningKey,
     /// Whether somebody else must approve a request than who opened it.
     pub four_eyes: bool,
     /// The laws that apply to a request that names none.
     pub regimes: Vec<Regime>,
+}
+
+impl Vault {
+    /// From here on requests are handled so. It is said once, at start.
+    pub fn answer_by(&self, office: Office) -> Result<()> {
+        let given = self.0.office.set(office);
+        given.map_err(|_| Error::Internal("a second office"))
+    }
+
+    /// How requests are handled.
+    fn office(&self) -> Office {
+        self.0.office.get().cloned().unwrap_or_default()
+    }
 }

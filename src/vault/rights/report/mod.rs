@@ -78,7 +78,7 @@ impl Vault {
                 let mut report = self.report(call, &catalog, tenant_name.as_str(), purpose, known);
                 let page = html::page(&report);
                 report.html_sha256 = sha256_text(page.as_bytes());
-                let signed = report.sign(&self.0.office.key)?;
+                let signed = report.sign(self.signing()?)?;
                 vec![
                     File {
                         name: "report.json",
@@ -318,7 +318,8 @@ impl Part {
         let mut records = Vec::with_capacity(all.len());
         let mut opened = Vec::with_capacity(all.len());
         for row in &all {
-            let permit = permit(&self.grant, &keys, &owner)?;
+            let at = keyring.at(self.now.day());
+            let permit = permit(&self.grant, &keys, &owner, at)?;
             let shown = open_record(keyring.deployment(), &keys, permit, row, self.now.day())?;
             opened.push((row.key.record.0, row.revision));
             let name = record_name(keyring.deployment(), &keys, &name, row)?;
