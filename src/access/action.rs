@@ -26,6 +26,14 @@ pub enum Action {
     EraseCustomer,
     /// KeyService.GetKeyStatus.
     GetKeyStatus,
+    /// KeyService.PlanEpochClose.
+    PlanEpochClose,
+    /// KeyService.CloseEpoch.
+    CloseEpoch,
+    /// KeyService.ControlJob.
+    ControlJob,
+    /// KeyService.WatchJob.
+    WatchJob,
     /// CreateCustomer with `recreate_erased`.
     RecreateCustomer,
     /// To be told CUSTOMER_ERASED instead of CUSTOMER_NOT_FOUND.
@@ -34,7 +42,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -46,6 +54,10 @@ impl Action {
         Self::GetCustomer,
         Self::EraseCustomer,
         Self::GetKeyStatus,
+        Self::PlanEpochClose,
+        Self::CloseEpoch,
+        Self::ControlJob,
+        Self::WatchJob,
         Self::RecreateCustomer,
         Self::KnowErased,
     ];
@@ -64,6 +76,10 @@ impl Action {
             Self::GetCustomer => "get_customer",
             Self::EraseCustomer => "erase_customer",
             Self::GetKeyStatus => "get_key_status",
+            Self::PlanEpochClose => "plan_epoch_close",
+            Self::CloseEpoch => "close_epoch",
+            Self::ControlJob => "control_job",
+            Self::WatchJob => "watch_job",
             Self::RecreateCustomer => "recreate_customer",
             Self::KnowErased => "know_erased",
         }

@@ -5,9 +5,10 @@
 mod call;
 mod leaf;
 mod log;
+pub mod merkle;
 mod subject;
 
 pub use call::Call;
-pub use leaf::{Fact, Leaf, Verdict};
+pub use leaf::{Fact, Leaf, Receipt, Verdict};
 pub use log::{Log, Recorded};
 pub use subject::{Detail, Subject};

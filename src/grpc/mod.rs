@@ -6,6 +6,7 @@ mod asked;
 mod call;
 mod customers;
 mod guard;
+mod job;
 mod keys;
 mod metadata;
 mod records;
@@ -44,6 +45,7 @@ pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
     let keys = keys::Keys {
         vault: vault.clone(),
         assurance,
+        watches: stream::Places::default(),
     };
     Routes::new(
         RecordServiceServer::new(records)

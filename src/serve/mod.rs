@@ -2,6 +2,7 @@
 //! take, what is counted, and how it all ends in order.
 
 pub mod connection;
+mod epochs;
 pub mod harden;
 pub mod listener;
 pub mod lock;

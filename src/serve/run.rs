@@ -99,6 +99,8 @@ pub async fn run_over(
     );
     let (vault, assurance) = unseal(&config, &access, open).await?;
     vault.recover().await?;
+    vault.resume_jobs().await?;
+    tokio::spawn(super::epochs::keep(vault.clone(), config.epochs));
 
     let authn = Arc::new(Authn::new(&config.trust_domain));
     let rules = Rules {
@@ -160,8 +162,8 @@ async fn unseal(
 ) -> Result<(Vault, crate::keys::Assurance)> {
     let (data, kept, rules) = (config.data.clone(), config.provider.clone(), access.now());
     on_thread(move || {
-        let providers = providers(&kept)?;
-        let vault = Vault::unseal(open(&data)?, &providers, NODE.to_owned())?;
+        let providers = Arc::new(providers(&kept)?);
+        let vault = Vault::unseal(open(&data)?, Arc::clone(&providers), NODE.to_owned())?;
         let tenants = rules.roles().principals().map(|p| p.tenant());
         vault.ensure_tenants(tenants)?;
         Ok((vault, providers.assurance()))

@@ -7,12 +7,18 @@
 //! reader threads, each with connections of its own.
 
 mod change;
+mod epochs;
+mod jobs;
 mod row;
 pub mod sqlite;
 
 pub use change::{
     CreateCustomer, CreateKeys, CreateOutcome, DeleteRecord, EraseIntent, NewPage, PutOutcome,
     PutRecord, Replacement, RequestClaim, SplitIndex, SplitPart, Tombstone,
+};
+pub use epochs::{EpochRows, EpochStore, KeptKey, KeySwap, Left, PageSwap, PageView, Swapped};
+pub use jobs::{
+    JobKind, JobOrders, JobRow, JobRows, JobState, JobStore, NewJob, Progress, SCHEDULED,
 };
 pub use row::{
     CustomerKeys, CustomerRow, EpochKey, EpochRow, EpochState, ErasureRow, Fence, GenerationKeys,
@@ -84,7 +90,7 @@ pub enum DataFile {
 pub type ReadJob = Box<dyn FnOnce(&mut dyn Rows) + Send>;
 
 /// Where rows are kept. Every method is one transaction of one file.
-pub trait Store: Send + Sync {
+pub trait Store: EpochStore + JobStore + Send + Sync {
     /// Queues work for a reader thread; refuses when the queue is full.
     fn read(&self, job: ReadJob) -> Result<()>;
 
@@ -166,7 +172,7 @@ pub trait Store: Send + Sync {
 
 /// Reads, on a reader thread. All reads of a job see each file in one state,
 /// which is no older than the job.
-pub trait Rows {
+pub trait Rows: EpochRows + JobRows {
     /// From here on the newest state of both files.
     fn refresh(&mut self);
 

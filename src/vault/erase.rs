@@ -187,7 +187,7 @@ impl Vault {
 
     /// Empties a write-ahead log, waiting for readers up to a limit; false
     /// where one still holds it then.
-    async fn truncated(&self, file: DataFile) -> Result<bool> {
+    pub(super) async fn truncated(&self, file: DataFile) -> Result<bool> {
         let deadline = tokio::time::Instant::now() + limits::TRUNCATE_TIME;
         while !self.0.store.truncate(file).in_time().await? {
             if tokio::time::Instant::now() >= deadline {
@@ -226,7 +226,11 @@ impl Vault {
 
     /// From the intent or L2 to L3, whatever of it is left to do. `call` is
     /// begun once there is something to write down.
-    async fn purge(&self, call: &mut Option<Call>, customer: CustomerNumber) -> Result<()> {
+    pub(super) async fn purge(
+        &self,
+        call: &mut Option<Call>,
+        customer: CustomerNumber,
+    ) -> Result<()> {
         let erasure = self.on_rows(move |rows, _| rows.erasure(customer)).await?;
         let Some(erasure) = erasure.filter(|row| row.level < 3) else {
             return Ok(());

@@ -37,14 +37,36 @@ pub struct Leaf {
 pub enum Fact {
     /// An erasure's leaf, of the keys.
     Shredded { keys: String, epoch: u32 },
+    /// A new epoch is open.
+    EpochOpened { epoch: u32, closing: u32 },
+    /// An epoch's certificate.
+    EpochClosed {
+        epoch: u32,
+        receipts: Vec<Receipt>,
+        assurance: String,
+        erased: u64,
+        root: String,
+        backup: String,
+    },
+}
+
+/// What a provider said of an epoch's key.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)] // The form is what is checked.
+pub struct Receipt {
+    pub provider: String,
+    pub key: String,
+    pub state: String,
 }
 
 impl Leaf {
     /// Fingerprint and epoch of the keys that an erasure destroyed.
     pub fn shredded(&self) -> Option<(&str, u32)> {
-        self.fact
-            .as_ref()
-            .map(|Fact::Shredded { keys, epoch }| (keys.as_str(), *epoch))
+        match &self.fact {
+            Some(Fact::Shredded { keys, epoch }) => Some((keys, *epoch)),
+            _ => None,
+        }
     }
 
     /// Who, what, how it ended and why.

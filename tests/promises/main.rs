@@ -18,6 +18,8 @@
 
 mod bad_input;
 mod caller;
+mod closed;
+mod closing_killed;
 mod fails_closed;
 mod faulty;
 mod forgotten;

@@ -1,14 +1,19 @@
 //! The embedded store: SQLite, two files, a writer thread each and a few
 //! reader threads.
 
+mod epochs;
 mod error;
+mod jobs;
 mod keys_file;
 mod quiet;
 mod reader;
 mod reserve;
 mod schema;
+mod seed;
 mod vault_file;
 mod writer;
+
+pub use seed::{Seed, Seedling};
 
 use super::change::{
     CreateCustomer, CreateKeys, CreateOutcome, DeleteRecord, EraseIntent, NewPage, PutOutcome,

@@ -44,10 +44,21 @@ ALTER TABLE epochs DROP COLUMN provider;
 ALTER TABLE epochs DROP COLUMN provider_key;
 ALTER TABLE epochs DROP COLUMN master;
 ",
+    "
+CREATE TABLE jobs (
+    job INTEGER PRIMARY KEY, kind INTEGER NOT NULL, target INTEGER NOT NULL,
+    state INTEGER NOT NULL, step INTEGER NOT NULL, cursor INTEGER NOT NULL,
+    done INTEGER NOT NULL, total INTEGER NOT NULL, keys INTEGER NOT NULL,
+    throttle INTEGER NOT NULL, requester TEXT NOT NULL, reason TEXT NOT NULL,
+    started_day INTEGER NOT NULL) STRICT;
+CREATE INDEX jobs_open ON jobs (kind, target) WHERE state <> 4;
+CREATE INDEX fences_by_epoch ON fences (epoch);
+",
 ];
 
 /// `vault.db`: what may be old after a restore.
-pub const VAULT: &[&str] = &["
+pub const VAULT: &[&str] = &[
+    "
 CREATE TABLE boots (one INTEGER PRIMARY KEY CHECK (one = 1), boot INTEGER NOT NULL) STRICT;
 CREATE TABLE customers (
     customer INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, created_day INTEGER NOT NULL,
@@ -82,7 +93,11 @@ CREATE TABLE leaves (number INTEGER PRIMARY KEY, leaf BLOB NOT NULL, detail BLOB
 CREATE TABLE history (
     slot INTEGER NOT NULL, locator BLOB NOT NULL, nonce BLOB NOT NULL, masked INTEGER NOT NULL,
     PRIMARY KEY (slot, locator, nonce)) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+CREATE TABLE closed_epochs (epoch INTEGER PRIMARY KEY, day INTEGER NOT NULL) STRICT;
+",
+];
 
 /// Makes a file that must not be there yet.
 pub fn create(path: &Path, steps: &[&str]) -> Result<()> {
