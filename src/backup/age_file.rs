@@ -72,7 +72,8 @@ impl Identity {
                 path.display()
             ))
         };
-        let decryptor = age::Decryptor::new_buffered(BufReader::new(file)).map_err(|_| refused())?;
+        let decryptor =
+            age::Decryptor::new_buffered(BufReader::new(file)).map_err(|_| refused())?;
         let identity = std::iter::once(&self.0 as &dyn age::Identity);
         let mut reader = decryptor.decrypt(identity).map_err(|_| refused())?;
         let mut content = Vec::new();

@@ -43,13 +43,19 @@ pub fn back_up_keys(
     for _ in 0..limits::BACKUP_TRIES {
         let (vault, _, epochs) = scan.now()?;
         let vault = hex::encode(vault);
-        if before.as_ref().is_some_and(|(manifest, _)| manifest.vault != vault) {
+        if before
+            .as_ref()
+            .is_some_and(|(manifest, _)| manifest.vault != vault)
+        {
             return Err(Error::Setup(format!(
                 "{} holds the backups of another vault; name another directory",
                 dir.display()
             )));
         }
-        let old = before.as_ref().filter(|_| !is_full).map(|(manifest, _)| manifest);
+        let old = before
+            .as_ref()
+            .filter(|_| !is_full)
+            .map(|(manifest, _)| manifest);
         let mut backup = Backup::begin(dir, recipient, old, before.as_ref().map(|b| &b.0));
         let parts = scan.parts()?;
         for (done, part) in parts.iter().enumerate() {
@@ -64,10 +70,17 @@ pub fn back_up_keys(
             continue;
         }
         let (written, kept) = (backup.written, backup.kept);
-        let previous = before.as_ref().map(|(_, path)| digest_of(path)).transpose()?;
+        let previous = before
+            .as_ref()
+            .map(|(_, path)| digest_of(path))
+            .transpose()?;
         let manifest = backup.manifest(vault, previous.unwrap_or_default(), time, ledger, epochs);
         manifest.write(dir, key)?;
-        return Ok(KeysBackup { manifest, written, kept });
+        return Ok(KeysBackup {
+            manifest,
+            written,
+            kept,
+        });
     }
     Err(Error::Unavailable(Unavailable::StoreSlow))
 }
@@ -123,7 +136,11 @@ impl<'a> Backup<'a> {
         self.parts.insert(name, (digest, self.packs.len()));
         let bytes = bytes + rows.weight();
         self.image = Some((image, bytes));
-        if bytes >= limits::PACK_BYTES { self.close_pack() } else { Ok(()) }
+        if bytes >= limits::PACK_BYTES {
+            self.close_pack()
+        } else {
+            Ok(())
+        }
     }
 
     fn close_pack(&mut self) -> Result<()> {
@@ -133,7 +150,11 @@ impl<'a> Backup<'a> {
         let bytes = image.bytes()?;
         // A try that was given up may have left files of these names.
         for number in 0.. {
-            let file = format!("keys-{:08}-{:04}.age", self.sequence, self.packs.len() + number);
+            let file = format!(
+                "keys-{:08}-{:04}.age",
+                self.sequence,
+                self.packs.len() + number
+            );
             let path = self.dir.join(&file);
             if path.exists() {
                 continue;
@@ -158,7 +179,9 @@ impl<'a> Backup<'a> {
         let used: BTreeSet<usize> = self.parts.values().map(|(_, pack)| *pack).collect();
         let place: BTreeMap<usize, usize> = used.iter().copied().zip(0..).collect();
         let packs = self.packs.into_iter().enumerate();
-        let packs = packs.filter(|(at, _)| used.contains(at)).map(|(_, pack)| pack);
+        let packs = packs
+            .filter(|(at, _)| used.contains(at))
+            .map(|(_, pack)| pack);
         let parts = self.parts.into_iter().map(|(name, (digest, pack))| {
             let pack = place.get(&pack).copied().unwrap_or_default();
             (name, (digest, pack))

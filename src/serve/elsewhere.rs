@@ -25,7 +25,10 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// [`Error::Setup`] when it cannot be read.
 pub fn vault_key(config: &Config) -> Result<SigningKey> {
-    SigningKey::load(&config.signing.vault, format!("{}/vault", config.trust_domain))
+    SigningKey::load(
+        &config.signing.vault,
+        format!("{}/vault", config.trust_domain),
+    )
 }
 
 /// The copy of the ledger that a configuration names, if it names one.
@@ -40,7 +43,9 @@ pub(super) fn ledger_copy(
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.map_err(|why| {
         let (dir, kind) = (dir.display(), why.kind());
-        Error::Setup(format!("[backup] ledger_to: {dir} cannot be made: {kind}; mount it first"))
+        Error::Setup(format!(
+            "[backup] ledger_to: {dir} cannot be made: {kind}; mount it first"
+        ))
     })?;
     LedgerCopy::open(dir, deployment, key).map(Some)
 }
@@ -101,7 +106,11 @@ pub fn restore_data(config: &Config, from: &Path) -> Result<DataRestore> {
     let (mark, aside) = place_data(&config.data, from, Instant::now().seconds())?;
     let (vault, _) = unsealed(config)?;
     let restored = vault.finish_restore(&config.data, &Unproven::default())?;
-    Ok(DataRestore { taken: mark.time, aside, restored })
+    Ok(DataRestore {
+        taken: mark.time,
+        aside,
+        restored,
+    })
 }
 
 /// What a restore of keys is given.
@@ -155,11 +164,22 @@ pub fn restore_keys(config: &Config, source: &KeysSource) -> Result<KeysRestore>
     let doubts = doubts(ledger.as_ref(), &manifest, &traces, source.checkpoint);
     approved(&doubts, source)?;
     let newest_key = newest_key(&providers(&config.provider)?, &manifest)?;
-    let evidence = Evidence { traces, newest_key, is_proven: doubts.is_empty() };
+    let evidence = Evidence {
+        traces,
+        newest_key,
+        is_proven: doubts.is_empty(),
+    };
     let now = Instant::now().seconds();
     let (data, from) = (&config.data, &source.from);
-    let rebuilt =
-        rebuild_keys(data, from, &manifest, &identity, ledger.as_ref(), &evidence, now)?;
+    let rebuilt = rebuild_keys(
+        data,
+        from,
+        &manifest,
+        &identity,
+        ledger.as_ref(),
+        &evidence,
+        now,
+    )?;
     let restored = match path.exists() {
         false => None,
         true => {
@@ -168,7 +188,11 @@ pub fn restore_keys(config: &Config, source: &KeysSource) -> Result<KeysRestore>
             Some(vault.finish_restore(data, &why)?)
         }
     };
-    Ok(KeysRestore { rebuilt, doubts, restored })
+    Ok(KeysRestore {
+        rebuilt,
+        doubts,
+        restored,
+    })
 }
 
 fn read_ledger(
@@ -224,7 +248,10 @@ fn doubts(
 
 fn approved(doubts: &[String], source: &KeysSource) -> Result<()> {
     let told = doubts.join("; ");
-    let by = source.unproven.as_ref().map(|unproven| &unproven.approved_by);
+    let by = source
+        .unproven
+        .as_ref()
+        .map(|unproven| &unproven.approved_by);
     let two = by.is_some_and(|by| matches!(by.as_slice(), [one, two] if one != two));
     if doubts.is_empty() || two {
         return Ok(());

@@ -18,8 +18,10 @@
 
 mod bad_input;
 mod caller;
-mod exported;
+mod closed;
+mod closing_killed;
 mod consent;
+mod exported;
 mod fails_closed;
 mod faulty;
 mod forgotten;

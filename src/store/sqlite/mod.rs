@@ -1,9 +1,11 @@
 //! The embedded store: SQLite, two files, a writer thread each and a few
 //! reader threads.
 
-mod copy;
 mod consent;
+mod copy;
+mod epochs;
 mod error;
+mod jobs;
 mod keys_file;
 mod ledger;
 mod pack;
@@ -12,9 +14,12 @@ mod reader;
 mod reserve;
 mod restoring;
 mod schema;
+mod seed;
 mod tree;
 mod vault_file;
 mod writer;
+
+pub use seed::{Seed, Seedling};
 
 use super::change::{
     CreateCustomer, CreateKeys, CreateOutcome, DeleteRecord, EraseIntent, NewPage, PutOutcome,
