@@ -406,7 +406,8 @@ client_ca = "pki/ca.pem"
     #[test]
     fn a_backup_of_keys_has_a_recipient_and_a_strict_ledger_a_place() {
         let with = |text: &str| load(&format!("{GOOD}[backup]\n{text}\n"));
-        let recipient = "recipient = \"age1lvyvwawkr0mcnnnncaghunadrqkmuf9e6507x9y920xxpp866cnql7dp2z\"";
+        let recipient =
+            "recipient = \"age1lvyvwawkr0mcnnnncaghunadrqkmuf9e6507x9y920xxpp866cnql7dp2z\"";
         let (base, config) = with(&format!("keys_to = \"b\"\n{recipient}\nledger_to = \"l\""));
         let backup = config.unwrap().backup;
         assert_eq!(backup.keys_to, Some(base.join("b")));
@@ -415,7 +416,10 @@ client_ca = "pki/ca.pem"
             ("keys_to = \"b\"", "both are needed"),
             (recipient, "both are needed"),
             ("strict = true", "without ledger_to"),
-            ("keys_to = \"b\"\nrecipient = \"age1x\"", "must be an age recipient"),
+            (
+                "keys_to = \"b\"\nrecipient = \"age1x\"",
+                "must be an age recipient",
+            ),
         ] {
             let message = with(bad).1.err().unwrap().to_string();
             assert!(message.contains(told), "{message}");

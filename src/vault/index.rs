@@ -265,7 +265,15 @@ impl Keyring {
             .map(|(blind, entry)| self.seal_row(&keys, tenant, number, blind, *entry))
             .collect::<Result<_>>()?;
         let page = number;
-        Ok((new, SplitPart { page, start, depth, rows }))
+        Ok((
+            new,
+            SplitPart {
+                page,
+                start,
+                depth,
+                rows,
+            },
+        ))
     }
 
     /// What an index page's rows say; nothing where its key is not there or is

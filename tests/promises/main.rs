@@ -16,8 +16,10 @@
     reason = "a test fails loudly"
 )]
 
+mod attack;
 mod bad_input;
 mod caller;
+mod disaster;
 mod fails_closed;
 mod faulty;
 mod forgotten;
@@ -32,6 +34,7 @@ mod pending;
 mod place;
 mod process;
 mod raw;
+mod restore;
 mod rules;
 mod sealed;
 mod streams;

@@ -5,6 +5,7 @@ mod copy;
 mod error;
 mod keys_file;
 mod ledger;
+mod loot;
 mod pack;
 mod quiet;
 mod reader;
@@ -35,6 +36,7 @@ use std::time::Instant;
 use writer::Writer;
 
 pub use copy::{copy_data, deployment, mark_of_data, mark_of_keys, settle_log};
+pub use loot::{Loot, LootKey, LootPage, LootRecord};
 pub use pack::{Image, KeysBuild, KeysScan, PartRows, Traces, traces};
 pub use restoring::{Purged, Restoring};
 
