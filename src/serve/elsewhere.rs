@@ -4,9 +4,10 @@
 
 use super::lock::DirectoryLock;
 use super::run::{providers, unsealed};
+use crate::backup::attack::{self, Found};
 use crate::backup::{
-    Evidence, Identity, KeysBackup, Ledger, LedgerCopy, Manifest, Rebuilt, back_up_data,
-    back_up_keys, newest, place_data, rebuild_keys,
+    Evidence, Identity, KeyBackups, KeysBackup, Ledger, LedgerCopy, Manifest, Rebuilt,
+    back_up_data, back_up_keys, newest, place_data, rebuild_keys,
 };
 use crate::clock::Instant;
 use crate::config::{Backup, Config};
@@ -14,7 +15,9 @@ use crate::error::{Error, Result};
 use crate::keys::Providers;
 use crate::keys::signing::{PublicKey, SigningKey};
 use crate::store::CopyMark;
-use crate::store::sqlite::{KEYS_FILE, Traces, VAULT_FILE, mark_of_data, mark_of_keys, traces};
+use crate::store::sqlite::{
+    KEYS_FILE, Traces, VAULT_FILE, deployment, mark_of_data, mark_of_keys, traces,
+};
 use crate::vault::{Restored, Unproven};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -50,6 +53,23 @@ pub(super) fn ledger_copy(
     LedgerCopy::open(dir, deployment, key).map(Some)
 }
 
+/// Where key backups go, if the configuration says so: for the close of an
+/// epoch.
+///
+/// # Errors
+/// [`Error::Setup`] when the signing key cannot be read.
+pub fn key_backups(config: &Config) -> Result<Option<KeyBackups>> {
+    let (Some(dir), Some(recipient)) = (&config.backup.keys_to, &config.backup.recipient) else {
+        return Ok(None);
+    };
+    Ok(Some(KeyBackups {
+        data: config.data.clone(),
+        dir: dir.clone(),
+        recipient: recipient.clone(),
+        key: vault_key(config)?,
+    }))
+}
+
 /// Backs up the data beside the server.
 ///
 /// # Errors
@@ -78,6 +98,19 @@ pub fn backup_keys(
     back_up_keys(&config.data, dir, recipient, &key, now, is_full, told)
 }
 
+/// Attacks with the backups in `dirs`, the present files, and the provider's
+/// present keys.
+///
+/// # Errors
+/// [`Error::Setup`] when a file cannot be read, [`Error::Unavailable`] when a
+/// provider cannot be asked.
+pub fn attack(config: &Config, dirs: &[PathBuf], identity: Option<&Path>) -> Result<Found> {
+    let identity = identity.map(Identity::load).transpose()?;
+    let providers = providers(&config.provider)?;
+    let own = deployment(&config.data)?;
+    attack::attack(dirs, &config.data, own, &providers, identity.as_ref())
+}
+
 /// What a restore of data came to.
 pub struct DataRestore {
     /// When the backup was taken, in seconds since 1970.
@@ -96,7 +129,7 @@ pub struct DataRestore {
 pub fn restore_data(config: &Config, from: &Path) -> Result<DataRestore> {
     let _lock = DirectoryLock::take(&config.data)?;
     let of = mark_of_data(from)?;
-    let own = crate::store::sqlite::deployment(&config.data)?;
+    let own = deployment(&config.data)?;
     if of.is_some_and(|mark| mark.deployment != own) {
         return Err(Error::Setup(format!(
             "{} is a backup of another vault than the keys here; name one of this vault",

@@ -142,6 +142,9 @@ impl Vault {
 
     /// Keeps the copy up to date for as long as the process runs.
     pub async fn keep_ledger(self) {
+        if self.0.ledger.get().is_none() {
+            return;
+        }
         let mut look = tokio::time::interval(limits::LEDGER_LOOK);
         loop {
             look.tick().await;

@@ -435,7 +435,7 @@ impl World {
         };
         let keeps_active = backup.epochs.values().filter_map(|epoch| epoch.keys);
         let newest = keeps_active
-            .last()
+            .next_back()
             .is_some_and(|(key, _)| self.live.contains(&key));
         if !newest || !backup.pages.values().all(opens) {
             return "a key backup that is too old";

@@ -16,11 +16,13 @@
     reason = "a test fails loudly"
 )]
 
+mod attack;
 mod bad_input;
 mod caller;
 mod closed;
 mod closing_killed;
 mod consent;
+mod disaster;
 mod exported;
 mod fails_closed;
 mod faulty;
@@ -37,6 +39,7 @@ mod place;
 mod process;
 mod provable;
 mod raw;
+mod restore;
 mod rules;
 mod sealed;
 mod silence;

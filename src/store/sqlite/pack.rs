@@ -230,8 +230,8 @@ impl Image {
 
     /// The connection, for whoever looks at rows of an image as at those of a
     /// file.
-    pub(super) fn db(&self) -> &Connection {
-        &self.0
+    pub(super) fn into_db(self) -> Connection {
+        self.0
     }
 }
 
