@@ -433,7 +433,7 @@ impl World {
             let epoch = backup.epochs[&page.epoch].keys;
             epoch.is_some_and(|(provider, _)| self.live.contains(&provider))
         };
-        let keeps_active = backup.epochs.values().filter_map(|epoch| epoch.keys);
+        let mut keeps_active = backup.epochs.values().filter_map(|epoch| epoch.keys);
         let newest = keeps_active
             .next_back()
             .is_some_and(|(key, _)| self.live.contains(&key));
