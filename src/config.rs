@@ -45,6 +45,18 @@ pub struct Config {
     pub log: Log,
     /// Whether gRPC reflection is served.
     pub reflection: bool,
+    /// When epochs are closed.
+    pub epochs: Epochs,
+}
+
+/// When epochs are closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Epochs {
+    /// When somebody asks for it.
+    #[default]
+    OnDemand,
+    /// By itself once a day, in this hour (0 to 23, UTC); also when asked.
+    Daily(u32),
 }
 
 /// Which key provider.
@@ -207,6 +219,10 @@ impl Config {
                 Some(entry) => entry.flag()?,
                 None => false,
             },
+            epochs: match root.take("epochs") {
+                Some(entry) => epochs(entry.section()?)?,
+                None => Epochs::default(),
+            },
             file: file.clone(),
         };
         root.finish()?;
@@ -330,6 +346,28 @@ fn tls_files(base: &Path, mut table: Section<'_>) -> Result<TlsFiles> {
     Ok(files)
 }
 
+fn epochs(mut table: Section<'_>) -> Result<Epochs> {
+    let close =
+        table
+            .need("close")?
+            .parsed("must be \"daily\" or \"on-demand\"", |text| match text {
+                "daily" => Some(true),
+                "on-demand" => Some(false),
+                _ => None,
+            })?;
+    let rule = "must be an hour of the day in quotes, \"0\" to \"23\", UTC";
+    let hour = match table.take("hour") {
+        Some(hour) => hour.parsed(rule, |text| text.parse().ok().filter(|hour| *hour < 24))?,
+        None => 3,
+    };
+    table.finish()?;
+    Ok(if close {
+        Epochs::Daily(hour)
+    } else {
+        Epochs::OnDemand
+    })
+}
+
 fn log(mut table: Section<'_>) -> Result<Log> {
     let mut log = Log::default();
     if let Some(entry) = table.take("format") {
@@ -447,7 +485,8 @@ client_ca = "pki/ca.pem"
     #[test]
     fn a_backup_of_keys_has_a_recipient_and_a_strict_ledger_a_place() {
         let with = |text: &str| load(&format!("{GOOD}[backup]\n{text}\n"));
-        let recipient = "recipient = \"age1lvyvwawkr0mcnnnncaghunadrqkmuf9e6507x9y920xxpp866cnql7dp2z\"";
+        let recipient =
+            "recipient = \"age1lvyvwawkr0mcnnnncaghunadrqkmuf9e6507x9y920xxpp866cnql7dp2z\"";
         let (base, config) = with(&format!("keys_to = \"b\"\n{recipient}\nledger_to = \"l\""));
         let backup = config.unwrap().backup;
         assert_eq!(backup.keys_to, Some(base.join("b")));
@@ -456,7 +495,10 @@ client_ca = "pki/ca.pem"
             ("keys_to = \"b\"", "both are needed"),
             (recipient, "both are needed"),
             ("strict = true", "without ledger_to"),
-            ("keys_to = \"b\"\nrecipient = \"age1x\"", "must be an age recipient"),
+            (
+                "keys_to = \"b\"\nrecipient = \"age1x\"",
+                "must be an age recipient",
+            ),
         ] {
             let message = with(bad).1.err().unwrap().to_string();
             assert!(message.contains(told), "{message}");

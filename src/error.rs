@@ -175,6 +175,8 @@ pub enum Missing {
     Request,
     /// The method.
     Method,
+    /// The job, or it is done.
+    Job,
 }
 
 /// Which measure is full.
@@ -250,6 +252,7 @@ impl Error {
             Self::NotFound(Missing::Request) => "REQUEST_NOT_FOUND",
             Self::NotFound(Missing::Certificate) => "CERTIFICATE_NOT_FOUND",
             Self::NotFound(Missing::Method) => "METHOD_NOT_FOUND",
+            Self::NotFound(Missing::Job) => "JOB_NOT_FOUND",
             Self::CustomerErased => "CUSTOMER_ERASED",
             Self::CustomerExists => "CUSTOMER_EXISTS",
             Self::CustomerWasErased => "CUSTOMER_WAS_ERASED",
@@ -512,6 +515,9 @@ impl fmt::Display for Error {
             Self::NotFound(Missing::Request) => "no such request; ListRequests shows what there is",
             Self::NotFound(Missing::Certificate) => {
                 "no such certificate; its name came with the erasure's reply and is nowhere else"
+            }
+            Self::NotFound(Missing::Job) => {
+                "no such job under way; `oubliette key status` lists those that are"
             }
             Self::NotFound(Missing::Method) => "no such method; compare the versions of both sides",
             Self::CustomerErased => {

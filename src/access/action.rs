@@ -64,6 +64,14 @@ pub enum Action {
     ListConsentHistory,
     /// ConsentService.GetReceipt.
     GetReceipt,
+    /// KeyService.PlanEpochClose.
+    PlanEpochClose,
+    /// KeyService.CloseEpoch.
+    CloseEpoch,
+    /// KeyService.ControlJob.
+    ControlJob,
+    /// KeyService.WatchJob.
+    WatchJob,
     /// CreateCustomer with `recreate_erased`.
     RecreateCustomer,
     /// To be told CUSTOMER_ERASED instead of CUSTOMER_NOT_FOUND.
@@ -72,7 +80,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 36] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -103,6 +111,10 @@ impl Action {
         Self::GetConsentState,
         Self::ListConsentHistory,
         Self::GetReceipt,
+        Self::PlanEpochClose,
+        Self::CloseEpoch,
+        Self::ControlJob,
+        Self::WatchJob,
         Self::RecreateCustomer,
         Self::KnowErased,
     ];
@@ -140,6 +152,10 @@ impl Action {
             Self::GetConsentState => "get_consent_state",
             Self::ListConsentHistory => "list_consent_history",
             Self::GetReceipt => "get_receipt",
+            Self::PlanEpochClose => "plan_epoch_close",
+            Self::CloseEpoch => "close_epoch",
+            Self::ControlJob => "control_job",
+            Self::WatchJob => "watch_job",
             Self::RecreateCustomer => "recreate_customer",
             Self::KnowErased => "know_erased",
         }

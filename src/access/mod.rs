@@ -30,9 +30,9 @@ pub use explain::Explained;
 pub use facts::Facts;
 pub use gate::{Moment, denied_by};
 pub use grant::{
-    Change, Create, CustomerData, Delete, Erase, EraseMany, Grant, GrantedField, HandleRequest,
-    KeyStatus, List, ListRequests, OpenRequest, Permit, Read, ReadTarget, Show, ShowCertificate,
-    Withheld, Write,
+    Change, CloseEpoch, ControlJob, Create, CustomerData, Delete, Erase, EraseMany, Grant,
+    GrantedField, HandleRequest, KeyStatus, List, ListRequests, OpenRequest, Permit, Read,
+    ReadTarget, Show, ShowCertificate, WatchJob, Withheld, Write,
 };
 pub use read::{ReadAsk, ReadMode};
 pub use roles::{Principal, Quotas, Roles};

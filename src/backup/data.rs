@@ -33,7 +33,10 @@ pub fn place_data(data: &Path, from: &Path, time: i64) -> Result<(CopyMark, Opti
             from.display()
         ))
     })?;
-    let (path, draft) = (data.join(VAULT_FILE), data.join(format!(".{VAULT_FILE}.new")));
+    let (path, draft) = (
+        data.join(VAULT_FILE),
+        data.join(format!(".{VAULT_FILE}.new")),
+    );
     let copy = || {
         let _ = fs::remove_file(&draft);
         let mut out = OpenOptions::new()

@@ -4,6 +4,7 @@
 use super::age_file::Recipient;
 use super::failed;
 use super::manifest::{Manifest, Pack, digest_of, newest};
+use crate::clock::Instant;
 use crate::error::{Error, Result, Unavailable};
 use crate::keys::signing::SigningKey;
 use crate::limits;
@@ -12,7 +13,52 @@ use crate::store::sqlite::{Image, KeysScan, PartRows};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Where a vault's key backups go: what the close of an epoch asks before it
+/// destroys the old key.
+pub struct KeyBackups {
+    /// Where `keys.db` is.
+    pub data: PathBuf,
+    /// The directory of the backups.
+    pub dir: PathBuf,
+    /// Whom they are encrypted to.
+    pub recipient: Recipient,
+    /// Signs them.
+    pub key: SigningKey,
+}
+
+impl KeyBackups {
+    /// Takes a backup and reads it back: every part is opened again before it
+    /// is encrypted, and every file hashed as it lies on the disk. Refused
+    /// where it does not hold `epoch`. Blocks.
+    pub fn take_and_test(&self, epoch: u32) -> Result<()> {
+        let now = Instant::now().seconds();
+        let Self {
+            data,
+            dir,
+            recipient,
+            key,
+        } = self;
+        let taken = back_up_keys(data, dir, recipient, key, now, false, |_, _| {})?;
+        let Some((manifest, _)) = newest(dir, key.public())? else {
+            return Err(Error::Internal("a key backup that is not there"));
+        };
+        for pack in &manifest.packs {
+            if digest_of(&dir.join(&pack.file))? != pack.sha256 {
+                return Err(Error::Setup(format!(
+                    "{} is not as it was written; see to the disk of the key backups, and take \
+                     a new one with: oubliette backup keys --full",
+                    dir.join(&pack.file).display()
+                )));
+            }
+        }
+        if manifest != taken.manifest || !manifest.epochs.contains(&epoch) {
+            return Err(Error::Internal("a key backup of another moment"));
+        }
+        Ok(())
+    }
+}
 
 /// What a key backup came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,13 +89,19 @@ pub fn back_up_keys(
     for _ in 0..limits::BACKUP_TRIES {
         let (vault, _, epochs) = scan.now()?;
         let vault = hex::encode(vault);
-        if before.as_ref().is_some_and(|(manifest, _)| manifest.vault != vault) {
+        if before
+            .as_ref()
+            .is_some_and(|(manifest, _)| manifest.vault != vault)
+        {
             return Err(Error::Setup(format!(
                 "{} holds the backups of another vault; name another directory",
                 dir.display()
             )));
         }
-        let old = before.as_ref().filter(|_| !is_full).map(|(manifest, _)| manifest);
+        let old = before
+            .as_ref()
+            .filter(|_| !is_full)
+            .map(|(manifest, _)| manifest);
         let mut backup = Backup::begin(dir, recipient, old, before.as_ref().map(|b| &b.0));
         let parts = scan.parts()?;
         for (done, part) in parts.iter().enumerate() {
@@ -64,10 +116,17 @@ pub fn back_up_keys(
             continue;
         }
         let (written, kept) = (backup.written, backup.kept);
-        let previous = before.as_ref().map(|(_, path)| digest_of(path)).transpose()?;
+        let previous = before
+            .as_ref()
+            .map(|(_, path)| digest_of(path))
+            .transpose()?;
         let manifest = backup.manifest(vault, previous.unwrap_or_default(), time, ledger, epochs);
         manifest.write(dir, key)?;
-        return Ok(KeysBackup { manifest, written, kept });
+        return Ok(KeysBackup {
+            manifest,
+            written,
+            kept,
+        });
     }
     Err(Error::Unavailable(Unavailable::StoreSlow))
 }
@@ -123,7 +182,11 @@ impl<'a> Backup<'a> {
         self.parts.insert(name, (digest, self.packs.len()));
         let bytes = bytes + rows.weight();
         self.image = Some((image, bytes));
-        if bytes >= limits::PACK_BYTES { self.close_pack() } else { Ok(()) }
+        if bytes >= limits::PACK_BYTES {
+            self.close_pack()
+        } else {
+            Ok(())
+        }
     }
 
     fn close_pack(&mut self) -> Result<()> {
@@ -131,9 +194,14 @@ impl<'a> Backup<'a> {
             return Ok(());
         };
         let bytes = image.bytes()?;
+        self.read_back(&bytes)?;
         // A try that was given up may have left files of these names.
         for number in 0.. {
-            let file = format!("keys-{:08}-{:04}.age", self.sequence, self.packs.len() + number);
+            let file = format!(
+                "keys-{:08}-{:04}.age",
+                self.sequence,
+                self.packs.len() + number
+            );
             let path = self.dir.join(&file);
             if path.exists() {
                 continue;
@@ -142,6 +210,23 @@ impl<'a> Backup<'a> {
             let sha256 = digest_of(&path)?;
             self.packs.push(Pack { file, sha256 });
             break;
+        }
+        Ok(())
+    }
+
+    /// The image, opened again, holds what was read: the pack is written only
+    /// then.
+    fn read_back(&self, bytes: &[u8]) -> Result<()> {
+        let image = Image::open(bytes)?;
+        let own = self
+            .parts
+            .iter()
+            .filter(|(_, (_, pack))| *pack == self.packs.len());
+        for (name, (digest, _)) in own {
+            let part = Part::parse(name).ok_or(Error::Internal("a part's name"))?;
+            if hex::encode(image.read(part)?.digest()) != *digest {
+                return Err(Error::Internal("a pack that does not hold what was read"));
+            }
         }
         Ok(())
     }
@@ -158,7 +243,9 @@ impl<'a> Backup<'a> {
         let used: BTreeSet<usize> = self.parts.values().map(|(_, pack)| *pack).collect();
         let place: BTreeMap<usize, usize> = used.iter().copied().zip(0..).collect();
         let packs = self.packs.into_iter().enumerate();
-        let packs = packs.filter(|(at, _)| used.contains(at)).map(|(_, pack)| pack);
+        let packs = packs
+            .filter(|(at, _)| used.contains(at))
+            .map(|(_, pack)| pack);
         let parts = self.parts.into_iter().map(|(name, (digest, pack))| {
             let pack = place.get(&pack).copied().unwrap_or_default();
             (name, (digest, pack))

@@ -103,7 +103,11 @@ fn parse_entry(line: &str) -> Option<LedgerEntry> {
 
 /// What a head signs: the file's first lines, and the head's own numbers.
 fn signed(deployment: &[u8; 16], head: &Head, chain: Chain) -> String {
-    let Head { entry, time, leaves } = head;
+    let Head {
+        entry,
+        time,
+        leaves,
+    } = head;
     let chain = hex::encode(chain.0);
     format!("{}h {entry} {time} {leaves} {chain}", opening(deployment))
 }
@@ -115,12 +119,7 @@ fn head_line(deployment: &[u8; 16], head: &Head, chain: Chain, key: &SigningKey)
     format!("{numbers} {signature}\n")
 }
 
-fn parse_head(
-    line: &str,
-    deployment: &[u8; 16],
-    chain: Chain,
-    public: &PublicKey,
-) -> Option<Head> {
+fn parse_head(line: &str, deployment: &[u8; 16], chain: Chain, public: &PublicKey) -> Option<Head> {
     let (numbers, signature) = line.strip_suffix('\n')?.rsplit_once(' ')?;
     let mut words = numbers.strip_prefix("h ")?.split(' ');
     let head = Head {
@@ -164,12 +163,21 @@ fn read(
     if !next(&mut line)? || line.trim_end() != FIRST_LINE || !next(&mut line)? {
         return Err(no_ledger());
     }
-    let digits = line.trim_end().strip_prefix("vault ").ok_or_else(no_ledger)?;
-    let deployment = hex::decode(digits).ok().and_then(|bytes| bytes.try_into().ok());
+    let digits = line
+        .trim_end()
+        .strip_prefix("vault ")
+        .ok_or_else(no_ledger)?;
+    let deployment = hex::decode(digits)
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok());
     let deployment: [u8; 16] = deployment.ok_or_else(no_ledger)?;
     let (mut chain, mut last) = (Chain::start(&deployment), 0);
     let mut length = opening(&deployment).len() as u64;
-    let mut end = End { chain, head: Head::default(), length };
+    let mut end = End {
+        chain,
+        head: Head::default(),
+        length,
+    };
     while next(&mut line)? {
         length += line.len() as u64;
         if let Some(found) = parse_entry(&line).filter(|found| found.entry == last + 1) {
@@ -178,7 +186,11 @@ fn read(
         } else if let Some(head) = parse_head(&line, &deployment, chain, public)
             && head.entry == last
         {
-            end = End { chain, head, length };
+            end = End {
+                chain,
+                head,
+                length,
+            };
         } else {
             return Err(refused(
                 path,
@@ -197,7 +209,11 @@ impl Ledger {
         let (deployment, end) = read(path, public, |entry| entries.push(entry))?;
         let head = end.head;
         entries.retain(|entry| entry.entry <= head.entry);
-        Ok(Self { deployment, entries, head })
+        Ok(Self {
+            deployment,
+            entries,
+            head,
+        })
     }
 }
 
@@ -218,10 +234,18 @@ impl LedgerCopy {
         }
         let (of, end) = read(&path, key.public(), |_| {})?;
         if of != deployment {
-            return Err(refused(&path, "is the ledger of another vault; name another directory"));
+            return Err(refused(
+                &path,
+                "is the ledger of another vault; name another directory",
+            ));
         }
         let end = Mutex::new(end);
-        Ok(Self { path, deployment, key, end })
+        Ok(Self {
+            path,
+            deployment,
+            key,
+            end,
+        })
     }
 
     /// The last head.
@@ -246,7 +270,11 @@ impl LedgerCopy {
             (chain, last) = (chain.with(&line), entry.entry);
             text.push_str(&line);
         }
-        let head = Head { entry: last, time, leaves };
+        let head = Head {
+            entry: last,
+            time,
+            leaves,
+        };
         text.push_str(&head_line(&self.deployment, &head, chain, &self.key));
         let write = || {
             let mut file = OpenOptions::new().write(true).open(&self.path)?;
@@ -257,7 +285,11 @@ impl LedgerCopy {
             file.sync_data()
         };
         write().map_err(|why| failed(&self.path, &why))?;
-        *end = End { chain, head, length: end.length + text.len() as u64 };
+        *end = End {
+            chain,
+            head,
+            length: end.length + text.len() as u64,
+        };
         Ok(())
     }
 
@@ -321,13 +353,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let public = key(dir.path()).public().clone();
         let copy = LedgerCopy::open(dir.path(), [1; 16], key(dir.path())).unwrap();
-        copy.append(&[entry(1, 17), entry(2, 5)], 1_000, 40).unwrap();
+        copy.append(&[entry(1, 17), entry(2, 5)], 1_000, 40)
+            .unwrap();
         copy.append(&[entry(3, 9)], 1_001, 44).unwrap();
         let path = copy.path().to_owned();
         let whole = std::fs::read(&path).unwrap();
         let ledger = Ledger::read(&path, &public).unwrap();
         assert_eq!(ledger.entries, [entry(1, 17), entry(2, 5), entry(3, 9)]);
-        assert_eq!(ledger.head, Head { entry: 3, time: 1_001, leaves: 44 });
+        assert_eq!(
+            ledger.head,
+            Head {
+                entry: 3,
+                time: 1_001,
+                leaves: 44
+            }
+        );
         // Cut anywhere behind the first head: the entries of that head stand.
         let second = whole.len() - 1;
         std::fs::write(&path, &whole[..second]).unwrap();
@@ -344,14 +384,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let public = key(dir.path()).public().clone();
         let copy = LedgerCopy::open(dir.path(), [1; 16], key(dir.path())).unwrap();
-        copy.append(&[entry(1, 17), entry(2, 5)], 1_000, 40).unwrap();
+        copy.append(&[entry(1, 17), entry(2, 5)], 1_000, 40)
+            .unwrap();
         let path = copy.path().to_owned();
         assert!(LedgerCopy::open(dir.path(), [2; 16], key(dir.path())).is_err());
         let text = std::fs::read_to_string(&path).unwrap();
         for changed in [
             text.replace("e 2 1 5 ", "e 2 1 6 "),
             text.replace("h 2 1000", "h 2 1001"),
-            text.lines().filter(|line| !line.starts_with("e 1 ")).map(|l| format!("{l}\n")).collect(),
+            text.lines()
+                .filter(|line| !line.starts_with("e 1 "))
+                .map(|l| format!("{l}\n"))
+                .collect(),
             text.replace("vault 01", "vault 02"),
         ] {
             assert_ne!(changed, text);

@@ -116,11 +116,15 @@ impl Manifest {
         let mut text = String::new();
         let most = limits::MANIFEST_BYTES as u64;
         let file = File::open(path).map_err(|why| failed(path, &why))?;
-        file.take(most).read_to_string(&mut text).map_err(|why| failed(path, &why))?;
+        file.take(most)
+            .read_to_string(&mut text)
+            .map_err(|why| failed(path, &why))?;
         let (content, signature) = text.trim_end().rsplit_once('\n').ok_or_else(refused)?;
         let content = format!("{content}\n");
         let signature = BASE64_STANDARD.decode(signature).map_err(|_| refused())?;
-        public.verify(content.as_bytes(), &signature).map_err(|_| refused())?;
+        public
+            .verify(content.as_bytes(), &signature)
+            .map_err(|_| refused())?;
         let json = content.strip_prefix(FIRST_LINE).ok_or_else(refused)?;
         serde_json::from_str(json).map_err(|_| refused())
     }
@@ -130,9 +134,14 @@ impl Manifest {
 pub fn newest(dir: &Path, public: &PublicKey) -> Result<Option<(Manifest, PathBuf)>> {
     let listed = fs::read_dir(dir).map_err(|why| failed(dir, &why))?;
     let sequence = |name: String| -> Option<u64> {
-        name.strip_prefix("keys-")?.strip_suffix(".manifest")?.parse().ok()
+        name.strip_prefix("keys-")?
+            .strip_suffix(".manifest")?
+            .parse()
+            .ok()
     };
-    let names = listed.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let names = listed
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
     let Some(newest) = names.filter_map(sequence).max() else {
         return Ok(None);
     };

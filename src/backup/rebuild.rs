@@ -55,7 +55,10 @@ pub fn open_packs(
         of_pack.entry(pack).or_default().push((part, digest));
     }
     for (pack, parts) in of_pack {
-        let pack = manifest.packs.get(pack).ok_or(Error::Internal("a pack of a signed manifest"))?;
+        let pack = manifest
+            .packs
+            .get(pack)
+            .ok_or(Error::Internal("a pack of a signed manifest"))?;
         let path = dir.join(&pack.file);
         let changed = || {
             Error::Setup(format!(
@@ -105,11 +108,19 @@ pub fn rebuild_keys(
     }
     let draft = data.join(format!(".{KEYS_FILE}.new"));
     clear(&draft);
-    let deployment = hex::decode(&manifest.vault).ok().and_then(|id| id.try_into().ok());
+    let deployment = hex::decode(&manifest.vault)
+        .ok()
+        .and_then(|id| id.try_into().ok());
     let deployment = deployment.ok_or(Error::Internal("a signed manifest"))?;
-    let mark = CopyMark { deployment, ledger: manifest.ledger, time: manifest.time };
+    let mark = CopyMark {
+        deployment,
+        ledger: manifest.ledger,
+        time: manifest.time,
+    };
     let build = KeysBuild::create(&draft, &mark)?;
-    open_packs(dir, manifest, identity, |image, part| build.add(&image.read(part)?))?;
+    open_packs(dir, manifest, identity, |image, part| {
+        build.add(&image.read(part)?)
+    })?;
     let own = build.ledger()?;
     let given: &[LedgerEntry] = ledger.map_or(&[], |ledger| &ledger.entries);
     let replayed = agree(&own, given)?;
@@ -117,7 +128,9 @@ pub fn rebuild_keys(
     let floor = newest.max(evidence.newest_key);
     let listed = if given.len() > own.len() { given } else { &own };
     let kept_dead = build.apply(listed, floor, evidence.is_proven, time)?;
-    let Traces { numbers, shredded, .. } = &evidence.traces;
+    let Traces {
+        numbers, shredded, ..
+    } = &evidence.traces;
     let unlisted = build.shred_unlisted(shredded, floor)?;
     build.skip_numbers(numbers.0, numbers.1)?;
     build.finish()?;
@@ -128,7 +141,14 @@ pub fn rebuild_keys(
     place().map_err(|why| failed(&path, &why))?;
     clear(&draft);
     let (sequence, time) = (manifest.sequence, manifest.time);
-    Ok(Rebuilt { sequence, time, replayed, kept_dead, unlisted, epochs })
+    Ok(Rebuilt {
+        sequence,
+        time,
+        replayed,
+        kept_dead,
+        unlisted,
+        epochs,
+    })
 }
 
 /// A draft and what SQLite puts beside it.

@@ -1,6 +1,7 @@
 //! The command line: one file a noun. Exit codes: 0 done, 1 refused or failed,
 //! 2 wrong usage.
 
+mod attack;
 mod audit;
 mod backup;
 mod bench;
@@ -86,6 +87,8 @@ enum Command {
     /// Bring data or keys back from a backup, while no server runs
     #[command(subcommand)]
     Restore(restore::Restore),
+    /// See what an insider with every backup and every present key could open
+    Attack(attack::Attack),
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::Config),
@@ -138,6 +141,7 @@ impl Command {
             Self::Audit(audit) => audit.run(),
             Self::Backup(backup) => backup.run(),
             Self::Restore(restore) => restore.run(),
+            Self::Attack(attack) => attack.run(),
             Self::Config(config) => config.run(),
             Self::Catalog(catalog) => catalog.run(),
             Self::Policy(policy) => policy.run(),
@@ -159,6 +163,7 @@ impl Command {
             Self::Audit(audit) => audit.json(),
             Self::Backup(backup) => backup.json(),
             Self::Restore(restore) => restore.json(),
+            Self::Attack(attack) => attack.json,
             Self::Config(config) => config.json(),
             Self::Catalog(catalog) => catalog.json(),
             Self::Policy(policy) => policy.json(),

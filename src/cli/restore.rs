@@ -87,10 +87,15 @@ impl Data {
         put(&mut document, "taken", json!(done.taken));
         put(&mut document, "aside", json!(done.aside));
         out.document(&document);
-        out.line(&format!("The data of {} is back.", seconds_text(done.taken)));
+        out.line(&format!(
+            "The data of {} is back.",
+            seconds_text(done.taken)
+        ));
         if let Some(aside) = &done.aside {
             let aside = aside.display();
-            out.line(&format!("What was in its place is {aside}; remove it when all is well."));
+            out.line(&format!(
+                "What was in its place is {aside}; remove it when all is well."
+            ));
         }
         tell(&mut out, &done.restored);
         Ok(())
@@ -120,7 +125,11 @@ impl Keys {
             from: self.from,
             identity: self.identity,
             ledger: self.ledger,
-            checkpoint: self.checkpoint.as_deref().map(checkpoint_size).transpose()?,
+            checkpoint: self
+                .checkpoint
+                .as_deref()
+                .map(checkpoint_size)
+                .transpose()?,
             unproven,
         };
         let done = serve::restore_keys(&config, &source)?;
@@ -163,7 +172,9 @@ fn checkpoint_size(path: &Path) -> Done<u64> {
     let size = text.lines().nth(1).and_then(|line| line.parse().ok());
     size.ok_or_else(|| {
         let path = path.display();
-        Stop::Failed(format!("{path} is not a checkpoint (C2SP tlog-checkpoint); name one"))
+        Stop::Failed(format!(
+            "{path} is not a checkpoint (C2SP tlog-checkpoint); name one"
+        ))
     })
 }
 
@@ -196,12 +207,18 @@ fn tell(out: &mut Out, of: &Restored) {
             row("deletions of records made again", of.purged.deleted),
             row("customers with keys whose data is lost", of.lost),
             row("customers without keys, purged", of.purged.without_keys),
-            row("records of a destroyed key generation, removed", of.purged.unreadable),
+            row(
+                "records of a destroyed key generation, removed",
+                of.purged.unreadable,
+            ),
         ],
     );
     if of.lost > 0 {
         let numbers: Vec<String> = of.lost_first.iter().map(|n| n.0.to_string()).collect();
-        out.line(&format!("Lost are the customers with the numbers {}", numbers.join(", ")));
+        out.line(&format!(
+            "Lost are the customers with the numbers {}",
+            numbers.join(", ")
+        ));
     }
     if !of.is_proven {
         out.line("The ledger cannot prove itself complete: every older opt-in reads as unknown.");

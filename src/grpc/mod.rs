@@ -10,6 +10,7 @@ mod consent;
 mod customers;
 mod export;
 mod guard;
+mod job;
 mod keys;
 mod metadata;
 mod records;
@@ -56,6 +57,7 @@ pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
     let keys = keys::Keys {
         vault: vault.clone(),
         assurance,
+        watches: stream::Places::default(),
     };
     let certificates = certificates::Certificates {
         vault: vault.clone(),

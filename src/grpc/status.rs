@@ -69,7 +69,9 @@ fn retry_delay(error: &Error) -> Option<Duration> {
             wait,
         ) => Some(*wait),
         Error::Unavailable(Unavailable::Sealed) => None,
-        Error::Unavailable(_) | Error::ErasurePending | Error::LedgerPending => Some(Duration::from_secs(1)),
+        Error::Unavailable(_) | Error::ErasurePending | Error::LedgerPending => {
+            Some(Duration::from_secs(1))
+        }
         Error::Contended => Some(Duration::from_millis(50)),
         _ => None,
     }

@@ -4,9 +4,10 @@
 
 use super::lock::DirectoryLock;
 use super::run::{providers, unsealed};
+use crate::backup::attack::{self, Found};
 use crate::backup::{
-    Evidence, Identity, KeysBackup, Ledger, LedgerCopy, Manifest, Rebuilt, back_up_data,
-    back_up_keys, newest, place_data, rebuild_keys,
+    Evidence, Identity, KeyBackups, KeysBackup, Ledger, LedgerCopy, Manifest, Rebuilt,
+    back_up_data, back_up_keys, newest, place_data, rebuild_keys,
 };
 use crate::clock::Instant;
 use crate::config::{Backup, Config};
@@ -14,7 +15,9 @@ use crate::error::{Error, Result};
 use crate::keys::Providers;
 use crate::keys::signing::{PublicKey, SigningKey};
 use crate::store::CopyMark;
-use crate::store::sqlite::{KEYS_FILE, Traces, VAULT_FILE, mark_of_data, mark_of_keys, traces};
+use crate::store::sqlite::{
+    KEYS_FILE, Traces, VAULT_FILE, deployment, mark_of_data, mark_of_keys, traces,
+};
 use crate::vault::{Restored, Unproven};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -25,7 +28,10 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// [`Error::Setup`] when it cannot be read.
 pub fn vault_key(config: &Config) -> Result<SigningKey> {
-    SigningKey::load(&config.signing.vault, format!("{}/vault", config.trust_domain))
+    SigningKey::load(
+        &config.signing.vault,
+        format!("{}/vault", config.trust_domain),
+    )
 }
 
 /// The copy of the ledger that a configuration names, if it names one.
@@ -40,9 +46,28 @@ pub(super) fn ledger_copy(
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.map_err(|why| {
         let (dir, kind) = (dir.display(), why.kind());
-        Error::Setup(format!("[backup] ledger_to: {dir} cannot be made: {kind}; mount it first"))
+        Error::Setup(format!(
+            "[backup] ledger_to: {dir} cannot be made: {kind}; mount it first"
+        ))
     })?;
     LedgerCopy::open(dir, deployment, key).map(Some)
+}
+
+/// Where key backups go, if the configuration says so: for the close of an
+/// epoch.
+///
+/// # Errors
+/// [`Error::Setup`] when the signing key cannot be read.
+pub fn key_backups(config: &Config) -> Result<Option<KeyBackups>> {
+    let (Some(dir), Some(recipient)) = (&config.backup.keys_to, &config.backup.recipient) else {
+        return Ok(None);
+    };
+    Ok(Some(KeyBackups {
+        data: config.data.clone(),
+        dir: dir.clone(),
+        recipient: recipient.clone(),
+        key: vault_key(config)?,
+    }))
 }
 
 /// Backs up the data beside the server.
@@ -73,6 +98,19 @@ pub fn backup_keys(
     back_up_keys(&config.data, dir, recipient, &key, now, is_full, told)
 }
 
+/// Attacks with the backups in `dirs`, the present files, and the provider's
+/// present keys.
+///
+/// # Errors
+/// [`Error::Setup`] when a file cannot be read, [`Error::Unavailable`] when a
+/// provider cannot be asked.
+pub fn attack(config: &Config, dirs: &[PathBuf], identity: Option<&Path>) -> Result<Found> {
+    let identity = identity.map(Identity::load).transpose()?;
+    let providers = providers(&config.provider)?;
+    let own = deployment(&config.data)?;
+    attack::attack(dirs, &config.data, own, &providers, identity.as_ref())
+}
+
 /// What a restore of data came to.
 pub struct DataRestore {
     /// When the backup was taken, in seconds since 1970.
@@ -91,7 +129,7 @@ pub struct DataRestore {
 pub fn restore_data(config: &Config, from: &Path) -> Result<DataRestore> {
     let _lock = DirectoryLock::take(&config.data)?;
     let of = mark_of_data(from)?;
-    let own = crate::store::sqlite::deployment(&config.data)?;
+    let own = deployment(&config.data)?;
     if of.is_some_and(|mark| mark.deployment != own) {
         return Err(Error::Setup(format!(
             "{} is a backup of another vault than the keys here; name one of this vault",
@@ -101,7 +139,11 @@ pub fn restore_data(config: &Config, from: &Path) -> Result<DataRestore> {
     let (mark, aside) = place_data(&config.data, from, Instant::now().seconds())?;
     let (vault, _) = unsealed(config)?;
     let restored = vault.finish_restore(&config.data, &Unproven::default())?;
-    Ok(DataRestore { taken: mark.time, aside, restored })
+    Ok(DataRestore {
+        taken: mark.time,
+        aside,
+        restored,
+    })
 }
 
 /// What a restore of keys is given.
@@ -155,11 +197,22 @@ pub fn restore_keys(config: &Config, source: &KeysSource) -> Result<KeysRestore>
     let doubts = doubts(ledger.as_ref(), &manifest, &traces, source.checkpoint);
     approved(&doubts, source)?;
     let newest_key = newest_key(&providers(&config.provider)?, &manifest)?;
-    let evidence = Evidence { traces, newest_key, is_proven: doubts.is_empty() };
+    let evidence = Evidence {
+        traces,
+        newest_key,
+        is_proven: doubts.is_empty(),
+    };
     let now = Instant::now().seconds();
     let (data, from) = (&config.data, &source.from);
-    let rebuilt =
-        rebuild_keys(data, from, &manifest, &identity, ledger.as_ref(), &evidence, now)?;
+    let rebuilt = rebuild_keys(
+        data,
+        from,
+        &manifest,
+        &identity,
+        ledger.as_ref(),
+        &evidence,
+        now,
+    )?;
     let restored = match path.exists() {
         false => None,
         true => {
@@ -168,7 +221,11 @@ pub fn restore_keys(config: &Config, source: &KeysSource) -> Result<KeysRestore>
             Some(vault.finish_restore(data, &why)?)
         }
     };
-    Ok(KeysRestore { rebuilt, doubts, restored })
+    Ok(KeysRestore {
+        rebuilt,
+        doubts,
+        restored,
+    })
 }
 
 fn read_ledger(
@@ -224,7 +281,10 @@ fn doubts(
 
 fn approved(doubts: &[String], source: &KeysSource) -> Result<()> {
     let told = doubts.join("; ");
-    let by = source.unproven.as_ref().map(|unproven| &unproven.approved_by);
+    let by = source
+        .unproven
+        .as_ref()
+        .map(|unproven| &unproven.approved_by);
     let two = by.is_some_and(|by| matches!(by.as_slice(), [one, two] if one != two));
     if doubts.is_empty() || two {
         return Ok(());

@@ -9,6 +9,8 @@
 mod certificates;
 mod change;
 mod consent;
+mod epochs;
+mod jobs;
 mod ledger;
 mod part;
 mod person;
@@ -26,9 +28,13 @@ pub use change::{
 };
 pub use person::PersonRows;
 pub use rights::{ChangeRights, OpenRights, RightsRow, RightsRows, RightsStore};
+pub use consent::{ConsentChange, ConsentOutcome, ConsentRows, ConsentStore, Narrowing};
+pub use epochs::{EpochRows, EpochStore, KeptKey, KeySwap, Left, PageSwap, PageView, Swapped};
+pub use jobs::{
+    JobKind, JobOrders, JobRow, JobRows, JobState, JobStore, NewJob, Progress, SCHEDULED,
+};
 pub use ledger::{CopyMark, LedgerEntry, LedgerRows};
 pub use part::Part;
-pub use consent::{ConsentChange, ConsentOutcome, ConsentRows, ConsentStore, Narrowing};
 pub use row::{
     CustomerKeys, CustomerRow, EpochKey, EpochRow, EpochState, ErasureRow, Fence, GenerationKeys,
     HistoryRow, IndexRef, KeyCounts, KeyRow, LeafRow, LedgerKind, PageKind, PageRow, RecordKey,
@@ -102,7 +108,14 @@ pub type ReadJob = Box<dyn FnOnce(&mut dyn Rows) + Send>;
 
 /// Where rows are kept. Every method is one transaction of one file.
 pub trait Store:
-    CertificateStore + ConsentStore + RightsStore + TreeStore + Send + Sync
+    CertificateStore
+    + ConsentStore
+    + EpochStore
+    + JobStore
+    + RightsStore
+    + TreeStore
+    + Send
+    + Sync
 {
     /// Queues work for a reader thread; refuses when the queue is full.
     fn read(&self, job: ReadJob) -> Result<()>;
@@ -186,7 +199,14 @@ pub trait Store:
 /// Reads, on a reader thread. All reads of a job see each file in one state,
 /// which is no older than the job.
 pub trait Rows:
-    CertificateRows + ConsentRows + LedgerRows + PersonRows + RightsRows + TreeRows
+    CertificateRows
+    + ConsentRows
+    + EpochRows
+    + JobRows
+    + LedgerRows
+    + PersonRows
+    + RightsRows
+    + TreeRows
 {
     /// From here on the newest state of both files.
     fn refresh(&mut self);

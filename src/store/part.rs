@@ -58,7 +58,12 @@ mod tests {
 
     #[test]
     fn a_parts_name_is_read_back() {
-        let parts = [Part::Customers(0), Part::Index(3), Part::Ledger(7), Part::Rest];
+        let parts = [
+            Part::Customers(0),
+            Part::Index(3),
+            Part::Ledger(7),
+            Part::Rest,
+        ];
         for part in parts {
             assert_eq!(Part::parse(&part.to_string()), Some(part));
         }

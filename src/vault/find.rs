@@ -121,7 +121,12 @@ pub fn customer_id(
     keys: &CustomerKeyring,
     sealed: &[u8],
 ) -> Result<CustomerId> {
-    let id = open_text(keys, &customer_id_context(deployment, keys), sealed, Lost::State)?;
+    let id = open_text(
+        keys,
+        &customer_id_context(deployment, keys),
+        sealed,
+        Lost::State,
+    )?;
     CustomerId::parse("customer_id", id.expose()).map_err(|_| Error::DataLoss(Lost::State))
 }
 

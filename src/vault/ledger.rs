@@ -54,7 +54,11 @@ impl Vault {
         self.same_story(&copy, &seen)?;
         let turn = tokio::sync::Mutex::default();
         let copy = Arc::new(copy);
-        let kept = Kept { copy, is_strict, turn };
+        let kept = Kept {
+            copy,
+            is_strict,
+            turn,
+        };
         let set = self.0.ledger.set(kept);
         set.map_err(|_| Error::Internal("a second copy of the ledger"))
     }
@@ -118,9 +122,7 @@ impl Vault {
         loop {
             let head = kept.copy.head();
             let (entries, leaves) = self
-                .on_rows(move |rows, _| {
-                    Ok((rows.ledger(head.entry, most)?, rows.newest_leaf()?))
-                })
+                .on_rows(move |rows, _| Ok((rows.ledger(head.entry, most)?, rows.newest_leaf()?)))
                 .await?;
             // Who waited finds it written.
             let is_new = !entries.is_empty() || (head == before && leaves > head.leaves);
@@ -140,6 +142,9 @@ impl Vault {
 
     /// Keeps the copy up to date for as long as the process runs.
     pub async fn keep_ledger(self) {
+        if self.0.ledger.get().is_none() {
+            return;
+        }
         let mut look = tokio::time::interval(limits::LEDGER_LOOK);
         loop {
             look.tick().await;

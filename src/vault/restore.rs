@@ -56,7 +56,13 @@ impl Vault {
             indexed += index_anew(&files, &mut rows, keyring, &tenant)?;
         }
         let is_proven = files.is_proven()?;
-        let restored = Restored { purged, lost, lost_first, indexed, is_proven };
+        let restored = Restored {
+            purged,
+            lost,
+            lost_first,
+            indexed,
+            is_proven,
+        };
         self.note_restore(&restored, unproven, now)?;
         files.finish((!is_proven).then_some(now.seconds()))?;
         Ok(restored)
@@ -106,7 +112,9 @@ fn index_anew(
         // No long look at keys.db, not even here.
         rows.refresh();
     }
-    let living = entries.iter().filter(|(_, entry)| matches!(entry, Entry::Customer(_)));
+    let living = entries
+        .iter()
+        .filter(|(_, entry)| matches!(entry, Entry::Customer(_)));
     let living = living.count() as u64;
     // Somebody who came back stands in the place of their own tombstone.
     entries.sort_by_key(|(blind, entry)| (*blind, matches!(entry, Entry::Tombstone(_))));

@@ -16,11 +16,15 @@
     reason = "a test fails loudly"
 )]
 
+mod attack;
 mod bad_input;
 mod caller;
 mod certificate;
-mod exported;
+mod closed;
+mod closing_killed;
 mod consent;
+mod disaster;
+mod exported;
 mod fails_closed;
 mod faulty;
 mod forgotten;
@@ -40,6 +44,7 @@ mod provable;
 mod raw;
 mod report;
 mod rights;
+mod restore;
 mod rules;
 mod sealed;
 mod silence;

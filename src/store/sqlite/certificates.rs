@@ -50,7 +50,7 @@ fn add(db: &Connection, new: &NewCertificate) -> rusqlite::Result<bool> {
 impl CertificateRows for Reader {
     fn certificate(&mut self, handle: &[u8; 16]) -> Result<Option<Vec<u8>>> {
         Ok(self
-            .vault_db()?
+            .vault()?
             .prepare_cached("SELECT body FROM certificates WHERE handle = ?1")?
             .query_row([&handle[..]], |row| row.get(0))
             .optional()?)
@@ -58,7 +58,7 @@ impl CertificateRows for Reader {
 
     fn certificate_id(&mut self, customer: CustomerNumber) -> Result<Option<(u32, Vec<u8>)>> {
         Ok(self
-            .vault_db()?
+            .vault()?
             .prepare_cached("SELECT epoch, sealed FROM certificate_ids WHERE customer = ?1")?
             .query_row([customer.0], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?)
@@ -66,7 +66,7 @@ impl CertificateRows for Reader {
 
     fn erasure_progress(&mut self, customer: CustomerNumber) -> Result<Option<ErasureProgress>> {
         Ok(self
-            .vault_db()?
+            .vault()?
             .prepare_cached(
                 "SELECT level, leaf, records, purged, purged_day FROM erasures
                  WHERE customer = ?1",
@@ -84,7 +84,7 @@ impl CertificateRows for Reader {
     }
 
     fn destroyed_keys(&mut self, customer: CustomerNumber) -> Result<Vec<DestroyedKey>> {
-        let mut statement = self.keys_db()?.prepare_cached(
+        let mut statement = self.keys()?.prepare_cached(
             "SELECT generation, fingerprint FROM destroyed_keys
              WHERE customer = ?1 ORDER BY generation",
         )?;

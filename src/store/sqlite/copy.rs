@@ -26,13 +26,23 @@ pub fn copy_data(dir: &Path, to: &Path, time: i64) -> Result<CopyMark> {
     // Made here, so that it is the owner's only; SQLite fills an empty file.
     let cannot = |why: std::io::Error| {
         let kind = why.kind();
-        Error::Setup(format!("cannot make {}: {kind}; nothing was copied", to.display()))
+        Error::Setup(format!(
+            "cannot make {}: {kind}; nothing was copied",
+            to.display()
+        ))
     };
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(to);
     made.map_err(cannot)?;
     let copied = (|| {
         let name = to.to_str().ok_or_else(|| {
-            Error::Setup(format!("{} is not a name in UTF-8; name another", to.display()))
+            Error::Setup(format!(
+                "{} is not a name in UTF-8; name another",
+                to.display()
+            ))
         })?;
         vault.execute("VACUUM INTO ?1", [name]).map_err(refused)?;
         let copy = Connection::open(to).map_err(refused)?;
@@ -40,7 +50,9 @@ pub fn copy_data(dir: &Path, to: &Path, time: i64) -> Result<CopyMark> {
             .map_err(refused)?;
         set_mark(&copy, &mark).map_err(refused)?;
         copy.close().map_err(|(_, error)| refused(error))?;
-        File::open(to).and_then(|file| file.sync_all()).map_err(cannot)
+        File::open(to)
+            .and_then(|file| file.sync_all())
+            .map_err(cannot)
     })();
     if copied.is_err() {
         // Half a copy is of no use; what cannot be removed bears no mark.

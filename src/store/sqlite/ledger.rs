@@ -7,7 +7,8 @@ use crate::id::CustomerNumber;
 use crate::store::{LedgerEntry, LedgerRows};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-pub const ENTRY: &str = "SELECT l.entry, l.kind, l.customer, l.number, l.epoch, l.day, f.fingerprint
+pub const ENTRY: &str =
+    "SELECT l.entry, l.kind, l.customer, l.number, l.epoch, l.day, f.fingerprint
      FROM ledger l LEFT JOIN fences f ON l.kind = 1 AND f.customer = l.customer";
 
 pub fn entry_of(row: &Row<'_>) -> rusqlite::Result<LedgerEntry> {
@@ -23,7 +24,9 @@ pub fn entry_of(row: &Row<'_>) -> rusqlite::Result<LedgerEntry> {
 }
 
 pub fn end(db: &Connection) -> rusqlite::Result<u64> {
-    db.query_row("SELECT coalesce(max(entry), 0) FROM ledger", [], |row| row.get(0))
+    db.query_row("SELECT coalesce(max(entry), 0) FROM ledger", [], |row| {
+        row.get(0)
+    })
 }
 
 impl LedgerRows for Reader {
@@ -54,7 +57,10 @@ impl LedgerRows for Reader {
         if unknown.is_some() {
             return Ok(unknown.map(CustomerNumber));
         }
-        let mut fence = self.keys.db()?.prepare("SELECT 1 FROM fences WHERE customer = ?1")?;
+        let mut fence = self
+            .keys
+            .db()?
+            .prepare("SELECT 1 FROM fences WHERE customer = ?1")?;
         let mut shredded = self
             .vault
             .db()?
@@ -62,7 +68,11 @@ impl LedgerRows for Reader {
         let mut rows = shredded.query([])?;
         while let Some(row) = rows.next()? {
             let customer: u64 = row.get(0)?;
-            if fence.query_row([customer], |_| Ok(())).optional()?.is_none() {
+            if fence
+                .query_row([customer], |_| Ok(()))
+                .optional()?
+                .is_none()
+            {
                 return Ok(Some(CustomerNumber(customer)));
             }
         }

@@ -4,9 +4,12 @@
 mod certificates;
 mod consent;
 mod copy;
+mod epochs;
 mod error;
+mod jobs;
 mod keys_file;
 mod ledger;
+mod loot;
 mod pack;
 mod person;
 mod quiet;
@@ -15,9 +18,12 @@ mod reserve;
 mod restoring;
 mod rights;
 mod schema;
+mod seed;
 mod tree;
 mod vault_file;
 mod writer;
+
+pub use seed::{Seed, Seedling};
 
 use super::change::{
     CreateCustomer, CreateKeys, CreateOutcome, DeleteRecord, EraseIntent, NewPage, PutOutcome,
@@ -40,6 +46,7 @@ use std::time::Instant;
 use writer::Writer;
 
 pub use copy::{copy_data, deployment, mark_of_data, mark_of_keys, settle_log};
+pub use loot::{Loot, LootKey, LootPage, LootRecord};
 pub use pack::{Image, KeysBuild, KeysScan, PartRows, Traces, traces};
 pub use restoring::{Purged, Restoring};
 

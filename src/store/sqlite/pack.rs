@@ -6,9 +6,9 @@ use super::error::refused;
 use super::{KEYS_FILE, ledger, schema};
 use crate::clock::Day;
 use crate::error::Result;
-use crate::store::{CopyMark, EpochState, LedgerEntry, LedgerKind, Part};
 use crate::id::CustomerNumber;
 use crate::limits;
+use crate::store::{CopyMark, EpochState, LedgerEntry, LedgerKind, Part};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 use sha2::{Digest, Sha256};
@@ -67,7 +67,10 @@ fn row_bytes(row: &[Value]) -> Vec<u8> {
 fn places(db: &Connection, part: Part) -> rusqlite::Result<Vec<(String, String)>> {
     let page = limits::CUSTOMERS_PER_PAGE_BITS;
     let range = |of: &str, first: u64, many: u64| {
-        format!("{of} BETWEEN {first} AND {}", first.saturating_add(many - 1))
+        format!(
+            "{of} BETWEEN {first} AND {}",
+            first.saturating_add(many - 1)
+        )
     };
     Ok(match part {
         Part::Customers(number) => {
@@ -93,7 +96,9 @@ fn places(db: &Connection, part: Part) -> rusqlite::Result<Vec<(String, String)>
             )?;
             let names = tables.query_map([], |row| row.get(0))?;
             let names: Vec<String> = names.collect::<rusqlite::Result<_>>()?;
-            let rest = names.into_iter().filter(|name| !APART.contains(&name.as_str()));
+            let rest = names
+                .into_iter()
+                .filter(|name| !APART.contains(&name.as_str()));
             rest.map(|name| (name, "1".to_owned())).collect()
         }
     })
@@ -164,7 +169,8 @@ impl KeysScan {
         let db = &self.0;
         let deployment = db.query_row("SELECT id FROM deployment", [], |row| row.get(0));
         let live = || {
-            let mut epochs = db.prepare("SELECT epoch FROM epochs WHERE state < ?1 ORDER BY epoch")?;
+            let mut epochs =
+                db.prepare("SELECT epoch FROM epochs WHERE state < ?1 ORDER BY epoch")?;
             let rows = epochs.query_map([EpochState::Destroyed as u8], |row| row.get(0))?;
             rows.collect::<rusqlite::Result<Vec<u32>>>()
         };
@@ -224,8 +230,8 @@ impl Image {
 
     /// The connection, for whoever looks at rows of an image as at those of a
     /// file.
-    pub(super) fn db(&self) -> &Connection {
-        &self.0
+    pub(super) fn into_db(self) -> Connection {
+        self.0
     }
 }
 
@@ -251,7 +257,9 @@ impl KeysBuild {
     /// The entries of the ledger that came with the parts.
     pub fn ledger(&self) -> Result<Vec<LedgerEntry>> {
         let all = || {
-            let mut statement = self.0.prepare(&format!("{} ORDER BY l.entry", ledger::ENTRY))?;
+            let mut statement = self
+                .0
+                .prepare(&format!("{} ORDER BY l.entry", ledger::ENTRY))?;
             let rows = statement.query_map([], ledger::entry_of)?;
             rows.collect::<rusqlite::Result<_>>()
         };
@@ -319,8 +327,12 @@ impl KeysBuild {
     /// The newest epoch, and those that page rows name.
     pub fn epochs(&self) -> Result<(u32, Vec<u32>)> {
         let all = || {
-            let newest = self.0.query_row("SELECT max(epoch) FROM epochs", [], |row| row.get(0))?;
-            let mut named = self.0.prepare("SELECT DISTINCT epoch FROM pages ORDER BY epoch")?;
+            let newest = self
+                .0
+                .query_row("SELECT max(epoch) FROM epochs", [], |row| row.get(0))?;
+            let mut named = self
+                .0
+                .prepare("SELECT DISTINCT epoch FROM pages ORDER BY epoch")?;
             let rows = named.query_map([], |row| row.get(0))?;
             Ok((newest, rows.collect::<rusqlite::Result<_>>()?))
         };
@@ -361,7 +373,13 @@ fn apply(db: &Connection, entries: &[LedgerEntry]) -> rusqlite::Result<u64> {
         ])?;
         if entry.kind == LedgerKind::Erasure as u8 {
             let print = entry.fingerprint.unwrap_or_default();
-            gone += u64::from(shred_again(db, entry.customer, entry.epoch, entry.day, print)?);
+            gone += u64::from(shred_again(
+                db,
+                entry.customer,
+                entry.epoch,
+                entry.day,
+                print,
+            )?);
         }
     }
     Ok(gone)

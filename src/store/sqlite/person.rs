@@ -10,7 +10,7 @@ use rusqlite::params;
 impl PersonRows for Reader {
     fn history(&mut self, slot: i64, locator: &[u8; 16]) -> Result<Vec<([u8; 8], u64)>> {
         let mut statement = self
-            .vault_db()?
+            .vault()?
             .prepare_cached("SELECT nonce, masked FROM history WHERE slot = ?1 AND locator = ?2")?;
         let rows = statement.query_map(params![slot, &locator[..]], |row| {
             let masked: i64 = row.get(1)?;
@@ -25,7 +25,7 @@ impl PersonRows for Reader {
         record_type: u16,
         most: usize,
     ) -> Result<Vec<RecordRow>> {
-        let mut statement = self.vault_db()?.prepare_cached(
+        let mut statement = self.vault()?.prepare_cached(
             "SELECT place, type, revision, schema_version, generation, created_day, updated_day,
                     manifest, sealed_id, body FROM records
              WHERE place > ?1 AND place < ?2 AND type = ?3 ORDER BY place LIMIT ?4",

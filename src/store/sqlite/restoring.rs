@@ -44,7 +44,9 @@ impl Restoring {
     /// Removes whatever has no keys, and what the ledger says was deleted after
     /// the copy was taken.
     pub fn purge(&self) -> Result<Purged> {
-        self.vault.execute_batch("BEGIN IMMEDIATE").map_err(refused)?;
+        self.vault
+            .execute_batch("BEGIN IMMEDIATE")
+            .map_err(refused)?;
         let purged = purge(&self.vault).map_err(refused)?;
         self.vault.execute_batch("COMMIT").map_err(refused)?;
         Ok(purged)
@@ -112,7 +114,9 @@ impl Restoring {
         parts: &[SplitPart],
     ) -> Result<()> {
         keys_file::add_index_pages(&self.keys, pages).map_err(refused)?;
-        self.vault.execute_batch("BEGIN IMMEDIATE").map_err(refused)?;
+        self.vault
+            .execute_batch("BEGIN IMMEDIATE")
+            .map_err(refused)?;
         replace_rows(&self.vault, tenant, parts).map_err(refused)?;
         self.vault.execute_batch("COMMIT").map_err(refused)?;
         let first = pages.iter().map(|page| page.row.page).min();
@@ -138,7 +142,10 @@ impl Restoring {
     pub fn finish(&self, unproven: Option<i64>) -> Result<()> {
         if let Some(time) = unproven {
             self.vault
-                .execute("INSERT OR REPLACE INTO unproven (one, time) VALUES (1, ?1)", [time])
+                .execute(
+                    "INSERT OR REPLACE INTO unproven (one, time) VALUES (1, ?1)",
+                    [time],
+                )
                 .map_err(refused)?;
         }
         for db in [&self.vault, &self.keys] {

@@ -107,7 +107,7 @@ impl RightsRows for Reader {
     fn rights(&mut self, number: u64) -> Result<Option<RightsRow>> {
         let sql = format!("SELECT {COLUMNS} FROM rights WHERE number = ?1");
         Ok(self
-            .vault_db()?
+            .vault()?
             .prepare_cached(&sql)?
             .query_row([number], row_of)
             .optional()?)
@@ -125,7 +125,7 @@ impl RightsRows for Reader {
              WHERE tenant = ?1 AND (due_day, number) > (?2, ?3) AND state < ?4
              ORDER BY due_day, number LIMIT ?5"
         );
-        let mut statement = self.vault_db()?.prepare_cached(&sql)?;
+        let mut statement = self.vault()?.prepare_cached(&sql)?;
         let (day, number) = after.map_or((i32::MIN, 0), |(day, number)| (day.0, number));
         let below = if open { ENDED } else { u8::MAX };
         let rows = statement.query_map(params![tenant.0, day, number, below, most], row_of)?;

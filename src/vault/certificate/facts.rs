@@ -145,8 +145,8 @@ impl Facts {
             epoch: EpochOf {
                 number: self.fence.epoch,
                 assurance: assurance_text(self.assurance).to_owned(),
-                destroyed: self.is_epoch_destroyed && level == Reached::Closed,
-                final_by: None,
+                destroyed: level == Reached::Closed,
+                final_by: (level == Reached::Closed).then(|| day_text(self.today)),
             },
             records,
             log: self.log.or(before.log),

@@ -155,7 +155,7 @@ fn find_open(
 impl Vault {
     /// The certificate of a customer that was just shredded, or was before and
     /// whose epoch is open: the one there is, or the first.
-    pub(super) async fn certify(
+    pub(super) async fn certify_erasure(
         &self,
         tenant: (&str, TenantNumber),
         customer: CustomerNumber,
@@ -278,7 +278,7 @@ impl Vault {
     }
 
     async fn facts(&self, customer: CustomerNumber) -> Result<Facts> {
-        let (assurance, today) = (self.0.assurance, Instant::now().day());
+        let (assurance, today) = (self.0.providers.assurance(), Instant::now().day());
         let log = self.0.log_key.get().cloned();
         self.on_rows(move |rows, _| Facts::read(rows, customer, assurance, log.as_ref(), today))
             .await
