@@ -7,7 +7,7 @@ use super::customer::full_name;
 use super::out::Out;
 use super::stop::Done;
 use super::value::date_text;
-use crate::client::request_id;
+use crate::client::{Client, request_id};
 use crate::pb;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value as Json, json};
@@ -182,26 +182,7 @@ impl Request {
                 let asked = pb::VerifyIdentityRequest { name, check };
                 client.verify_identity(asked).await?.request
             }
-            Self::Approve(approve) => {
-                let name = approve.name;
-                let reply = client
-                    .approve_request(pb::ApproveRequestRequest { name })
-                    .await?;
-                let request = reply.request.unwrap_or_default();
-                let made = reply.certificate;
-                out.document(&json!({
-                    "request": document(&request),
-                    "certificate": made.as_ref().map(certificate::document),
-                }));
-                shown(&mut out, &request);
-                let file = approve.certificate.as_deref();
-                return match request.kind() {
-                    pb::RequestKind::Erasure => {
-                        super::customer::certified(&mut out, made.as_ref(), file)
-                    }
-                    _ => Ok(()),
-                };
-            }
+            Self::Approve(approve) => return approve.run(&client, &mut out).await,
             Self::Deny(Deny {
                 name, code, text, ..
             }) => {
@@ -224,29 +205,50 @@ impl Request {
                 let asked = pb::GetRequestRequest { name };
                 client.get_request(asked).await?.request
             }
-            Self::List(list) => {
-                let (show_ended, mut page_token, mut all) = (list.all, String::new(), Vec::new());
-                loop {
-                    let page = pb::ListRequestsRequest {
-                        page_size: 0,
-                        page_token,
-                        show_ended,
-                    };
-                    let page = client.list_requests(page).await?;
-                    all.extend(page.requests);
-                    page_token = page.next_page_token;
-                    if page_token.is_empty() {
-                        break;
-                    }
-                }
-                listed(&mut out, &all);
-                return Ok(());
-            }
+            Self::List(list) => return listed(&mut out, &all(&client, list.all).await?),
         };
         let request = request.unwrap_or_default();
         out.document(&json!({ "request": document(&request) }));
         shown(&mut out, &request);
         Ok(())
+    }
+}
+
+impl Approve {
+    async fn run(self, client: &Client, out: &mut Out) -> Done {
+        let name = self.name;
+        let asked = pb::ApproveRequestRequest { name };
+        let reply = client.approve_request(asked).await?;
+        let (request, made) = (reply.request.unwrap_or_default(), reply.certificate);
+        out.document(&json!({
+            "request": document(&request),
+            "certificate": made.as_ref().map(certificate::document),
+        }));
+        shown(out, &request);
+        match request.kind() {
+            pb::RequestKind::Erasure => {
+                super::customer::certified(out, made.as_ref(), self.certificate.as_deref())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Every page of the list.
+async fn all(client: &Client, show_ended: bool) -> Done<Vec<pb::RightsRequest>> {
+    let (mut page_token, mut all) = (String::new(), Vec::new());
+    loop {
+        let page = pb::ListRequestsRequest {
+            page_size: 0,
+            page_token,
+            show_ended,
+        };
+        let page = client.list_requests(page).await?;
+        all.extend(page.requests);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(all);
+        }
     }
 }
 
@@ -394,12 +396,12 @@ fn time_text(micros: i64) -> String {
     time.map_or_else(|_| micros.to_string(), |time| time.to_string())
 }
 
-fn listed(out: &mut Out, requests: &[pb::RightsRequest]) {
+fn listed(out: &mut Out, requests: &[pb::RightsRequest]) -> Done {
     let documents: Vec<Json> = requests.iter().map(document).collect();
     out.document(&json!({ "requests": documents }));
     if requests.is_empty() {
         out.line("No request is open.");
-        return;
+        return Ok(());
     }
     let rows: Vec<Vec<String>> = requests
         .iter()
@@ -418,4 +420,5 @@ fn listed(out: &mut Out, requests: &[pb::RightsRequest]) {
         &["due", "", "asks for", "state", "request", "customer"],
         &rows,
     );
+    Ok(())
 }

@@ -15,7 +15,7 @@ use crate::access::{Access, Sources};
 use crate::audit::Sealer;
 use crate::authn::{Authn, Caller};
 use crate::config::check::Allowances;
-use crate::config::{Config, Provider, Transport};
+use crate::config::{Config, Epochs, Provider, Transport};
 use crate::error::{Error, Result, Unavailable};
 use crate::grpc::{Guard, Parts, SERVICES, Shed, routes};
 use crate::keys::Providers;
@@ -115,6 +115,7 @@ pub async fn run_over(
     vault.sign_with(vault_key(&config)?)?;
     vault.answer_by(Office {
         four_eyes: config.rights.four_eyes,
+        closes_daily: matches!(config.epochs, Epochs::Daily(_)),
         regimes: config.rights.regimes.clone(),
     })?;
     vault.recover().await?;

@@ -217,3 +217,31 @@ async fn ten_thousand_flipped_bits_are_ten_thousand_refusals() {
         flips.len()
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn once_the_epoch_is_closed_a_certificate_says_so_and_only_its_name_finds_it() {
+    let place = Place::quick();
+    let server = Server::start(&place);
+    let w = connect(&place, &server, "acme/w00").await;
+    for id in ["somebody-1", "somebody-2"] {
+        w.create(id).await.expect("created");
+    }
+    let first = settled(&place, &w, "somebody-1").await;
+    w.close_to_the_end().await;
+    // The id is as never seen, and nothing leads from the number to the name.
+    let unknown = w.erase("somebody-1").await;
+    assert!(unknown.is_err_and(|f| f.is("CUSTOMER_NOT_FOUND")));
+    let ids = "SELECT count(*) FROM certificate_ids";
+    let ids: i64 = place.vault().query_row(ids, [], |row| row.get(0)).expect("a count");
+    assert_eq!(ids, 0);
+    let found = w.certificate(&first.name, &customer("somebody-1")).await;
+    let signed = held(&place, &found.expect("found"));
+    let told = &signed.certificate;
+    assert_eq!((told.level, told.epoch.destroyed), (Reached::Closed, true));
+    assert_eq!(told.events.len(), 3);
+    assert_eq!(told.epoch.final_by.as_ref(), Some(&told.events[2].day));
+    assert_eq!(signed.opening.expect("whom").customer, "somebody-1");
+    // Who is erased in the next epoch is stamped with that.
+    let second = settled(&place, &w, "somebody-2").await;
+    assert_eq!(held(&place, &second).certificate.epoch.number, 2);
+}

@@ -20,6 +20,7 @@ pub struct Facts {
     keys: Vec<DestroyedKey>,
     is_epoch_destroyed: bool,
     assurance: Assurance,
+    closes_daily: bool,
     today: Day,
     log: Option<LogProof>,
 }
@@ -74,7 +75,7 @@ impl Facts {
     pub fn read(
         rows: &mut dyn Rows,
         customer: CustomerNumber,
-        assurance: Assurance,
+        (assurance, closes_daily): (Assurance, bool),
         log: Option<&PublicKey>,
         today: Day,
     ) -> Result<Self> {
@@ -96,6 +97,7 @@ impl Facts {
             is_epoch_destroyed: fence.epoch < oldest_open_epoch(rows)?,
             fence,
             assurance,
+            closes_daily,
             today,
             log,
         })
@@ -146,11 +148,21 @@ impl Facts {
                 number: self.fence.epoch,
                 assurance: assurance_text(self.assurance).to_owned(),
                 destroyed: level == Reached::Closed,
-                final_by: (level == Reached::Closed).then(|| day_text(self.today)),
+                final_by: self.final_by(level).map(day_text),
             },
             records,
             log: self.log.or(before.log),
             ..before
+        }
+    }
+
+    /// The day on which no backup brings anything back: the day it is, or the
+    /// one on which the epoch is closed at the latest.
+    fn final_by(&self, level: Reached) -> Option<Day> {
+        let next = Day(self.fence.day.0.saturating_add(1));
+        match level {
+            Reached::Closed => Some(self.today),
+            _ => self.closes_daily.then_some(next),
         }
     }
 

@@ -278,9 +278,10 @@ impl Vault {
     }
 
     async fn facts(&self, customer: CustomerNumber) -> Result<Facts> {
-        let (assurance, today) = (self.0.providers.assurance(), Instant::now().day());
+        let worth = (self.0.providers.assurance(), self.office().closes_daily);
+        let today = Instant::now().day();
         let log = self.0.log_key.get().cloned();
-        self.on_rows(move |rows, _| Facts::read(rows, customer, assurance, log.as_ref(), today))
+        self.on_rows(move |rows, _| Facts::read(rows, customer, worth, log.as_ref(), today))
             .await
     }
 

@@ -15,7 +15,7 @@ use crate::secret::SecretText;
 use crate::store::{ChangeRights, LeafRow, OpenRights, RightsRow, Rows};
 use crate::vault::Vault;
 use crate::vault::find::{customer_name, newest_keys, owner_of};
-use crate::vault::keyring::{CustomerKeyring, Keyring};
+use crate::vault::keyring::{CustomerKeyring, Keyring, Tenant};
 use crate::vault::request::Request as Repeatable;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -206,6 +206,67 @@ fn fact(leaf: &mut Leaf, number: u64, request: &Request, event: &'static str) {
     });
 }
 
+/// A request that is about to be opened.
+struct Fresh {
+    vault: Vault,
+    call: Arc<Call>,
+    tenant: Arc<Tenant>,
+    grant: Grant<OpenRequest>,
+    repeatable: Repeatable,
+    request: Request,
+    leaf: Leaf,
+}
+
+/// What became of it on the reader thread.
+enum Prepared {
+    /// It was opened before.
+    Known(Found),
+    /// It is to be stored.
+    New(Box<OpenRights>, Found),
+}
+
+impl Fresh {
+    fn prepare(mut self, rows: &mut dyn Rows, keyring: &Keyring) -> Result<Prepared> {
+        let keys = keyring.keys_of(rows, &self.tenant, &self.grant.target().customer);
+        let (who, time) = (self.grant.principal(), self.call.time);
+        let keys = self.vault.quota().admit(who, time, keys)?;
+        if let Some(known) = self.repeatable.known(rows, time.day())? {
+            self.repeatable.is_same(&keys.identity, &known)?;
+            let number = RequestNumber(known.outcome);
+            return find(rows, keyring, self.tenant.number, number).map(Prepared::Known);
+        }
+        let owner = rows.customer(keys.customer)?;
+        let owner = owner_of(rows, keys.customer, owner)?;
+        let row = RightsRow {
+            number: u64::from_be_bytes(random_bytes()?) >> 1,
+            tenant: self.tenant.number,
+            customer: keys.customer,
+            kind: self.request.kind as u8,
+            state: self.request.state as u8,
+            received: self.request.received,
+            due: self.request.due,
+            revision: 1,
+            sealed: Vec::new(),
+        };
+        let deployment = keyring.deployment();
+        let sealed = seal(deployment, &keys, &row, &self.request)?;
+        let row = RightsRow { sealed, ..row };
+        fact(&mut self.leaf, row.number, &self.request, "open");
+        let open = OpenRights {
+            claim: self.repeatable.claim(&keys.identity, time.day()),
+            leaf: self.vault.subject_row(&self.call, &self.leaf, &keys, &[])?,
+            row: row.clone(),
+        };
+        let found = Found {
+            row,
+            request: self.request,
+            customer: Some(customer_name(deployment, &keys, &owner)?),
+            keys: Some(keys),
+        };
+        Ok(Prepared::New(Box::new(open), found))
+    }
+}
+
 impl Vault {
     /// Opens a request of the grant's customer.
     pub async fn open_request(
@@ -231,63 +292,32 @@ impl Vault {
         ];
         let repeatable = Repeatable::new(grant.principal(), id, &parts);
         let leaf = self.leaf(&grant, Verdict::Allowed);
-        let (principal, today) = (Arc::clone(grant.principal()), call.time.day());
+        let today = call.time.day();
         let request = Request::open(
             asked.kind,
             &regimes,
             asked.text,
-            &self.doing(call, principal.name()),
+            &self.doing(call, grant.principal().name()),
         );
-        let (vault, now) = (self.clone(), Arc::clone(call));
+        let fresh = Fresh {
+            vault: self.clone(),
+            call: Arc::clone(call),
+            tenant,
+            grant,
+            repeatable,
+            request,
+            leaf,
+        };
         let prepared = self
-            .on_rows(move |rows, keyring| {
-                let keys = keyring.keys_of(rows, &tenant, &grant.target().customer);
-                let keys = vault.quota().admit(&principal, now.time, keys)?;
-                if let Some(known) = repeatable.known(rows, today)? {
-                    repeatable.is_same(&keys.identity, &known)?;
-                    let number = RequestNumber(known.outcome);
-                    return Ok(Err(find(rows, keyring, tenant.number, number)?));
-                }
-                let owner = rows.customer(keys.customer)?;
-                let owner = owner_of(rows, keys.customer, owner)?;
-                let row = RightsRow {
-                    number: u64::from_be_bytes(random_bytes()?) >> 1,
-                    tenant: tenant.number,
-                    customer: keys.customer,
-                    kind: request.kind as u8,
-                    state: request.state as u8,
-                    received: request.received,
-                    due: request.due,
-                    revision: 1,
-                    sealed: Vec::new(),
-                };
-                let deployment = keyring.deployment();
-                let sealed = seal(deployment, &keys, &row, &request)?;
-                let row = RightsRow { sealed, ..row };
-                let mut leaf = leaf;
-                fact(&mut leaf, row.number, &request, "open");
-                let open = OpenRights {
-                    claim: repeatable.claim(&keys.identity, today),
-                    leaf: vault.subject_row(&now, &leaf, &keys, &[])?,
-                    row: row.clone(),
-                };
-                let customer = Some(customer_name(deployment, &keys, &owner)?);
-                let found = Found {
-                    row,
-                    request,
-                    keys: Some(keys),
-                    customer,
-                };
-                Ok(Ok((open, found)))
-            })
+            .on_rows(move |rows, keyring| fresh.prepare(rows, keyring))
             .await?;
         match prepared {
-            Err(found) => {
+            Prepared::Known(found) => {
                 let leaf = Leaf::new(Verdict::Allowed, "");
                 let view = found.view(today);
                 Ok(self.record_plain(call, &leaf, view).await?.release())
             }
-            Ok((open, found)) => match self.0.store.open_rights(open).in_time().await? {
+            Prepared::New(open, found) => match self.0.store.open_rights(*open).in_time().await? {
                 None => {
                     call.mark_recorded();
                     Ok(found.view(today))

@@ -16,6 +16,8 @@ use clock::Regime;
 pub struct Office {
     /// Whether somebody else must approve a request than who opened it.
     pub four_eyes: bool,
+    /// Whether epochs are closed by themselves once a day.
+    pub closes_daily: bool,
     /// The laws that apply to a request that names none.
     pub regimes: Vec<Regime>,
 }
@@ -28,7 +30,7 @@ impl Vault {
     }
 
     /// How requests are handled.
-    fn office(&self) -> Office {
+    pub(super) fn office(&self) -> Office {
         self.0.office.get().cloned().unwrap_or_default()
     }
 }
