@@ -31,6 +31,7 @@ const SECRET: &[&str] = &[
     "GetCustomerResponse",
     "EraseCustomerRequest",
     "EraseCustomerResponse",
+    "UnsealRequest",
 ];
 
 /// Messages without secrets that hold one of the above.

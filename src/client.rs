@@ -143,6 +143,11 @@ unary! {
         "Says what state a customer is in.";
     customers.erase_customer(EraseCustomerRequest) -> EraseCustomerResponse,
         "Forgets a customer.";
+    keys.seal(SealRequest) -> SealResponse, "Lets go of every key in memory.";
+    keys.unseal(UnsealRequest) -> UnsealResponse,
+        "Opens the master keys, or gives a piece of what that takes.";
+    keys.get_seal_status(GetSealStatusRequest) -> GetSealStatusResponse,
+        "Says whether the vault is sealed, and what it waits for.";
     keys.get_key_status(GetKeyStatusRequest) -> GetKeyStatusResponse,
         "Says which epochs, pages and keys there are.";
 }

@@ -26,6 +26,12 @@ pub enum Action {
     EraseCustomer,
     /// KeyService.GetKeyStatus.
     GetKeyStatus,
+    /// KeyService.Seal.
+    Seal,
+    /// KeyService.Unseal.
+    Unseal,
+    /// KeyService.GetSealStatus.
+    GetSealStatus,
     /// CreateCustomer with `recreate_erased`.
     RecreateCustomer,
     /// To be told CUSTOMER_ERASED instead of CUSTOMER_NOT_FOUND.
@@ -34,7 +40,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -46,6 +52,9 @@ impl Action {
         Self::GetCustomer,
         Self::EraseCustomer,
         Self::GetKeyStatus,
+        Self::Seal,
+        Self::Unseal,
+        Self::GetSealStatus,
         Self::RecreateCustomer,
         Self::KnowErased,
     ];
@@ -64,6 +73,9 @@ impl Action {
             Self::GetCustomer => "get_customer",
             Self::EraseCustomer => "erase_customer",
             Self::GetKeyStatus => "get_key_status",
+            Self::Seal => "seal",
+            Self::Unseal => "unseal",
+            Self::GetSealStatus => "get_seal_status",
             Self::RecreateCustomer => "recreate_customer",
             Self::KnowErased => "know_erased",
         }

@@ -26,7 +26,7 @@ pub use explain::Explained;
 pub use facts::{Facts, STATE_BYTES, State};
 pub use grant::{
     Change, Create, CustomerData, Delete, Erase, Grant, GrantedField, KeyStatus, List, Permit,
-    Read, ReadTarget, Show, Withheld, Write,
+    Read, ReadTarget, Seal, SealStatus, Show, Unseal, Withheld, Write,
 };
 pub use read::{ReadAsk, ReadMode};
 pub use roles::{Principal, Quotas, Roles};

@@ -1,7 +1,7 @@
 //! Who may create, show and forget customers, and look at the keys.
 
 use super::action::Action;
-use super::grant::{Create, Decided, Erase, Grant, KeyStatus, Show};
+use super::grant::{Create, Decided, Erase, Grant, KeyStatus, Seal, SealStatus, Show, Unseal};
 use super::roles::Principal;
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
@@ -51,6 +51,28 @@ impl Snapshot {
     pub fn key_status(&self, principal: &Arc<Principal>) -> Result<Grant<KeyStatus>> {
         let decided = self.vault_wide(principal, Action::GetKeyStatus)?;
         let target = KeyStatus;
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether the vault is sealed.
+    pub fn seal(&self, principal: &Arc<Principal>) -> Result<Grant<Seal>> {
+        let decided = self.vault_wide(principal, Action::Seal)?;
+        let target = Seal;
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether the vault is unsealed, or a piece of what that takes is
+    /// given.
+    pub fn unseal(&self, principal: &Arc<Principal>) -> Result<Grant<Unseal>> {
+        let decided = self.vault_wide(principal, Action::Unseal)?;
+        let target = Unseal;
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether it is shown that the vault is sealed.
+    pub fn seal_status(&self, principal: &Arc<Principal>) -> Result<Grant<SealStatus>> {
+        let decided = self.vault_wide(principal, Action::GetSealStatus)?;
+        let target = SealStatus;
         Ok(Grant { decided, target })
     }
 

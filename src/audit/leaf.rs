@@ -38,6 +38,23 @@ pub enum Fact {
         /// The epoch whose destruction makes it final (L4).
         epoch: u32,
     },
+    /// The key providers of the configuration were replaced while serving.
+    Providers {
+        /// The kinds that take new epochs.
+        taking: Vec<&'static str>,
+        /// The kinds that only open and destroy what they have.
+        retiring: Vec<&'static str>,
+    },
+    /// The vault let go of every key.
+    Sealed {
+        /// `hand`, or `provider`: none answered for as long as is allowed.
+        by: &'static str,
+    },
+    /// The master keys were opened again.
+    Unsealed {
+        /// `hand`, or `provider`: it answers again.
+        by: &'static str,
+    },
 }
 
 /// What a leaf says, but for the subject.

@@ -18,6 +18,8 @@ mod quickstart;
 mod record;
 mod rules;
 mod schema;
+mod seal;
+mod secret;
 mod serve;
 mod setup;
 mod stop;
@@ -61,6 +63,13 @@ enum Command {
     /// Look at the key tree
     #[command(subcommand)]
     Key(key::Key),
+    /// Let go of every key in memory; nothing is destroyed
+    Seal(seal::Seal),
+    /// Open the keys again: from the key provider, or with the passphrase or
+    /// the shares of its lock
+    Unseal(seal::Unseal),
+    /// Show whether the vault is sealed, and what it waits for
+    SealStatus(seal::SealStatus),
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::Config),
@@ -107,6 +116,9 @@ impl Command {
             Self::Record(record) => block_on(record.run()),
             Self::Customer(customer) => block_on(customer.run()),
             Self::Key(key) => block_on(key.run()),
+            Self::Seal(seal) => block_on(seal.run()),
+            Self::Unseal(unseal) => block_on(unseal.run()),
+            Self::SealStatus(status) => block_on(status.run()),
             Self::Config(config) => config.run(),
             Self::Catalog(catalog) => catalog.run(),
             Self::Policy(policy) => policy.run(),
@@ -121,6 +133,9 @@ impl Command {
             Self::Record(record) => record.caller().json,
             Self::Customer(customer) => customer.caller().json,
             Self::Key(key) => key.caller().json,
+            Self::Seal(seal) => seal.caller.json,
+            Self::Unseal(unseal) => unseal.caller.json,
+            Self::SealStatus(status) => status.caller.json,
             Self::Bench(bench) => bench.json(),
             Self::Config(config) => config.json(),
             Self::Catalog(catalog) => catalog.json(),

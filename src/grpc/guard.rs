@@ -50,7 +50,7 @@ pub struct Guard {
 }
 
 /// The RPCs' names, so that a label or a leaf never repeats a caller's text.
-const METHODS: [&str; 11] = [
+const METHODS: [&str; 14] = [
     "/oubliette.v1.RecordService/PutRecord",
     "/oubliette.v1.RecordService/GetRecord",
     "/oubliette.v1.RecordService/BatchGetRecords",
@@ -62,6 +62,9 @@ const METHODS: [&str; 11] = [
     "/oubliette.v1.CustomerService/GetCustomer",
     "/oubliette.v1.CustomerService/EraseCustomer",
     "/oubliette.v1.KeyService/GetKeyStatus",
+    "/oubliette.v1.KeyService/Seal",
+    "/oubliette.v1.KeyService/Unseal",
+    "/oubliette.v1.KeyService/GetSealStatus",
 ];
 
 /// Health and reflection: the only calls that are not guarded. A service that

@@ -1,6 +1,7 @@
 //! KeyService.
 
 use super::call::Guarded;
+use super::seal;
 use super::value::date;
 use crate::error::Result;
 use crate::keys::Assurance;
@@ -14,8 +15,6 @@ use tonic::{Request, Response, Status};
 pub struct Keys {
     /// The vault.
     pub vault: Vault,
-    /// What destroying a key of the configured provider is worth.
-    pub assurance: Assurance,
 }
 
 impl Keys {
@@ -50,7 +49,7 @@ impl Keys {
                 EpochState::Destroyed => pb::EpochState::Destroyed.into(),
             },
             provider: epoch.providers.join(" "),
-            assurance: match self.assurance {
+            assurance: match self.vault.worth(&epoch.providers) {
                 Assurance::Hsm => pb::Assurance::Hsm.into(),
                 Assurance::Provider => pb::Assurance::Provider.into(),
                 Assurance::Scheduled => pb::Assurance::Scheduled.into(),
@@ -73,5 +72,32 @@ impl KeyService for Keys {
         let guarded = Guarded::of(&request)?;
         let counted = self.status(&guarded).await;
         guarded.answer(counted)
+    }
+
+    async fn seal(
+        &self,
+        request: Request<pb::SealRequest>,
+    ) -> std::result::Result<Response<pb::SealResponse>, Status> {
+        let guarded = Guarded::of(&request)?;
+        let sealed = seal::seal(&self.vault, &guarded).await;
+        guarded.answer(sealed)
+    }
+
+    async fn unseal(
+        &self,
+        request: Request<pb::UnsealRequest>,
+    ) -> std::result::Result<Response<pb::UnsealResponse>, Status> {
+        let guarded = Guarded::of(&request)?;
+        let unsealed = seal::unseal(&self.vault, &guarded, request.into_inner()).await;
+        guarded.answer(unsealed)
+    }
+
+    async fn get_seal_status(
+        &self,
+        request: Request<pb::GetSealStatusRequest>,
+    ) -> std::result::Result<Response<pb::GetSealStatusResponse>, Status> {
+        let guarded = Guarded::of(&request)?;
+        let told = seal::status(&self.vault, &guarded).await;
+        guarded.answer(told)
     }
 }

@@ -9,6 +9,7 @@ mod guard;
 mod keys;
 mod metadata;
 mod records;
+mod seal;
 mod shed;
 mod status;
 mod stream;
@@ -33,7 +34,7 @@ pub const SERVICES: [&str; 3] = [
 ];
 
 /// The services over a vault, message sizes bounded.
-pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
+pub fn routes(vault: &Vault) -> Routes {
     let records = records::Records {
         vault: vault.clone(),
         streams: stream::Places::default(),
@@ -43,7 +44,6 @@ pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
     };
     let keys = keys::Keys {
         vault: vault.clone(),
-        assurance,
     };
     Routes::new(
         RecordServiceServer::new(records)

@@ -5,6 +5,7 @@ use super::harden::harden;
 use super::listener::{Bounds, Listener, Security};
 use super::lock::DirectoryLock;
 use super::probes::Probes;
+use super::providers::{Built, Moving, keep};
 use super::readiness::{Readiness, State};
 use super::reload::{Reload, Rules, Watch};
 use super::server::{Times, serve, stop_signal};
@@ -13,11 +14,9 @@ use super::tls::Tls;
 use crate::access::{Access, Sources};
 use crate::authn::{Authn, Caller};
 use crate::config::check::Allowances;
-use crate::config::{Config, Provider, Transport};
+use crate::config::{Config, Transport};
 use crate::error::{Error, Result, Unavailable};
 use crate::grpc::{Guard, Parts, SERVICES, Shed, routes};
-use crate::keys::Providers;
-use crate::keys::file::FileProvider;
 use crate::metrics::Metrics;
 use crate::pb;
 use crate::store::Store;
@@ -41,14 +40,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`Error::Setup`] when there is one, or a file cannot be made.
 pub fn found(config: &Config) -> Result<()> {
-    vault::found(&config.data, &providers(&config.provider)?)
-}
-
-fn providers(provider: &Provider) -> Result<Providers> {
-    let provider = match provider {
-        Provider::File { directory } => FileProvider::new(directory)?,
-    };
-    Providers::new(vec![Box::new(provider)])
+    vault::found(&config.data, &Built::new(&config.providers)?.providers()?)
 }
 
 /// Serves until a signal ends it; calls `ready` once it does.
@@ -97,8 +89,17 @@ pub async fn run_over(
         })
         .await?,
     );
-    let (vault, assurance) = unseal(&config, &access, open).await?;
-    vault.recover().await?;
+    let (vault, built) = open_vault(&config, open).await?;
+    let tenants = access.now().tenants().cloned().collect();
+    match vault.come_up(tenants).await {
+        Ok(()) => {}
+        Err(why @ Error::Unavailable(Unavailable::KeyProvider | Unavailable::Sealed)) => {
+            tracing::warn!(%why, "the vault starts sealed");
+        }
+        Err(why) => return Err(why),
+    }
+    let without = config.seal.without_provider;
+    tokio::spawn(keep(vault.clone(), Arc::clone(&access), without));
 
     let authn = Arc::new(Authn::new(&config.trust_domain));
     let rules = Rules {
@@ -106,7 +107,12 @@ pub async fn run_over(
         sources,
         vault: vault.clone(),
     };
-    let (security, things) = secure(&config, &authn, Arc::new(rules))?;
+    let (security, mut things) = secure(&config, &authn, Arc::new(rules))?;
+    things.push(Arc::new(Moving::new(
+        config.file.clone(),
+        built,
+        vault.clone(),
+    )));
     tokio::spawn(Watch::new(things, Arc::clone(&metrics))?.run());
     let listener = Listener::bind(
         config.listen,
@@ -127,8 +133,8 @@ pub async fn run_over(
         metrics: Arc::clone(&metrics),
     };
     let beside = beside(&readiness, config.reflection)?;
-    let guard = Guard::new(parts, routes(&vault, assurance), beside);
-    readiness.set(State::Ready).await;
+    let guard = Guard::new(parts, routes(&vault), beside);
+    readiness.set(keys_state(&vault)).await;
     let _told = AddressFile::write(&config.data, address)?;
     ready(address);
     let ended = ended(stop, vault.clone(), Arc::clone(&readiness), metrics);
@@ -153,18 +159,17 @@ async fn on_thread<T: Send + 'static>(
         .map_err(|_| Error::Internal("a start-up step ended by itself"))?
 }
 
-async fn unseal(
+/// The vault, sealed, and its providers.
+async fn open_vault(
     config: &Config,
-    access: &Arc<Access>,
     open: impl FnOnce(&Path) -> Result<Arc<dyn Store>> + Send + 'static,
-) -> Result<(Vault, crate::keys::Assurance)> {
-    let (data, kept, rules) = (config.data.clone(), config.provider.clone(), access.now());
+) -> Result<(Vault, Built)> {
+    let (data, configured) = (config.data.clone(), config.providers.clone());
     on_thread(move || {
-        let providers = providers(&kept)?;
-        let vault = Vault::unseal(open(&data)?, &providers, NODE.to_owned())?;
-        let tenants = rules.roles().principals().map(|p| p.tenant());
-        vault.ensure_tenants(tenants)?;
-        Ok((vault, providers.assurance()))
+        let built = Built::new(&configured)?;
+        let providers = Arc::new(built.providers()?);
+        let vault = Vault::open(open(&data)?, providers, NODE.to_owned())?;
+        Ok((vault, built))
     })
     .await
 }
@@ -234,11 +239,22 @@ async fn ended(
         }
         let state = match vault.tidy_up().await {
             Err(Error::Unavailable(Unavailable::DiskFull)) => State::Impaired("disk_full"),
-            _ => State::Ready,
+            _ => keys_state(&vault),
         };
         if readiness.state() != state {
             readiness.set(state).await;
         }
+    }
+}
+
+/// Whether calls can be served, as far as keys are concerned.
+fn keys_state(vault: &Vault) -> State {
+    if vault.is_sealed() {
+        State::Impaired("sealed")
+    } else if vault.provider_answers() {
+        State::Ready
+    } else {
+        State::Troubled("key_provider")
     }
 }
 

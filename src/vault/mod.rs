@@ -15,6 +15,7 @@ mod quota;
 mod read;
 mod refuse;
 mod request;
+mod seal;
 mod status;
 mod stream;
 mod unseal;
@@ -25,6 +26,7 @@ pub use list::Listed;
 pub use open::{OpenedRecord, RecordView};
 pub use read::Outcomes;
 pub use refuse::Refused;
+pub use seal::{ProviderView, SealView, SealedBy};
 pub use status::{EpochView, StatusView};
 pub use stream::Chunk;
 pub use unseal::found;
@@ -32,6 +34,7 @@ pub use unseal::found;
 use crate::audit::Log;
 use crate::error::{Error, Result, Unavailable};
 use crate::id::{CustomerNumber, TenantName};
+use crate::keys::Providers;
 use crate::store::{DataFile, Rows, Store};
 use keyring::{Keyring, Tenant};
 use quota::CustomerQuota;
@@ -45,6 +48,8 @@ pub struct Vault(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn Store>,
+    seal: seal::SealState,
+    providers: Arc<Providers>,
     keyring: Arc<Keyring>,
     log: Log,
     quota: Arc<CustomerQuota>,
@@ -74,6 +79,9 @@ impl Vault {
 
     /// A tenant that was made ready at start or reload.
     fn tenant(&self, name: &TenantName) -> Result<Arc<Tenant>> {
+        if self.is_sealed() {
+            return Err(Error::Unavailable(Unavailable::Sealed));
+        }
         self.0.keyring.tenant(name)
     }
 

@@ -31,9 +31,13 @@ mod once;
 mod pending;
 mod place;
 mod process;
+mod providers;
 mod raw;
 mod rules;
+mod seal;
 mod sealed;
 mod streams;
 mod tampered;
+#[path = "../provider_conformance/transit_stand_in.rs"]
+mod transit_stand_in;
 mod written;

@@ -232,6 +232,18 @@ async fn every_call_makes_its_entry_and_only_its_own() {
     let status = keys.get_key_status(pb::GetKeyStatusRequest {}).await;
     status.expect("counted");
     leaves_are(&mut log, "status", &["acme/w00 GetKeyStatus allowed "]);
+    let told = keys.get_seal_status(pb::GetSealStatusRequest {}).await;
+    told.expect("told");
+    leaves_are(
+        &mut log,
+        "seal status",
+        &["acme/w00 GetSealStatus allowed "],
+    );
+    keys.seal(pb::SealRequest {}).await.expect("sealed");
+    leaves_are(&mut log, "seal", &["acme/w00 Seal allowed "]);
+    let unsealed = keys.unseal(pb::UnsealRequest::default()).await;
+    unsealed.expect("unsealed");
+    leaves_are(&mut log, "unseal", &["acme/w00 Unseal allowed "]);
 
     assert!(idle.get(&name).await.is_err());
     let denied = ["acme/idle GetRecord denied PURPOSE_NOT_GRANTED"];
