@@ -42,6 +42,9 @@ pub enum Error {
     Unavailable(Unavailable),
     /// The key is gone, remnants are not: the erasure finishes on a retry.
     ErasurePending,
+    /// The key is gone, the copy of the ledger does not say so yet: the
+    /// erasure finishes on a retry.
+    LedgerPending,
     /// The call took longer than its deadline.
     DeadlineExceeded,
     /// The caller went away.
@@ -163,6 +166,8 @@ pub enum Missing {
     Record,
     /// The method.
     Method,
+    /// The job, or it is done.
+    Job,
 }
 
 /// Which measure is full.
@@ -236,6 +241,7 @@ impl Error {
             Self::NotFound(Missing::Customer) => "CUSTOMER_NOT_FOUND",
             Self::NotFound(Missing::Record) => "RECORD_NOT_FOUND",
             Self::NotFound(Missing::Method) => "METHOD_NOT_FOUND",
+            Self::NotFound(Missing::Job) => "JOB_NOT_FOUND",
             Self::CustomerErased => "CUSTOMER_ERASED",
             Self::CustomerExists => "CUSTOMER_EXISTS",
             Self::CustomerWasErased => "CUSTOMER_WAS_ERASED",
@@ -248,6 +254,7 @@ impl Error {
             Self::Exhausted(Exhausted::DistinctCustomers, _) => "DISTINCT_CUSTOMERS_EXCEEDED",
             Self::Unavailable(why) => why.reason(),
             Self::ErasurePending => "ERASURE_PENDING",
+            Self::LedgerPending => "LEDGER_PENDING",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Cancelled => "CANCELLED",
             Self::DataLoss(_) => "DATA_LOSS",
@@ -486,6 +493,9 @@ impl fmt::Display for Error {
             }
             Self::NotFound(Missing::Customer) => "no such customer; CreateCustomer makes one",
             Self::NotFound(Missing::Record) => "no such record of this type; PutRecord makes one",
+            Self::NotFound(Missing::Job) => {
+                "no such job under way; `oubliette key status` lists those that are"
+            }
             Self::NotFound(Missing::Method) => "no such method; compare the versions of both sides",
             Self::CustomerErased => {
                 "the customer was forgotten; their keys are destroyed and nothing brings them back"
@@ -532,6 +542,11 @@ impl fmt::Display for Error {
             Self::ErasurePending => {
                 "the key is destroyed and nothing can be read any more, but a long-running reader \
                  still holds remnants on disk; repeat the call to finish"
+            }
+            Self::LedgerPending => {
+                "the key is destroyed and nothing can be read any more, but the copy of the \
+                 ledger cannot be written, and it must be before this is confirmed; see to the \
+                 directory that [backup] ledger_to names, and repeat the call to finish"
             }
             Self::DeadlineExceeded => "the call took longer than its deadline",
             Self::Cancelled => "the caller went away",

@@ -1,6 +1,8 @@
 //! The command line: one file a noun. Exit codes: 0 done, 1 refused or failed,
 //! 2 wrong usage.
 
+mod audit;
+mod backup;
 mod bench;
 mod caller;
 mod catalog;
@@ -17,6 +19,7 @@ mod policy;
 mod progress;
 mod quickstart;
 mod record;
+mod restore;
 mod rules;
 mod schema;
 mod serve;
@@ -65,6 +68,15 @@ enum Command {
     /// Look at the key tree
     #[command(subcommand)]
     Key(key::Key),
+    /// Export, prove and verify the audit log
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// Back up data or keys, beside a running server
+    #[command(subcommand)]
+    Backup(backup::Backup),
+    /// Bring data or keys back from a backup, while no server runs
+    #[command(subcommand)]
+    Restore(restore::Restore),
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::Config),
@@ -112,6 +124,9 @@ impl Command {
             Self::Customer(customer) => block_on(customer.run()),
             Self::Consent(consent) => block_on(consent.run()),
             Self::Key(key) => block_on(key.run()),
+            Self::Audit(audit) => audit.run(),
+            Self::Backup(backup) => backup.run(),
+            Self::Restore(restore) => restore.run(),
             Self::Config(config) => config.run(),
             Self::Catalog(catalog) => catalog.run(),
             Self::Policy(policy) => policy.run(),
@@ -128,6 +143,9 @@ impl Command {
             Self::Consent(consent) => consent.json(),
             Self::Key(key) => key.caller().json,
             Self::Bench(bench) => bench.json(),
+            Self::Audit(audit) => audit.json(),
+            Self::Backup(backup) => backup.json(),
+            Self::Restore(restore) => restore.json(),
             Self::Config(config) => config.json(),
             Self::Catalog(catalog) => catalog.json(),
             Self::Policy(policy) => policy.json(),

@@ -10,6 +10,11 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::Value as Json;
 
+/// An instant, for people: seconds since 1970 as RFC 3339, UTC.
+pub fn seconds_text(seconds: i64) -> String {
+    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
+}
+
 /// Reads a value as typed on the command line or found in a CSV cell.
 ///
 /// # Errors

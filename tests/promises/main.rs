@@ -18,7 +18,10 @@
 
 mod bad_input;
 mod caller;
+mod closed;
+mod closing_killed;
 mod consent;
+mod exported;
 mod fails_closed;
 mod faulty;
 mod forgotten;
@@ -32,10 +35,12 @@ mod once;
 mod pending;
 mod place;
 mod process;
+mod provable;
 mod raw;
 mod rules;
 mod sealed;
 mod silence;
 mod streams;
 mod tampered;
+mod unlinkable;
 mod written;
