@@ -47,6 +47,7 @@ mod sealed;
 mod silence;
 mod streams;
 mod tampered;
+#[allow(dead_code, reason = "the conformance suite asks more of it")]
 #[path = "../provider_conformance/transit_stand_in.rs"]
 mod transit_stand_in;
 mod unlinkable;
