@@ -31,6 +31,22 @@ const SECRET: &[&str] = &[
     "GetCustomerResponse",
     "EraseCustomerRequest",
     "EraseCustomerResponse",
+    "RecordConsentRequest",
+    "RecordConsentResponse",
+    "WithdrawConsentRequest",
+    "WithdrawConsentResponse",
+    "ObjectRequest",
+    "ObjectResponse",
+    "AssertBasisRequest",
+    "AssertBasisResponse",
+    "PurposeState",
+    "GetConsentStateRequest",
+    "GetConsentStateResponse",
+    "ListConsentHistoryRequest",
+    "ListConsentHistoryResponse",
+    "ConsentEvent",
+    "GetReceiptRequest",
+    "GetReceiptResponse",
 ];
 
 /// Messages without secrets that hold one of the above.
@@ -46,6 +62,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "oubliette/v1/record_service.proto",
             "oubliette/v1/customer_service.proto",
             "oubliette/v1/key_service.proto",
+            "oubliette/v1/consent_service.proto",
         ])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(

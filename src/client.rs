@@ -9,6 +9,7 @@ pub use failure::Failure;
 
 use crate::limits;
 use crate::pb;
+use crate::pb::consent_service_client::ConsentServiceClient;
 use crate::pb::customer_service_client::CustomerServiceClient;
 use crate::pb::key_service_client::KeyServiceClient;
 use crate::pb::record_service_client::RecordServiceClient;
@@ -26,6 +27,7 @@ pub struct Client {
     records: RecordServiceClient<Channel>,
     customers: CustomerServiceClient<Channel>,
     keys: KeyServiceClient<Channel>,
+    consent: ConsentServiceClient<Channel>,
 }
 
 /// A new id for one change. Repeat the change with the same id after a failure
@@ -74,7 +76,8 @@ impl Client {
                 .max_decoding_message_size(limits::REPLY_BYTES)
                 .max_encoding_message_size(limits::REQUEST_BYTES),
             customers: CustomerServiceClient::new(channel.clone()),
-            keys: KeyServiceClient::new(channel),
+            keys: KeyServiceClient::new(channel.clone()),
+            consent: ConsentServiceClient::new(channel),
         }
     }
 
@@ -143,6 +146,19 @@ unary! {
         "Says what state a customer is in.";
     customers.erase_customer(EraseCustomerRequest) -> EraseCustomerResponse,
         "Forgets a customer.";
+    consent.record_consent(RecordConsentRequest) -> RecordConsentResponse,
+        "Puts on record that a customer was asked, said yes, or said no.";
+    consent.withdraw_consent(WithdrawConsentRequest) -> WithdrawConsentResponse,
+        "Takes consent to a purpose back.";
+    consent.object(ObjectRequest) -> ObjectResponse, "Objects to a purpose.";
+    consent.assert_basis(AssertBasisRequest) -> AssertBasisResponse,
+        "Puts on record that a contract or an obligation is in force, or has ended.";
+    consent.get_consent_state(GetConsentStateRequest) -> GetConsentStateResponse,
+        "Says what stands of every purpose.";
+    consent.list_consent_history(ListConsentHistoryRequest) -> ListConsentHistoryResponse,
+        "Lists what was said, oldest first.";
+    consent.get_receipt(GetReceiptRequest) -> GetReceiptResponse,
+        "Gives the signed receipt of one event.";
     keys.get_key_status(GetKeyStatusRequest) -> GetKeyStatusResponse,
         "Says which epochs, pages and keys there are.";
 }

@@ -28,6 +28,20 @@ pub const JSON_DEPTH: usize = 32;
 pub const CATALOG_ENTRIES: usize = 256;
 /// A title in the catalog.
 pub const TITLE_BYTES: usize = 400;
+/// Versions of a purpose's notice.
+pub const NOTICE_VERSIONS: u32 = 1_000;
+/// A notice's text in one language.
+pub const NOTICE_BYTES: usize = 16 << 10;
+/// A language tag (RFC 5646, 4.4.1).
+pub const LANGUAGE_BYTES: usize = 35;
+/// What proves a consent.
+pub const EVIDENCE_BYTES: usize = 64 << 10;
+/// Entries of the ledger that are carried out together at start.
+pub const REPLAY_ENTRIES: usize = 1_000;
+/// What is on record of a customer's say: two for each purpose at most.
+pub const STANDINGS: usize = 2 * CATALOG_ENTRIES;
+/// The longest retention that a catalog may name: a hundred years, in days.
+pub const RETENTION_DAYS: u32 = 36_525;
 /// Principals that a roles file may list.
 pub const PRINCIPALS: usize = 4_096;
 /// One file of the catalog, the policy or the roles.
@@ -199,6 +213,16 @@ pub const CUSTOMERS_PER_HOUR: u64 = 1_000_000;
 
 /// Length of a history slot: a customer's audit entries are found slot by slot.
 pub const HISTORY_SLOT: Duration = Duration::from_secs(3_600);
+
+/// A signed note (C2SP signed-note asks for room for 16 signatures).
+pub const NOTE_BYTES: usize = 16 << 10;
+/// Leaves that one read for the log's tree takes: a reader thread is held for
+/// no longer than by a batch of records.
+pub const LEAVES_PER_READ: usize = 256;
+/// Leaves that one checkpoint seals, where more are waiting.
+pub const LEAVES_PER_SEAL: u64 = 1_000;
+/// How often new leaves are sealed under a checkpoint.
+pub const SEAL_EVERY: Duration = Duration::from_millis(500);
 
 /// How long the command line's client tries to connect.
 pub const CLIENT_CONNECT_TIME: Duration = Duration::from_secs(5);

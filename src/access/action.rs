@@ -26,6 +26,20 @@ pub enum Action {
     EraseCustomer,
     /// KeyService.GetKeyStatus.
     GetKeyStatus,
+    /// ConsentService.RecordConsent.
+    RecordConsent,
+    /// ConsentService.WithdrawConsent.
+    WithdrawConsent,
+    /// ConsentService.Object.
+    Object,
+    /// ConsentService.AssertBasis.
+    AssertBasis,
+    /// ConsentService.GetConsentState.
+    GetConsentState,
+    /// ConsentService.ListConsentHistory.
+    ListConsentHistory,
+    /// ConsentService.GetReceipt.
+    GetReceipt,
     /// CreateCustomer with `recreate_erased`.
     RecreateCustomer,
     /// To be told CUSTOMER_ERASED instead of CUSTOMER_NOT_FOUND.
@@ -34,7 +48,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 20] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -46,6 +60,13 @@ impl Action {
         Self::GetCustomer,
         Self::EraseCustomer,
         Self::GetKeyStatus,
+        Self::RecordConsent,
+        Self::WithdrawConsent,
+        Self::Object,
+        Self::AssertBasis,
+        Self::GetConsentState,
+        Self::ListConsentHistory,
+        Self::GetReceipt,
         Self::RecreateCustomer,
         Self::KnowErased,
     ];
@@ -64,6 +85,13 @@ impl Action {
             Self::GetCustomer => "get_customer",
             Self::EraseCustomer => "erase_customer",
             Self::GetKeyStatus => "get_key_status",
+            Self::RecordConsent => "record_consent",
+            Self::WithdrawConsent => "withdraw_consent",
+            Self::Object => "object",
+            Self::AssertBasis => "assert_basis",
+            Self::GetConsentState => "get_consent_state",
+            Self::ListConsentHistory => "list_consent_history",
+            Self::GetReceipt => "get_receipt",
             Self::RecreateCustomer => "recreate_customer",
             Self::KnowErased => "know_erased",
         }
@@ -76,6 +104,14 @@ impl Action {
                 self,
                 Self::PutRecord | Self::UpdateRecord | Self::DeleteRecord
             )
+    }
+
+    /// Whether it puts on record what a customer says of a purpose.
+    pub fn is_said_of_a_purpose(self) -> bool {
+        matches!(
+            self,
+            Self::RecordConsent | Self::WithdrawConsent | Self::Object | Self::AssertBasis
+        )
     }
 
     /// Whether it opens something, so that it needs a purpose.

@@ -38,12 +38,20 @@ pub enum Fact {
         /// The epoch whose destruction makes it final (L4).
         epoch: u32,
     },
+    /// Calls of this start of the server ended without a durable entry, so
+    /// that nothing left the vault for them.
+    Unwritten {
+        /// Their numbers, as ranges: first and last.
+        calls: Vec<(u64, u64)>,
+    },
     /// The vault came back from a backup.
     Restored {
         /// Customers that were erased since, and stay so.
         kept_dead: u64,
         /// Deletions of records that were made again.
         deletions: u64,
+        /// Withdrawals and objections that are made again at the start.
+        narrowed: u64,
         /// Customers without keys, whose rows were removed.
         without_keys: u64,
         /// Customers with keys, of whom no data is there.
@@ -54,6 +62,13 @@ pub enum Fact {
         reason: String,
         /// Who approved that.
         approved_by: Vec<String>,
+    },
+    /// A customer's say was put on record.
+    Consent {
+        /// What was said: a word of the Data Privacy Vocabulary.
+        status: &'static str,
+        /// The event that says it, by its number.
+        event: u32,
     },
 }
 

@@ -34,7 +34,12 @@ impl KeyBackups {
     /// where it does not hold `epoch`. Blocks.
     pub fn take_and_test(&self, epoch: u32) -> Result<()> {
         let now = Instant::now().seconds();
-        let Self { data, dir, recipient, key } = self;
+        let Self {
+            data,
+            dir,
+            recipient,
+            key,
+        } = self;
         let taken = back_up_keys(data, dir, recipient, key, now, false, |_, _| {})?;
         let Some((manifest, _)) = newest(dir, key.public())? else {
             return Err(Error::Internal("a key backup that is not there"));
@@ -213,7 +218,10 @@ impl<'a> Backup<'a> {
     /// then.
     fn read_back(&self, bytes: &[u8]) -> Result<()> {
         let image = Image::open(bytes)?;
-        let own = self.parts.iter().filter(|(_, (_, pack))| *pack == self.packs.len());
+        let own = self
+            .parts
+            .iter()
+            .filter(|(_, (_, pack))| *pack == self.packs.len());
         for (name, (digest, _)) in own {
             let part = Part::parse(name).ok_or(Error::Internal("a part's name"))?;
             if hex::encode(image.read(part)?.digest()) != *digest {

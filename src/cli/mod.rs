@@ -2,12 +2,14 @@
 //! 2 wrong usage.
 
 mod attack;
+mod audit;
 mod backup;
 mod bench;
 mod caller;
 mod catalog;
 mod child;
 mod config;
+mod consent;
 mod customer;
 mod import;
 pub mod init;
@@ -61,9 +63,15 @@ enum Command {
     /// Create, look at and forget customers
     #[command(subcommand)]
     Customer(customer::Customer),
+    /// Put on record what customers say of purposes, and look at it
+    #[command(subcommand)]
+    Consent(consent::Consent),
     /// Look at the key tree
     #[command(subcommand)]
     Key(key::Key),
+    /// Export, prove and verify the audit log
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Back up data or keys, beside a running server
     #[command(subcommand)]
     Backup(backup::Backup),
@@ -117,7 +125,9 @@ impl Command {
             Self::Import(import) => block_on(import.run()),
             Self::Record(record) => block_on(record.run()),
             Self::Customer(customer) => block_on(customer.run()),
+            Self::Consent(consent) => block_on(consent.run()),
             Self::Key(key) => block_on(key.run()),
+            Self::Audit(audit) => audit.run(),
             Self::Backup(backup) => backup.run(),
             Self::Restore(restore) => restore.run(),
             Self::Attack(attack) => attack.run(),
@@ -134,8 +144,10 @@ impl Command {
             Self::Import(import) => import.caller.json,
             Self::Record(record) => record.caller().json,
             Self::Customer(customer) => customer.caller().json,
+            Self::Consent(consent) => consent.json(),
             Self::Key(key) => key.caller().json,
             Self::Bench(bench) => bench.json(),
+            Self::Audit(audit) => audit.json(),
             Self::Backup(backup) => backup.json(),
             Self::Restore(restore) => restore.json(),
             Self::Attack(attack) => attack.json,

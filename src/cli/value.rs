@@ -65,7 +65,7 @@ pub fn parse_json(kind: Kind, value: &Json) -> Result<pb::Value, &'static str> {
 }
 
 /// Exactly YYYY-MM-DD; jiff alone would take other ISO 8601 forms too.
-fn date(text: &str) -> Option<pb::Date> {
+pub fn date(text: &str) -> Option<pb::Date> {
     let date: Date = (text.len() == 10).then(|| text.parse().ok())??;
     (date.to_string() == text).then(|| pb::Date {
         year: date.year().into(),

@@ -3,6 +3,7 @@
 //! them, the keys that sign what strangers check.
 
 pub mod file;
+pub mod note;
 mod providers;
 pub mod signing;
 

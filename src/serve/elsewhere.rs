@@ -6,8 +6,8 @@ use super::lock::DirectoryLock;
 use super::run::{providers, unsealed};
 use crate::backup::attack::{self, Found};
 use crate::backup::{
-    Evidence, Identity, KeyBackups, KeysBackup, Ledger, LedgerCopy, Manifest, Rebuilt, back_up_data,
-    back_up_keys, newest, place_data, rebuild_keys,
+    Evidence, Identity, KeyBackups, KeysBackup, Ledger, LedgerCopy, Manifest, Rebuilt,
+    back_up_data, back_up_keys, newest, place_data, rebuild_keys,
 };
 use crate::clock::Instant;
 use crate::config::{Backup, Config};

@@ -12,6 +12,7 @@ use super::server::{Times, serve, stop_signal};
 use super::telemetry;
 use super::tls::Tls;
 use crate::access::{Access, Sources};
+use crate::audit::Sealer;
 use crate::authn::{Authn, Caller};
 use crate::config::check::Allowances;
 use crate::config::{Config, Provider, Transport};
@@ -19,15 +20,18 @@ use crate::error::{Error, Result, Unavailable};
 use crate::grpc::{Guard, Parts, SERVICES, Shed, routes};
 use crate::keys::Providers;
 use crate::keys::file::FileProvider;
+use crate::keys::signing::SigningKey;
+use crate::limits;
 use crate::metrics::Metrics;
 use crate::pb;
-use crate::store::Store;
-use crate::store::sqlite::Sqlite;
+use crate::store::sqlite::{self, Sqlite};
+use crate::store::{Rows, Store};
 use crate::vault::{self, Vault};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tonic::service::Routes;
 
@@ -43,6 +47,15 @@ const LOOK: Duration = Duration::from_secs(1);
 /// [`Error::Setup`] when there is one, or a file cannot be made.
 pub fn found(config: &Config) -> Result<()> {
     vault::found(&config.data, &providers(&config.provider)?)
+}
+
+/// Opens the vault that a configuration describes for reading only, whether it
+/// is running or not.
+///
+/// # Errors
+/// [`Error::Setup`] when there is none.
+pub fn open_rows(config: &Config) -> Result<impl Rows + use<>> {
+    sqlite::open_rows(&config.data)
 }
 
 pub(super) fn providers(provider: &Provider) -> Result<Providers> {
@@ -99,7 +112,12 @@ pub async fn run_over(
         .await?,
     );
     let (vault, assurance) = unseal(&config, &access, open).await?;
+    let key = format!("{}/vault", config.trust_domain);
+    vault.sign_with(SigningKey::load(&config.signing.vault, key)?)?;
     vault.recover().await?;
+    let origin = vault.log_origin(&config.trust_domain);
+    let key = SigningKey::load(&config.signing.log, origin)?;
+    let sealer = vault.sealer(key).await?;
     tokio::spawn(vault.clone().keep_ledger());
 
     let authn = Arc::new(Authn::new(&config.trust_domain));
@@ -130,11 +148,16 @@ pub async fn run_over(
     };
     let beside = beside(&readiness, config.reflection)?;
     let guard = Guard::new(parts, routes(&vault, assurance), beside);
+    let (end_sealing, last) = oneshot::channel::<()>();
+    let sealing = tokio::spawn(seal(sealer, vault.clone(), Arc::clone(&metrics), last));
     readiness.set(State::Ready).await;
     let _told = AddressFile::write(&config.data, address)?;
     ready(address);
     let ended = ended(stop, vault.clone(), Arc::clone(&readiness), metrics);
     serve(guard, listener.start(), readiness, ended, Times::default()).await?;
+    drop(end_sealing);
+    // It ends by itself after one last checkpoint.
+    let _ = sealing.await;
     if vault.is_sound() {
         Ok(())
     } else {
@@ -252,6 +275,39 @@ async fn ended(
         };
         if readiness.state() != state {
             readiness.set(state).await;
+        }
+    }
+}
+
+/// Seals the log behind the calls until `last` is dropped, and then once more.
+async fn seal(
+    mut sealer: Sealer,
+    vault: Vault,
+    metrics: Arc<Metrics>,
+    mut last: oneshot::Receiver<()>,
+) {
+    let mut look = tokio::time::interval(limits::SEAL_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let is_last = tokio::select! {
+            _ = &mut last => true,
+            _ = look.tick() => false,
+        };
+        if !vault.is_sound() {
+            return;
+        }
+        if vault.tell_unwritten().await.is_err() {
+            tracing::warn!("calls without an audit entry are not written down yet");
+        }
+        match sealer.catch_up().await {
+            Ok(size) => metrics.sealed(size),
+            Err(error) => {
+                metrics.seal_failures.inc();
+                tracing::error!(reason = error.reason(), "the log is not sealed");
+            }
+        }
+        if is_last {
+            return;
         }
     }
 }

@@ -112,6 +112,12 @@ pub enum LedgerKind {
     Erasure = 1,
     /// A record was deleted.
     RecordDeletion = 2,
+    /// A customer withdrew consent to a purpose.
+    Withdrawal = 3,
+    /// A customer objected to a purpose.
+    Objection = 4,
+    /// A contract or an obligation ended for a customer.
+    BasisEnded = 5,
 }
 
 /// Which page of the index an id belongs to.

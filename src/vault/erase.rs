@@ -176,7 +176,7 @@ impl Vault {
     }
 
     /// A step of an erasure: where the disk is full it takes the reserve.
-    async fn reserved<T>(&self, step: impl Fn() -> Pending<T>) -> Result<T> {
+    pub(super) async fn reserved<T>(&self, step: impl Fn() -> Pending<T>) -> Result<T> {
         match step().in_time().await {
             Err(Error::Unavailable(Unavailable::DiskFull)) if self.0.store.spend_reserve() => {
                 tracing::error!("the disk is full; the reserve serves erasures alone");
@@ -208,8 +208,7 @@ impl Vault {
         }
         let vault = self.clone();
         tokio::spawn(async move {
-            let mut call = None;
-            while let Err(error) = vault.purge(&mut call, customer).await {
+            while let Err(error) = vault.purge(customer).await {
                 tracing::warn!(reason = error.reason(), "a purge waits");
                 if !vault.is_sound() {
                     break;
@@ -225,20 +224,24 @@ impl Vault {
         purging.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From the intent or L2 to L3, whatever of it is left to do. `call` is
-    /// begun once there is something to write down.
-    async fn purge(&self, call: &mut Option<Call>, customer: CustomerNumber) -> Result<()> {
+    /// From the intent or L2 to L3, whatever of it is left to do. A call is begun
+    /// only when its entry can be written at once: a reader may hold the files
+    /// for long.
+    async fn purge(&self, customer: CustomerNumber) -> Result<()> {
         let erasure = self.on_rows(move |rows, _| rows.erasure(customer)).await?;
         let Some(erasure) = erasure.filter(|row| row.level < 3) else {
             return Ok(());
         };
         let begin = || self.0.log.begin("Purge", None, Instant::now());
-        let call: &Call = call.get_or_insert_with(begin);
-        let (store, today) = (&self.0.store, call.time.day());
+        let (store, today, mut call) = (&self.0.store, Instant::now().day(), None);
         let shred = || store.shred(customer, erasure.index_page, today);
         let fence = self.reserved(shred).await?;
         let leaf = Leaf::new(Verdict::Shredded, "");
         if erasure.level < 2 {
+            if !self.truncated(DataFile::Keys).await? {
+                return Err(Error::ErasurePending);
+            }
+            let call = call.get_or_insert_with(begin);
             self.finish_shred(call, customer, fence, &leaf, Subject::nobody()?)
                 .await?;
         }
@@ -248,9 +251,12 @@ impl Vault {
         if !self.truncated(DataFile::Vault).await? {
             return Err(Error::ErasurePending);
         }
+        let call = call.get_or_insert_with(begin);
         let row = self.plain_row(call, &Leaf::new(Verdict::Purged, ""))?;
         let record = || store.record_purge(customer, row.clone());
-        self.reserved(record).await
+        self.reserved(record).await?;
+        call.mark_recorded();
+        Ok(())
     }
 
     async fn tombstone(&self, erasure: &ErasureRow) -> Result<Option<Tombstone>> {
@@ -260,7 +266,7 @@ impl Vault {
     }
 
     /// Finishes what a crash cut off: erasures that were intended, creations
-    /// that did not settle. Runs before the first call is served.
+    /// that did not settle, noes that were noted and not carried out. Runs before the first call is served.
     pub async fn recover(&self) -> Result<()> {
         let (erasures, creations) = self
             .on_rows(|rows, _| {
@@ -279,7 +285,7 @@ impl Vault {
             }
         }
         for erasure in erasures {
-            match self.purge(&mut None, erasure.customer).await {
+            match self.purge(erasure.customer).await {
                 // The keys are gone. Whoever else reads the files, a backup
                 // perhaps, keeps remnants on disk, but not the vault shut.
                 // So does a copy of the ledger that cannot be written now.
@@ -289,6 +295,6 @@ impl Vault {
                 done => done?,
             }
         }
-        Ok(())
+        self.replay_ledger().await
     }
 }

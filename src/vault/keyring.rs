@@ -3,9 +3,11 @@
 //! microseconds, and so no cache outlives a shred. They are let go of
 //! together; what a call under way still holds goes with that call.
 
+use crate::access::Moment;
+use crate::clock::Day;
 use crate::crypto::{
-    Deployment, FieldKey, FieldKeys, IdentityKey, IdentityKeys, IndexPageKey, IndexPageKeys,
-    MasterKey, PageKey, TenantKey, TenantKeys, WrapContext,
+    ConsentKeys, Deployment, FieldKey, FieldKeys, IdentityKey, IdentityKeys, IndexPageKey,
+    IndexPageKeys, MasterKey, PageKey, TenantKey, TenantKeys, WrapContext,
 };
 use crate::error::{Error, Lost, Result, Unavailable};
 use crate::id::{CustomerNumber, TenantName, TenantNumber};
@@ -14,6 +16,7 @@ use crate::store::{CustomerKeys, KeyRow, NewPage, PageRow, TenantRow};
 use arc_swap::ArcSwapOption;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 const SEALED: Error = Error::Unavailable(Unavailable::Sealed);
@@ -22,6 +25,8 @@ const SEALED: Error = Error::Unavailable(Unavailable::Sealed);
 pub struct Keyring {
     deployment: Deployment,
     unsealed: ArcSwapOption<Unsealed>,
+    /// The last restore that could not be proven complete.
+    lineage: AtomicU32,
 }
 
 /// What is in memory while the vault is unsealed.
@@ -83,6 +88,7 @@ pub struct CustomerKeyring {
     pub identity: IdentityKeys,
     /// The newest generation.
     pub generation: u32,
+    root: IdentityKey,
     page: Arc<PageKey>,
     place: WrapContext,
     fields: Vec<KeyRow>,
@@ -94,6 +100,7 @@ impl Keyring {
         Self {
             deployment,
             unsealed: ArcSwapOption::empty(),
+            lineage: AtomicU32::new(0),
         }
     }
 
@@ -108,6 +115,21 @@ impl Keyring {
                 index: Cache::new(),
             }),
         })));
+    }
+
+    /// What customers' states are judged by on a day.
+    pub fn at(&self, today: Day) -> Moment {
+        Moment {
+            today,
+            lineage: self.lineage.load(Ordering::Acquire),
+        }
+    }
+
+    /// From here on consent that is older than this restore, in seconds since
+    /// 1970, is not relied on.
+    pub fn doubt_consent_before(&self, restore: i64) {
+        let restore = u32::try_from(restore).unwrap_or(u32::MAX);
+        self.lineage.store(restore, Ordering::Release);
     }
 
     /// From here on these are the tenants.
@@ -278,6 +300,7 @@ impl Keyring {
             customer,
             tenant,
             identity: identity.subkeys(),
+            root: identity,
             generation: 1,
             page: page_key,
             place,
@@ -313,6 +336,7 @@ impl Keyring {
             customer,
             tenant,
             identity: identity.subkeys(),
+            root: identity,
             generation,
             page: page_key,
             place,
@@ -331,6 +355,11 @@ impl Unsealed {
 }
 
 impl CustomerKeyring {
+    /// The keys for what the customer says, and for their handles.
+    pub fn consent(&self) -> ConsentKeys {
+        self.root.consent()
+    }
+
     /// The keys under the field key of a generation; `None` where the customer
     /// has no such generation any more.
     pub fn field(&self, generation: u32) -> Result<Option<FieldKeys>> {

@@ -1,11 +1,14 @@
 //! The use cases, one file each. They take a grant or a permit, never a bare
 //! name, and what they open leaves only as [`crate::audit::Recorded`].
 
+mod consent;
 mod cursor;
 mod customer;
 mod delete;
 mod erase;
 mod find;
+#[cfg(test)]
+mod gate_table;
 mod index;
 mod keyring;
 mod leaf;
@@ -17,11 +20,13 @@ mod read;
 mod refuse;
 mod request;
 mod restore;
+mod seal;
 mod status;
 mod stream;
 mod unseal;
 mod write;
 
+pub use consent::{ConsentView, Event, History, PurposeView, Receipt, Said};
 pub use customer::{CustomerView, Level};
 pub use list::Listed;
 pub use open::{OpenedRecord, RecordView};
@@ -35,6 +40,7 @@ pub use unseal::found;
 use crate::audit::Log;
 use crate::error::{Error, Result, Unavailable};
 use crate::id::{CustomerNumber, TenantName};
+use crate::keys::signing::SigningKey;
 use crate::store::{DataFile, Rows, Store};
 use keyring::{Keyring, Tenant};
 use quota::CustomerQuota;
@@ -53,6 +59,8 @@ struct Inner {
     quota: Arc<CustomerQuota>,
     /// Where the ledger is copied to, if anywhere; set once, at start.
     ledger: OnceLock<ledger::Kept>,
+    /// Signs events of consent and receipts.
+    signing: OnceLock<SigningKey>,
     /// Customers whose rows are being purged behind a reply.
     purging: Mutex<HashSet<CustomerNumber>>,
 }

@@ -95,6 +95,7 @@ impl Vault {
             keyring: Arc::new(keyring),
             log: Log::new(Arc::clone(&store), node, boot),
             quota: Arc::default(),
+            signing: OnceLock::new(),
             purging: Mutex::default(),
             ledger: OnceLock::new(),
             store,

@@ -6,6 +6,7 @@ use crate::process::Process;
 use oubliette::client::{Failure, channel, place, request_id};
 use oubliette::limits;
 use oubliette::pb;
+use oubliette::pb::consent_service_client::ConsentServiceClient;
 use oubliette::pb::customer_service_client::CustomerServiceClient;
 use oubliette::pb::key_service_client::KeyServiceClient;
 use oubliette::pb::record_service_client::RecordServiceClient;
@@ -32,6 +33,8 @@ pub struct Caller {
     pub customers: CustomerServiceClient<Channel>,
     /// KeyService.
     pub keys: KeyServiceClient<Channel>,
+    /// ConsentService.
+    pub consent: ConsentServiceClient<Channel>,
 }
 
 /// Whoever listens somewhere.
@@ -60,7 +63,8 @@ pub async fn connect(place: &Place, server: &impl Listens, principal: &str) -> C
     Caller::over(channel)
 }
 
-fn heard<T>(answer: Result<tonic::Response<T>, Status>) -> Answer<T> {
+/// What a call came to.
+pub fn heard<T>(answer: Result<tonic::Response<T>, Status>) -> Answer<T> {
     answer
         .map(tonic::Response::into_inner)
         .map_err(|status| Failure::from_status(&status))
@@ -111,6 +115,7 @@ impl Caller {
                 .max_decoding_message_size(limits::REPLY_BYTES),
             customers: CustomerServiceClient::new(channel.clone()),
             keys: KeyServiceClient::new(channel.clone()),
+            consent: ConsentServiceClient::new(channel.clone()),
             channel,
         }
     }

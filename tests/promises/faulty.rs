@@ -5,9 +5,10 @@ use oubliette::error::{Error, Result};
 use oubliette::id::CustomerNumber;
 use oubliette::store::sqlite::Sqlite;
 use oubliette::store::{
-    CreateCustomer, CreateKeys, CreateOutcome, DataFile, DeleteRecord, EraseIntent, Fence, LeafRow,
-    NewPage, PageRow, Pending, PutOutcome, PutRecord, ReadJob, RecordKey, SplitIndex, Store,
-    TenantRow, Tombstone,
+    ConsentChange, ConsentOutcome, ConsentStore, CreateCustomer, CreateKeys, CreateOutcome,
+    DataFile, DeleteRecord, EraseIntent, Fence, LeafRow, Narrowing, NewPage, PageRow, Pending,
+    PutOutcome, PutRecord, ReadJob, RecordKey, Seal, SplitIndex, Store, TenantRow, Tombstone,
+    TreeStore,
 };
 use std::any::Any;
 use std::path::Path;
@@ -30,6 +31,9 @@ pub enum Step {
     RecordShred,
     Purge,
     RecordPurge,
+    Seal,
+    NoteNarrowing,
+    ChangeConsent,
     Other,
 }
 
@@ -123,6 +127,29 @@ impl Faulty {
                 Pending::new(receiver)
             }
         }
+    }
+}
+
+impl TreeStore for Faulty {
+    fn seal(&self, seal: Seal) -> Pending<bool> {
+        self.act(Step::Seal, |s| s.seal(seal))
+    }
+    fn aside(&self, job: ReadJob) {
+        self.store.aside(job);
+    }
+}
+
+impl ConsentStore for Faulty {
+    fn note_narrowing(&self, narrowing: Narrowing, today: Day) -> Pending<()> {
+        self.act(Step::NoteNarrowing, move |s| {
+            s.note_narrowing(narrowing, today)
+        })
+    }
+    fn change_consent(&self, change: ConsentChange) -> Pending<ConsentOutcome> {
+        self.act(Step::ChangeConsent, |s| s.change_consent(change))
+    }
+    fn ledger_is_done(&self, entry: u64) -> Pending<()> {
+        self.act(Step::Other, move |s| s.ledger_is_done(entry))
     }
 }
 

@@ -188,7 +188,6 @@ async fn every_read_needs_a_purpose_that_is_declared_live_and_granted() {
         ("Care", "PURPOSE_UNKNOWN"),
         ("ended", "PURPOSE_EXPIRED"),
         ("others", "PURPOSE_NOT_GRANTED"),
-        ("offers", "CONSENT_MISSING"),
     ] {
         let all = every_rpc(&w, "a", purpose).await;
         let reads = all.iter().filter(|(method, _)| READS.contains(method));

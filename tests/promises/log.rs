@@ -34,17 +34,23 @@ pub struct Leaf {
 /// What a leaf says beyond how a call ended.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[allow(dead_code)] // The form is what is checked.
 pub enum Fact {
     /// An erasure's leaf, of the keys.
     Shredded { keys: String, epoch: u32 },
+    /// Calls that ended without an entry.
+    Unwritten { calls: Vec<(u64, u64)> },
+    /// What a customer said, and in which event.
+    Consent { status: String, event: u32 },
 }
 
 impl Leaf {
     /// Fingerprint and epoch of the keys that an erasure destroyed.
     pub fn shredded(&self) -> Option<(&str, u32)> {
-        self.fact
-            .as_ref()
-            .map(|Fact::Shredded { keys, epoch }| (keys.as_str(), *epoch))
+        match &self.fact {
+            Some(Fact::Shredded { keys, epoch }) => Some((keys, *epoch)),
+            _ => None,
+        }
     }
 
     /// Who, what, how it ended and why.

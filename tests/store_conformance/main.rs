@@ -21,6 +21,7 @@ mod requests;
 mod reserve;
 mod shared;
 mod sqlite;
+mod tree;
 
 use house::{Backend, House};
 

@@ -144,7 +144,7 @@ fn mark_dirty(db: &Connection, kind: PageKind, page: u64) -> Result<()> {
     Ok(())
 }
 
-fn note(
+pub fn note(
     db: &Connection,
     kind: LedgerKind,
     customer: CustomerNumber,
@@ -159,10 +159,14 @@ fn note(
     Ok(())
 }
 
+/// The epoch that new keys are wrapped under.
+pub fn newest_epoch(db: &Connection) -> Result<u32> {
+    db.prepare_cached("SELECT max(epoch) FROM epochs WHERE state = ?1")?
+        .query_row([EpochState::Active as u8], |row| row.get(0))
+}
+
 pub fn note_deletion(db: &Connection, record: RecordKey, today: Day) -> Result<()> {
-    let epoch = db
-        .prepare_cached("SELECT max(epoch) FROM epochs WHERE state = ?1")?
-        .query_row([EpochState::Active as u8], |row| row.get(0))?;
+    let epoch = newest_epoch(db)?;
     note(
         db,
         LedgerKind::RecordDeletion,

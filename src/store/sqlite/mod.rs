@@ -1,6 +1,7 @@
 //! The embedded store: SQLite, two files, a writer thread each and a few
 //! reader threads.
 
+mod consent;
 mod copy;
 mod error;
 mod keys_file;
@@ -12,6 +13,7 @@ mod reader;
 mod reserve;
 mod restoring;
 mod schema;
+mod tree;
 mod vault_file;
 mod writer;
 
@@ -65,6 +67,7 @@ pub struct Sqlite {
     // Readers end before the writers close their files.
     readers: Option<SyncSender<ReadJob>>,
     threads: Vec<std::thread::JoinHandle<()>>,
+    aside: Mutex<Reader>,
     keys: Writer,
     vault: Writer,
     reserve: Reserve,
@@ -92,6 +95,7 @@ impl Sqlite {
         Ok(Self {
             readers: Some(queue),
             threads,
+            aside: Mutex::new(Reader::open(dir)?),
             keys: Writer::start("keys-writer", keys)?,
             vault: Writer::start("vault-writer", vault)?,
             reserve: Reserve::open(dir)?,

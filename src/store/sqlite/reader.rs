@@ -21,7 +21,7 @@ pub struct Reader {
 }
 
 /// One file, seen as it was when the first read since [`Snapshot::end`] began.
-pub struct Snapshot {
+pub(super) struct Snapshot {
     db: Connection,
     is_open: bool,
 }
@@ -31,7 +31,7 @@ impl Snapshot {
         Self { db, is_open: false }
     }
 
-    pub fn db(&mut self) -> Result<&Connection> {
+    pub(super) fn db(&mut self) -> Result<&Connection> {
         if !self.is_open {
             self.db.prepare_cached("BEGIN")?.execute([])?;
             self.is_open = true;
@@ -61,6 +61,18 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// `keys.db`, in the state that this job sees.
+    pub fn keys(&mut self) -> Result<&Connection> {
+        self.keys.db()
+    }
+
+    /// `vault.db`, in the state that this job sees.
+    pub fn vault(&mut self) -> Result<&Connection> {
+        self.vault.db()
+    }
+}
+
 const CUSTOMER: &str = "SELECT tenant, created_day, records, next_record, state, state_mac,
                                sealed_id
                         FROM customers WHERE customer = ?1";
@@ -68,7 +80,10 @@ const CUSTOMER: &str = "SELECT tenant, created_day, records, next_record, state,
 /// A number that somebody changed to one that does not fit is read as 0, which
 /// stands for nothing: the row then does not match what it is sealed for, and
 /// no other row is hurt.
-fn number<T: TryFrom<i64> + Default>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+pub(super) fn number<T: TryFrom<i64> + Default>(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<T> {
     let stored: i64 = row.get(column)?;
     Ok(T::try_from(stored).unwrap_or_default())
 }

@@ -93,11 +93,24 @@ CREATE TABLE history (
     PRIMARY KEY (slot, locator, nonce)) STRICT, WITHOUT ROWID;
 ",
     "
+CREATE TABLE tiles (
+    level INTEGER NOT NULL, tile INTEGER NOT NULL, hashes BLOB NOT NULL,
+    PRIMARY KEY (level, tile)) STRICT, WITHOUT ROWID;
+CREATE TABLE checkpoints (
+    size INTEGER PRIMARY KEY, time INTEGER NOT NULL, note TEXT NOT NULL) STRICT;
+",
+    "
 CREATE TABLE copy (
     one INTEGER PRIMARY KEY CHECK (one = 1), deployment BLOB NOT NULL, ledger INTEGER NOT NULL,
     time INTEGER NOT NULL) STRICT;
 CREATE TABLE unproven (
     one INTEGER PRIMARY KEY CHECK (one = 1), time INTEGER NOT NULL) STRICT;
+",
+    "
+CREATE TABLE consent_events (
+    customer INTEGER NOT NULL, number INTEGER NOT NULL, sealed BLOB NOT NULL,
+    PRIMARY KEY (customer, number)) STRICT, WITHOUT ROWID;
+CREATE TABLE ledger_done (one INTEGER PRIMARY KEY CHECK (one = 1), entry INTEGER NOT NULL) STRICT;
 ",
 ];
 
