@@ -50,7 +50,14 @@ const SECRET: &[&str] = &[
 ];
 
 /// Messages without secrets that hold one of the above.
-const HOLDS_DATE: &[&str] = &["EpochStatus", "GetKeyStatusResponse"];
+const HOLDS_DATE: &[&str] = &[
+    "EpochStatus",
+    "GetKeyStatusResponse",
+    "Job",
+    "CloseEpochResponse",
+    "ControlJobResponse",
+    "WatchJobResponse",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");

@@ -97,6 +97,36 @@ impl Client {
     }
 }
 
+impl Client {
+    /// WatchJob: a job as it stands, again and again.
+    ///
+    /// # Errors
+    /// What the server refused, or a broken connection.
+    pub async fn watch_job(&self, request: pb::WatchJobRequest) -> Result<JobStream, Failure> {
+        let call = |request| {
+            let mut keys = self.keys.clone();
+            async move { keys.watch_job(request).await }
+        };
+        repeat(request, call).await.map(JobStream)
+    }
+}
+
+/// The open reply of WatchJob.
+pub struct JobStream(Streaming<pb::WatchJobResponse>);
+
+impl JobStream {
+    /// The job as it stands next; nothing once it is done, paused, waiting or
+    /// failed, which was the last that was sent.
+    ///
+    /// # Errors
+    /// The stream was ended by the server or the connection broke.
+    pub async fn next(&mut self) -> Result<Option<pb::Job>, Failure> {
+        let next = self.0.message().await;
+        let next = next.map_err(|status| Failure::from_status(&status))?;
+        Ok(next.and_then(|response| response.job))
+    }
+}
+
 /// The open reply of StreamRecords.
 pub struct RecordStream(Streaming<pb::StreamRecordsResponse>);
 
@@ -161,6 +191,10 @@ unary! {
         "Gives the signed receipt of one event.";
     keys.get_key_status(GetKeyStatusRequest) -> GetKeyStatusResponse,
         "Says which epochs, pages and keys there are.";
+    keys.plan_epoch_close(PlanEpochCloseRequest) -> PlanEpochCloseResponse,
+        "Says what closing the active epoch would do.";
+    keys.close_epoch(CloseEpochRequest) -> CloseEpochResponse, "Closes the active epoch.";
+    keys.control_job(ControlJobRequest) -> ControlJobResponse, "Pauses, resumes or paces a job.";
 }
 
 /// Makes a call, and again while the server says when to come back: at most

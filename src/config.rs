@@ -42,6 +42,18 @@ pub struct Config {
     pub log: Log,
     /// Whether gRPC reflection is served.
     pub reflection: bool,
+    /// When epochs are closed.
+    pub epochs: Epochs,
+}
+
+/// When epochs are closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Epochs {
+    /// When somebody asks for it.
+    #[default]
+    OnDemand,
+    /// By itself once a day, in this hour (0 to 23, UTC); also when asked.
+    Daily(u32),
 }
 
 /// Which key provider.
@@ -182,6 +194,10 @@ impl Config {
                 Some(entry) => entry.flag()?,
                 None => false,
             },
+            epochs: match root.take("epochs") {
+                Some(entry) => epochs(entry.section()?)?,
+                None => Epochs::default(),
+            },
             file: file.clone(),
         };
         root.finish()?;
@@ -287,6 +303,28 @@ fn tls_files(base: &Path, mut table: Section<'_>) -> Result<TlsFiles> {
     };
     table.finish()?;
     Ok(files)
+}
+
+fn epochs(mut table: Section<'_>) -> Result<Epochs> {
+    let close =
+        table
+            .need("close")?
+            .parsed("must be \"daily\" or \"on-demand\"", |text| match text {
+                "daily" => Some(true),
+                "on-demand" => Some(false),
+                _ => None,
+            })?;
+    let rule = "must be an hour of the day in quotes, \"0\" to \"23\", UTC";
+    let hour = match table.take("hour") {
+        Some(hour) => hour.parsed(rule, |text| text.parse().ok().filter(|hour| *hour < 24))?,
+        None => 3,
+    };
+    table.finish()?;
+    Ok(if close {
+        Epochs::Daily(hour)
+    } else {
+        Epochs::OnDemand
+    })
 }
 
 fn log(mut table: Section<'_>) -> Result<Log> {

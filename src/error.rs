@@ -166,6 +166,8 @@ pub enum Missing {
     Record,
     /// The method.
     Method,
+    /// The job, or it is done.
+    Job,
 }
 
 /// Which measure is full.
@@ -239,6 +241,7 @@ impl Error {
             Self::NotFound(Missing::Customer) => "CUSTOMER_NOT_FOUND",
             Self::NotFound(Missing::Record) => "RECORD_NOT_FOUND",
             Self::NotFound(Missing::Method) => "METHOD_NOT_FOUND",
+            Self::NotFound(Missing::Job) => "JOB_NOT_FOUND",
             Self::CustomerErased => "CUSTOMER_ERASED",
             Self::CustomerExists => "CUSTOMER_EXISTS",
             Self::CustomerWasErased => "CUSTOMER_WAS_ERASED",
@@ -490,6 +493,9 @@ impl fmt::Display for Error {
             }
             Self::NotFound(Missing::Customer) => "no such customer; CreateCustomer makes one",
             Self::NotFound(Missing::Record) => "no such record of this type; PutRecord makes one",
+            Self::NotFound(Missing::Job) => {
+                "no such job under way; `oubliette key status` lists those that are"
+            }
             Self::NotFound(Missing::Method) => "no such method; compare the versions of both sides",
             Self::CustomerErased => {
                 "the customer was forgotten; their keys are destroyed and nothing brings them back"

@@ -203,6 +203,22 @@ pub const LOST_TOLD: usize = 100;
 /// How often the copy of the ledger is brought up to date where nothing was
 /// erased.
 pub const LEDGER_LOOK: Duration = Duration::from_secs(60);
+/// Pages that a closing epoch's pass reads at a time.
+pub const CLOSE_PAGES_READ: usize = 64;
+/// Dirty pages, of up to 512 keys each, that it stores together.
+pub const CLOSE_PAGES_TOGETHER: usize = 4;
+/// Such groups that are under way before the next pages are read.
+pub const CLOSE_UNDER_WAY: usize = 4;
+/// Passes over what is left before the job pauses and begins again.
+pub const CLOSE_PASSES: usize = 64;
+/// Customers that are opened before an epoch is destroyed.
+pub const CLOSE_SAMPLES: usize = 16;
+/// How often it is looked whether the daily closing is due.
+pub const EPOCH_LOOK: Duration = Duration::from_secs(60);
+/// How often a watched job is looked at.
+pub const WATCH_LOOK: Duration = Duration::from_millis(200);
+/// How long a job waits before it tries again after a failure that may pass.
+pub const JOB_PAUSE: Duration = Duration::from_secs(2);
 
 /// A principal's default calls a second, where its role names none.
 pub const CALLS_PER_SECOND: u32 = 20_000;

@@ -40,6 +40,14 @@ pub enum Action {
     ListConsentHistory,
     /// ConsentService.GetReceipt.
     GetReceipt,
+    /// KeyService.PlanEpochClose.
+    PlanEpochClose,
+    /// KeyService.CloseEpoch.
+    CloseEpoch,
+    /// KeyService.ControlJob.
+    ControlJob,
+    /// KeyService.WatchJob.
+    WatchJob,
     /// CreateCustomer with `recreate_erased`.
     RecreateCustomer,
     /// To be told CUSTOMER_ERASED instead of CUSTOMER_NOT_FOUND.
@@ -48,7 +56,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 24] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -67,6 +75,10 @@ impl Action {
         Self::GetConsentState,
         Self::ListConsentHistory,
         Self::GetReceipt,
+        Self::PlanEpochClose,
+        Self::CloseEpoch,
+        Self::ControlJob,
+        Self::WatchJob,
         Self::RecreateCustomer,
         Self::KnowErased,
     ];
@@ -92,6 +104,10 @@ impl Action {
             Self::GetConsentState => "get_consent_state",
             Self::ListConsentHistory => "list_consent_history",
             Self::GetReceipt => "get_receipt",
+            Self::PlanEpochClose => "plan_epoch_close",
+            Self::CloseEpoch => "close_epoch",
+            Self::ControlJob => "control_job",
+            Self::WatchJob => "watch_job",
             Self::RecreateCustomer => "recreate_customer",
             Self::KnowErased => "know_erased",
         }

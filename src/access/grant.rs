@@ -213,6 +213,21 @@ pub struct Erase {
 /// Showing the key tree.
 pub struct KeyStatus;
 
+/// Closing the active epoch, for real or as a dry run.
+pub struct CloseEpoch;
+
+/// Pausing, resuming or pacing a job.
+pub struct ControlJob {
+    /// Its number.
+    pub job: u64,
+}
+
+/// Watching a job.
+pub struct WatchJob {
+    /// Its number.
+    pub job: u64,
+}
+
 impl<A> Grant<A> {
     /// Who was granted it.
     pub fn principal(&self) -> &Arc<Principal> {

@@ -29,8 +29,8 @@ pub use explain::Explained;
 pub use facts::Facts;
 pub use gate::{Moment, denied_by};
 pub use grant::{
-    Change, Create, CustomerData, Delete, Erase, Grant, GrantedField, KeyStatus, List, Permit,
-    Read, ReadTarget, Show, Withheld, Write,
+    Change, CloseEpoch, ControlJob, Create, CustomerData, Delete, Erase, Grant, GrantedField,
+    KeyStatus, List, Permit, Read, ReadTarget, Show, WatchJob, Withheld, Write,
 };
 pub use read::{ReadAsk, ReadMode};
 pub use roles::{Principal, Quotas, Roles};

@@ -70,6 +70,41 @@ pub enum Fact {
         /// The event that says it, by its number.
         event: u32,
     },
+    /// An epoch's closing began: a new one is open.
+    EpochOpened {
+        /// The new epoch.
+        epoch: u32,
+        /// The one that is being closed.
+        closing: u32,
+    },
+    /// An epoch is destroyed: the certificate of its closing. Whoever was
+    /// erased under it cannot be read from any backup.
+    EpochClosed {
+        /// Which.
+        epoch: u32,
+        /// What each provider said of its key afterwards.
+        receipts: Vec<Receipt>,
+        /// What that is worth, at the least.
+        assurance: &'static str,
+        /// How many customers' erasures became final with it.
+        erased: u64,
+        /// The Merkle root (RFC 6962, 2.1) over the sorted fingerprints of
+        /// their destroyed keys, in hexadecimal.
+        root: String,
+        /// Whether a key backup under the next epoch was taken and tested.
+        backup: &'static str,
+    },
+}
+
+/// What a provider said of an epoch's key after it was told to destroy it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Receipt {
+    /// The kind of provider.
+    pub provider: String,
+    /// Its own name for the key.
+    pub key: String,
+    /// Its word: "gone".
+    pub state: &'static str,
 }
 
 /// What a leaf says, but for the subject.

@@ -50,7 +50,7 @@ pub struct Guard {
 }
 
 /// The RPCs' names, so that a label or a leaf never repeats a caller's text.
-const METHODS: [&str; 18] = [
+const METHODS: [&str; 22] = [
     "/oubliette.v1.RecordService/PutRecord",
     "/oubliette.v1.RecordService/GetRecord",
     "/oubliette.v1.RecordService/BatchGetRecords",
@@ -69,6 +69,10 @@ const METHODS: [&str; 18] = [
     "/oubliette.v1.ConsentService/GetConsentState",
     "/oubliette.v1.ConsentService/ListConsentHistory",
     "/oubliette.v1.ConsentService/GetReceipt",
+    "/oubliette.v1.KeyService/PlanEpochClose",
+    "/oubliette.v1.KeyService/CloseEpoch",
+    "/oubliette.v1.KeyService/ControlJob",
+    "/oubliette.v1.KeyService/WatchJob",
 ];
 
 /// Health and reflection: the only calls that are not guarded. A service that

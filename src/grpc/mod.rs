@@ -7,6 +7,7 @@ mod call;
 mod consent;
 mod customers;
 mod guard;
+mod job;
 mod keys;
 mod metadata;
 mod records;
@@ -47,6 +48,7 @@ pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
     let keys = keys::Keys {
         vault: vault.clone(),
         assurance,
+        watches: stream::Places::default(),
     };
     let consent = consent::Consent {
         vault: vault.clone(),

@@ -3,6 +3,7 @@
 
 pub mod connection;
 mod elsewhere;
+mod epochs;
 pub mod harden;
 pub mod listener;
 pub mod lock;

@@ -1,7 +1,7 @@
 //! The composition root: the one place that names a concrete store and a
 //! concrete provider and puts them together.
 
-use super::elsewhere::{ledger_copy, refuse_copies, vault_key};
+use super::elsewhere::{key_backups, ledger_copy, refuse_copies, vault_key};
 use super::harden::harden;
 use super::listener::{Bounds, Listener, Security};
 use super::lock::DirectoryLock;
@@ -112,13 +112,17 @@ pub async fn run_over(
         .await?,
     );
     let (vault, assurance) = unseal(&config, &access, open).await?;
-    let key = format!("{}/vault", config.trust_domain);
-    vault.sign_with(SigningKey::load(&config.signing.vault, key)?)?;
+    vault.sign_with(vault_key(&config)?)?;
+    if let Some(backups) = key_backups(&config)? {
+        vault.back_up_keys_with(Arc::new(backups));
+    }
     vault.recover().await?;
     let origin = vault.log_origin(&config.trust_domain);
     let key = SigningKey::load(&config.signing.log, origin)?;
     let sealer = vault.sealer(key).await?;
     tokio::spawn(vault.clone().keep_ledger());
+    vault.resume_jobs().await?;
+    tokio::spawn(super::epochs::keep(vault.clone(), config.epochs));
 
     let authn = Arc::new(Authn::new(&config.trust_domain));
     let rules = Rules {
@@ -166,10 +170,10 @@ pub async fn run_over(
 }
 
 /// The vault of a configuration, for a tool that serves nobody. Blocks.
-pub(super) fn unsealed(config: &Config) -> Result<(Vault, Providers)> {
-    let providers = providers(&config.provider)?;
+pub(super) fn unsealed(config: &Config) -> Result<(Vault, Arc<Providers>)> {
+    let providers = Arc::new(providers(&config.provider)?);
     let store = open_store(&config.data)?;
-    let vault = Vault::unseal(store, &providers, NODE.to_owned())?;
+    let vault = Vault::unseal(store, Arc::clone(&providers), NODE.to_owned())?;
     Ok((vault, providers))
 }
 
@@ -195,8 +199,8 @@ async fn unseal(
     let (backup, key) = (config.backup.clone(), vault_key(config)?);
     on_thread(move || {
         refuse_copies(&data)?;
-        let providers = providers(&kept)?;
-        let vault = Vault::unseal(open(&data)?, &providers, NODE.to_owned())?;
+        let providers = Arc::new(providers(&kept)?);
+        let vault = Vault::unseal(open(&data)?, Arc::clone(&providers), NODE.to_owned())?;
         let copy = ledger_copy(&backup, key, vault.deployment())?;
         vault.check_story(copy, backup.strict)?;
         let tenants = rules.roles().principals().map(|p| p.tenant());

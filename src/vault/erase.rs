@@ -188,7 +188,7 @@ impl Vault {
 
     /// Empties a write-ahead log, waiting for readers up to a limit; false
     /// where one still holds it then.
-    async fn truncated(&self, file: DataFile) -> Result<bool> {
+    pub(super) async fn truncated(&self, file: DataFile) -> Result<bool> {
         let deadline = tokio::time::Instant::now() + limits::TRUNCATE_TIME;
         while !self.0.store.truncate(file).in_time().await? {
             if tokio::time::Instant::now() >= deadline {
@@ -227,7 +227,7 @@ impl Vault {
     /// From the intent or L2 to L3, whatever of it is left to do. A call is begun
     /// only when its entry can be written at once: a reader may hold the files
     /// for long.
-    async fn purge(&self, customer: CustomerNumber) -> Result<()> {
+    pub(super) async fn purge(&self, customer: CustomerNumber) -> Result<()> {
         let erasure = self.on_rows(move |rows, _| rows.erasure(customer)).await?;
         let Some(erasure) = erasure.filter(|row| row.level < 3) else {
             return Ok(());

@@ -12,6 +12,7 @@ use crate::limits;
 use crate::store::{
     ErasureRow, IndexRef, NewPage, PageKind, PageRow, Rows, SplitIndex, SplitPart, Tombstone,
 };
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// What an index row says.
@@ -36,6 +37,14 @@ pub struct Place {
     /// The row's body as it was read.
     pub body: Vec<u8>,
     keys: Option<Arc<IndexPageKeys>>,
+}
+
+/// The rows of an index page, and which tombstones among them stay.
+pub struct IndexRows {
+    /// Tags and sealed bodies.
+    pub rows: Vec<([u8; 16], Vec<u8>)>,
+    /// Customers whose erasure a later epoch makes final.
+    pub later: HashSet<CustomerNumber>,
 }
 
 /// Version of the row body: blinded id, number, tombstone flag.
@@ -125,7 +134,7 @@ impl Keyring {
         }
     }
 
-    fn seal_row(
+    pub fn seal_row(
         &self,
         keys: &IndexPageKeys,
         tenant: TenantNumber,
@@ -198,6 +207,50 @@ impl Keyring {
                 .map(|(_, body)| Some(Tombstone { old, body })),
             _ => Ok(None),
         }
+    }
+
+    /// An index page under a new number and a new key, with all its rows but
+    /// the tombstones that the epoch being closed makes final: after it their
+    /// ids are as never seen. Crypto alone; `rows` are what was just read.
+    pub fn moved(
+        &self,
+        tenant: TenantNumber,
+        page: &IndexRef,
+        key: &PageRow,
+        rows: IndexRows,
+        number: u64,
+    ) -> Result<(NewPage, SplitIndex)> {
+        let old = self.index_page(tenant, key)?;
+        let (mut kept, mut has_tombstone) = (Vec::with_capacity(rows.rows.len()), false);
+        for (tag, body) in rows.rows {
+            let (blind, entry) = self.open_row(&old, tenant, page.page, &tag, &body)?;
+            if let Entry::Tombstone(customer) = entry {
+                if !rows.later.contains(&customer) {
+                    continue;
+                }
+                has_tombstone = true;
+            }
+            kept.push((blind, entry));
+        }
+        let new = self.new_index_page(tenant, number, has_tombstone)?;
+        let keys = self.index_page(tenant, &new.row)?;
+        let rows = kept
+            .iter()
+            .map(|(blind, entry)| self.seal_row(&keys, tenant, number, blind, *entry))
+            .collect::<Result<_>>()?;
+        let part = SplitPart {
+            page: number,
+            start: page.start,
+            depth: page.depth,
+            rows,
+        };
+        let split = SplitIndex {
+            tenant,
+            old: page.page,
+            changes: page.changes,
+            new: vec![part],
+        };
+        Ok((new, split))
     }
 
     /// Splits an index page in two: `first` and the number after it are the

@@ -31,7 +31,7 @@ pub struct Keyring {
 
 /// What is in memory while the vault is unsealed.
 #[derive(Clone)]
-struct Unsealed {
+pub(super) struct Unsealed {
     masters: BTreeMap<u32, Arc<MasterKey>>,
     tenants: HashMap<TenantName, Arc<Tenant>>,
     pages: Arc<Pages>,
@@ -132,6 +132,21 @@ impl Keyring {
         self.lineage.store(restore, Ordering::Release);
     }
 
+    /// Adds the master key of a new epoch, which wraps from here on.
+    pub fn open_epoch(&self, epoch: u32, master: MasterKey) -> Result<()> {
+        let master = Arc::new(master);
+        self.change(|open| {
+            open.masters.insert(epoch, Arc::clone(&master));
+        })
+    }
+
+    /// Lets go of the master key of an epoch that is closed.
+    pub fn forget_epoch(&self, epoch: u32) -> Result<()> {
+        self.change(|open| {
+            open.masters.remove(&epoch);
+        })
+    }
+
     /// From here on these are the tenants.
     pub fn set_tenants(&self, rows: Vec<TenantRow>) -> Result<()> {
         let mut tenants = HashMap::new();
@@ -164,7 +179,7 @@ impl Keyring {
         before.map(|_| ()).ok_or(SEALED)
     }
 
-    fn unsealed(&self) -> Result<Arc<Unsealed>> {
+    pub(super) fn unsealed(&self) -> Result<Arc<Unsealed>> {
         self.unsealed.load_full().ok_or(SEALED)
     }
 
@@ -174,7 +189,7 @@ impl Keyring {
     }
 
     /// The epoch that new keys are wrapped under, and its master key.
-    fn newest(&self) -> Result<(u32, Arc<MasterKey>)> {
+    pub(super) fn newest(&self) -> Result<(u32, Arc<MasterKey>)> {
         let unsealed = self.unsealed()?;
         let newest = unsealed.masters.last_key_value();
         newest
@@ -183,7 +198,13 @@ impl Keyring {
     }
 
     /// The wrap context of a page's own key.
-    fn page_place(&self, tenant: u32, page: u64, generation: u32, epoch: u32) -> WrapContext {
+    pub(super) fn page_place(
+        &self,
+        tenant: u32,
+        page: u64,
+        generation: u32,
+        epoch: u32,
+    ) -> WrapContext {
         WrapContext {
             deployment: self.deployment,
             tenant,
@@ -197,7 +218,12 @@ impl Keyring {
 
     /// The wrap context of a tenant's key. The name is in it, shortened, so
     /// that a key opens under no other tenant's name.
-    fn tenant_place(&self, tenant: TenantNumber, name: &TenantName, epoch: u32) -> WrapContext {
+    pub(super) fn tenant_place(
+        &self,
+        tenant: TenantNumber,
+        name: &TenantName,
+        epoch: u32,
+    ) -> WrapContext {
         let hash: [u8; 32] = Sha256::digest(name.as_str()).into();
         let part = |at: usize| {
             let bytes = hash.iter().skip(at).take(8);
@@ -263,7 +289,7 @@ impl Keyring {
 
     /// The wrap context of a customer's keys. The epoch is not in it: the rows
     /// of a clean page outlive their epoch as they are.
-    fn customer_place(
+    pub(super) fn customer_place(
         &self,
         tenant: TenantNumber,
         customer: CustomerNumber,
@@ -346,7 +372,7 @@ impl Keyring {
 }
 
 impl Unsealed {
-    fn master(&self, epoch: u32) -> Result<&MasterKey> {
+    pub(super) fn master(&self, epoch: u32) -> Result<&MasterKey> {
         self.masters.get(&epoch).map(AsRef::as_ref).ok_or_else(|| {
             tracing::error!(epoch, "a row is wrapped under an epoch that is not open");
             Error::DataLoss(Lost::Key)

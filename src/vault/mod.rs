@@ -5,11 +5,13 @@ mod consent;
 mod cursor;
 mod customer;
 mod delete;
+mod epoch;
 mod erase;
 mod find;
 #[cfg(test)]
 mod gate_table;
 mod index;
+mod job;
 mod keyring;
 mod leaf;
 mod ledger;
@@ -20,7 +22,9 @@ mod read;
 mod refuse;
 mod request;
 mod restore;
+mod rewrap;
 mod seal;
+mod seed;
 mod status;
 mod stream;
 mod unseal;
@@ -28,11 +32,14 @@ mod write;
 
 pub use consent::{ConsentView, Event, History, PurposeView, Receipt, Said};
 pub use customer::{CustomerView, Level};
+pub use epoch::{ClosePlan, KeyBackup};
+pub use job::Order;
 pub use list::Listed;
 pub use open::{OpenedRecord, RecordView};
 pub use read::Outcomes;
 pub use refuse::Refused;
 pub use restore::{Restored, Unproven};
+pub use seed::{Closed, Seeding, seeded_id};
 pub use status::{EpochView, StatusView};
 pub use stream::Chunk;
 pub use unseal::found;
@@ -40,13 +47,15 @@ pub use unseal::found;
 use crate::audit::Log;
 use crate::error::{Error, Result, Unavailable};
 use crate::id::{CustomerNumber, TenantName};
+use crate::keys::Providers;
 use crate::keys::signing::SigningKey;
 use crate::store::{DataFile, Rows, Store};
+use job::Runners;
 use keyring::{Keyring, Tenant};
 use quota::CustomerQuota;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 /// The vault: its rows, its unsealed keys and its log. Cheap to clone.
 #[derive(Clone)]
@@ -63,6 +72,17 @@ struct Inner {
     signing: OnceLock<SigningKey>,
     /// Customers whose rows are being purged behind a reply.
     purging: Mutex<HashSet<CustomerNumber>>,
+    providers: Arc<Providers>,
+    /// How keys are backed up before an epoch is destroyed, if they are.
+    key_backup: OnceLock<Arc<dyn KeyBackup>>,
+    /// One epoch is opened at a time.
+    opening: tokio::sync::Mutex<()>,
+    /// Read while a page of the index is made that has no place in it yet.
+    making: tokio::sync::RwLock<()>,
+    /// The jobs that have a runner.
+    runners: Runners,
+    /// How many threads may do the crypto of jobs.
+    crypto_room: Semaphore,
 }
 
 impl Vault {

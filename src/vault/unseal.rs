@@ -1,6 +1,7 @@
 //! Founding a vault, and starting one: master keys unwrapped, tenants ready,
 //! and whatever a crash left half done finished before the first call.
 
+use super::job::Runners;
 use super::keyring::Keyring;
 use super::{Inner, Vault};
 use crate::audit::Log;
@@ -14,6 +15,7 @@ use crate::store::{EpochKey, EpochRow, EpochState, Rows, Store, TenantRow, sqlit
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
+use tokio::sync::Semaphore;
 
 /// The context of an epoch's master key.
 fn master_place(deployment: Deployment, epoch: u32) -> WrapContext {
@@ -58,6 +60,11 @@ pub(super) fn new_epoch(
     Ok((row, master))
 }
 
+/// Half of the machine is left to those who are served while a job goes on.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |many| (many.get() / 2).max(1))
+}
+
 /// Reads what start-up needs, on this thread.
 pub(super) fn at_start<T: Send + 'static>(
     store: &dyn Store,
@@ -74,14 +81,16 @@ pub(super) fn at_start<T: Send + 'static>(
 
 impl Vault {
     /// Unseals the vault behind `store`. Blocks; call it outside the runtime.
-    pub fn unseal(store: Arc<dyn Store>, providers: &Providers, node: String) -> Result<Self> {
+    pub fn unseal(store: Arc<dyn Store>, providers: Arc<Providers>, node: String) -> Result<Self> {
         let (deployment, epochs) =
             at_start(&*store, |rows| Ok((rows.deployment()?, rows.epochs()?)))?;
         let deployment = Deployment(deployment.ok_or_else(|| {
             Error::Setup("there is no vault here; found one with `oubliette init DIR`".to_owned())
         })?);
         let mut masters = BTreeMap::new();
-        let open = |row: &&EpochRow| row.state != EpochState::Destroyed;
+        // A condemned epoch wraps nothing, and its keys may be gone.
+        let open =
+            |row: &&EpochRow| !matches!(row.state, EpochState::Destroyed | EpochState::Condemned);
         for row in epochs.iter().filter(open) {
             let place = master_place(deployment, row.epoch);
             let keys = row.keys.iter();
@@ -98,6 +107,12 @@ impl Vault {
             signing: OnceLock::new(),
             purging: Mutex::default(),
             ledger: OnceLock::new(),
+            providers,
+            key_backup: OnceLock::new(),
+            opening: tokio::sync::Mutex::default(),
+            making: tokio::sync::RwLock::default(),
+            runners: Runners::default(),
+            crypto_room: Semaphore::new(threads()),
             store,
         }));
         vault.load_tenants()?;

@@ -6,9 +6,10 @@ use oubliette::id::CustomerNumber;
 use oubliette::store::sqlite::Sqlite;
 use oubliette::store::{
     ConsentChange, ConsentOutcome, ConsentStore, CreateCustomer, CreateKeys, CreateOutcome,
-    DataFile, DeleteRecord, EraseIntent, Fence, LeafRow, Narrowing, NewPage, PageRow, Pending,
-    PutOutcome, PutRecord, ReadJob, RecordKey, Seal, SplitIndex, Store, TenantRow, Tombstone,
-    TreeStore,
+    DataFile, DeleteRecord, EpochRow, EpochStore, EraseIntent, Fence, JobOrders, JobState,
+    JobStore, LeafRow, Narrowing, NewJob, NewPage, PageRow, PageSwap, Pending, Progress,
+    PutOutcome, PutRecord, ReadJob, RecordKey, Seal, SplitIndex, Store, Swapped, TenantRow,
+    Tombstone, TreeStore,
 };
 use std::any::Any;
 use std::path::Path;
@@ -34,6 +35,7 @@ pub enum Step {
     Seal,
     NoteNarrowing,
     ChangeConsent,
+    Close,
     Other,
 }
 
@@ -255,5 +257,47 @@ impl Store for Faulty {
     }
     fn failed(&self) -> bool {
         self.store.failed()
+    }
+}
+
+impl EpochStore for Faulty {
+    fn open_epoch(&self, epoch: EpochRow, job: NewJob) -> Pending<Option<u64>> {
+        self.act(Step::Close, |s| s.open_epoch(epoch, job))
+    }
+    fn swap_pages(&self, swaps: Vec<PageSwap>, progress: Progress) -> Pending<Swapped> {
+        self.act(Step::Close, move |s| s.swap_pages(swaps, progress))
+    }
+    fn swap_tenant(&self, old: TenantRow, epoch: u32, wrapped: Vec<u8>) -> Pending<bool> {
+        self.act(Step::Close, move |s| s.swap_tenant(old, epoch, wrapped))
+    }
+    fn condemn_epoch(&self, epoch: u32) -> Pending<bool> {
+        self.act(Step::Close, move |s| s.condemn_epoch(epoch))
+    }
+    fn blank_epoch(&self, epoch: u32) -> Pending<()> {
+        self.act(Step::Close, move |s| s.blank_epoch(epoch))
+    }
+    fn end_epoch(&self, epoch: u32) -> Pending<()> {
+        self.act(Step::Close, move |s| s.end_epoch(epoch))
+    }
+    fn certify_epoch(&self, epoch: u32, today: Day, leaf: LeafRow) -> Pending<bool> {
+        self.act(Step::Close, move |s| s.certify_epoch(epoch, today, leaf))
+    }
+}
+
+impl JobStore for Faulty {
+    fn start_job(&self, job: NewJob) -> Pending<Option<u64>> {
+        self.act(Step::Close, |s| s.start_job(job))
+    }
+    fn begin_step(&self, job: u64, step: u8, total: u64) -> Pending<()> {
+        self.act(Step::Close, move |s| s.begin_step(job, step, total))
+    }
+    fn advance_job(&self, progress: Progress, pages: u64, keys: u64) -> Pending<JobOrders> {
+        self.act(Step::Close, move |s| s.advance_job(progress, pages, keys))
+    }
+    fn set_job(&self, job: u64, state: JobState, reason: &'static str) -> Pending<bool> {
+        self.act(Step::Other, move |s| s.set_job(job, state, reason))
+    }
+    fn throttle_job(&self, job: u64, throttle: u32) -> Pending<bool> {
+        self.act(Step::Other, move |s| s.throttle_job(job, throttle))
     }
 }

@@ -117,6 +117,25 @@ async fn every_rpc(w: &Caller, id: &str, purpose: &str) -> Vec<(&'static str, Op
             failure(customers.erase_customer(erase).await),
         ),
         ("GetKeyStatus", failure(keys.get_key_status(status).await)),
+        (
+            "PlanEpochClose",
+            failure(
+                keys.plan_epoch_close(pb::PlanEpochCloseRequest::default())
+                    .await,
+            ),
+        ),
+        (
+            "CloseEpoch",
+            failure(keys.close_epoch(pb::CloseEpochRequest::default()).await),
+        ),
+        (
+            "ControlJob",
+            failure(keys.control_job(pb::ControlJobRequest::default()).await),
+        ),
+        (
+            "WatchJob",
+            failure(keys.watch_job(pb::WatchJobRequest::default()).await),
+        ),
     ]
 }
 
@@ -146,7 +165,7 @@ async fn who_has_no_rule_is_denied_every_rpc_and_learns_nothing_of_who_exists() 
     let mut log = Log::of(&place);
     log.skip();
     let here = every_rpc(&idle, "a", "care").await;
-    assert_eq!(here.len(), 11, "every RPC");
+    assert_eq!(here.len(), 15, "every RPC");
     let leaves = log.new_leaves();
     assert_eq!(leaves.len(), here.len(), "one leaf each");
     for ((method, failure), leaf) in here.iter().zip(&leaves) {
@@ -305,7 +324,7 @@ fn guard(place: &Place) -> (Guard, Connected) {
     let file = FileProvider::new(&place.path().join("keys")).expect("keys");
     let providers = Providers::new(vec![Box::new(file)]).expect("a provider");
     let store = Arc::new(Sqlite::open(&place.data()).expect("a store"));
-    let vault = Vault::unseal(store, &providers, "1".to_owned()).expect("a vault");
+    let vault = Vault::unseal(store, Arc::new(providers), "1".to_owned()).expect("a vault");
     let access = Access::load(Sources {
         catalog: place.config_file("catalog"),
         roles: place.config_file("roles.toml"),

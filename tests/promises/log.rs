@@ -42,6 +42,27 @@ pub enum Fact {
     Unwritten { calls: Vec<(u64, u64)> },
     /// What a customer said, and in which event.
     Consent { status: String, event: u32 },
+    /// A new epoch is open.
+    EpochOpened { epoch: u32, closing: u32 },
+    /// An epoch's certificate.
+    EpochClosed {
+        epoch: u32,
+        receipts: Vec<Receipt>,
+        assurance: String,
+        erased: u64,
+        root: String,
+        backup: String,
+    },
+}
+
+/// What a provider said of an epoch's key.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)] // The form is what is checked.
+pub struct Receipt {
+    pub provider: String,
+    pub key: String,
+    pub state: String,
 }
 
 impl Leaf {

@@ -19,6 +19,8 @@
 mod attack;
 mod bad_input;
 mod caller;
+mod closed;
+mod closing_killed;
 mod consent;
 mod disaster;
 mod exported;

@@ -74,10 +74,14 @@ pub fn allocate_customer(db: &Connection) -> Result<(CustomerNumber, Option<Page
     Ok((customer, page(db, PageKind::Customers, customer.page())?))
 }
 
-fn insert_page(db: &Connection, kind: PageKind, new: &NewPage) -> Result<()> {
+/// Adds a page's key, unless there is one or its epoch has passed its gate:
+/// answers how many were added.
+fn insert_page(db: &Connection, kind: PageKind, new: &NewPage) -> Result<usize> {
     db.prepare_cached(
         "INSERT INTO pages (kind, page, tenant, generation, epoch, dirty, wrapped)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+         WHERE NOT EXISTS (SELECT 1 FROM epochs WHERE epoch = ?5 AND state IN (3, 4))
+         ON CONFLICT DO NOTHING",
     )?
     .execute(params![
         kind as u8,
@@ -87,8 +91,7 @@ fn insert_page(db: &Connection, kind: PageKind, new: &NewPage) -> Result<()> {
         new.row.epoch,
         new.dirty,
         new.row.wrapped
-    ])?;
-    Ok(())
+    ])
 }
 
 pub fn add_page(db: &Connection, new: &NewPage) -> Result<PageRow> {
@@ -242,9 +245,13 @@ fn destroy_keys(db: &Connection, customer: CustomerNumber) -> Result<[u8; 32]> {
 }
 
 pub fn add_index_pages(db: &Connection, pages: &[NewPage]) -> Result<()> {
-    pages
-        .iter()
-        .try_for_each(|page| insert_page(db, PageKind::Index, page))
+    for page in pages {
+        let added = insert_page(db, PageKind::Index, page)?;
+        if added != 1 {
+            return Err(rusqlite::Error::StatementChangedRows(added));
+        }
+    }
+    Ok(())
 }
 
 pub fn drop_index_page(db: &Connection, page: u64) -> Result<()> {
@@ -254,9 +261,13 @@ pub fn drop_index_page(db: &Connection, page: u64) -> Result<()> {
 }
 
 pub fn add_tenant(db: &Connection, new: &TenantRow) -> Result<()> {
-    db.execute(
-        "INSERT INTO tenants (tenant, name, epoch, wrapped) VALUES (?1, ?2, ?3, ?4)",
+    let added = db.execute(
+        "INSERT INTO tenants (tenant, name, epoch, wrapped) SELECT ?1, ?2, ?3, ?4
+         WHERE NOT EXISTS (SELECT 1 FROM epochs WHERE epoch = ?3 AND state IN (3, 4))",
         params![new.tenant.0, new.name.as_str(), new.epoch, new.wrapped],
     )?;
+    if added != 1 {
+        return Err(rusqlite::Error::StatementChangedRows(added));
+    }
     Ok(())
 }

@@ -3,7 +3,9 @@
 
 mod consent;
 mod copy;
+mod epochs;
 mod error;
+mod jobs;
 mod keys_file;
 mod ledger;
 mod loot;
@@ -13,9 +15,12 @@ mod reader;
 mod reserve;
 mod restoring;
 mod schema;
+mod seed;
 mod tree;
 mod vault_file;
 mod writer;
+
+pub use seed::{Seed, Seedling};
 
 use super::change::{
     CreateCustomer, CreateKeys, CreateOutcome, DeleteRecord, EraseIntent, NewPage, PutOutcome,

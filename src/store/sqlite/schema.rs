@@ -52,6 +52,16 @@ CREATE TABLE restored (
     one INTEGER PRIMARY KEY CHECK (one = 1), floor INTEGER NOT NULL, proven INTEGER NOT NULL,
     time INTEGER NOT NULL) STRICT;
 ",
+    "
+CREATE TABLE jobs (
+    job INTEGER PRIMARY KEY, kind INTEGER NOT NULL, target INTEGER NOT NULL,
+    state INTEGER NOT NULL, step INTEGER NOT NULL, cursor INTEGER NOT NULL,
+    done INTEGER NOT NULL, total INTEGER NOT NULL, keys INTEGER NOT NULL,
+    throttle INTEGER NOT NULL, requester TEXT NOT NULL, reason TEXT NOT NULL,
+    started_day INTEGER NOT NULL) STRICT;
+CREATE INDEX jobs_open ON jobs (kind, target) WHERE state <> 4;
+CREATE INDEX fences_by_epoch ON fences (epoch);
+",
 ];
 
 /// `vault.db`: what may be old after a restore.
@@ -111,6 +121,9 @@ CREATE TABLE consent_events (
     customer INTEGER NOT NULL, number INTEGER NOT NULL, sealed BLOB NOT NULL,
     PRIMARY KEY (customer, number)) STRICT, WITHOUT ROWID;
 CREATE TABLE ledger_done (one INTEGER PRIMARY KEY CHECK (one = 1), entry INTEGER NOT NULL) STRICT;
+",
+    "
+CREATE TABLE closed_epochs (epoch INTEGER PRIMARY KEY, day INTEGER NOT NULL) STRICT;
 ",
 ];
 
