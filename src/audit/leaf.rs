@@ -50,6 +50,8 @@ pub enum Fact {
         kept_dead: u64,
         /// Deletions of records that were made again.
         deletions: u64,
+        /// Withdrawals and objections that are made again at the start.
+        narrowed: u64,
         /// Customers without keys, whose rows were removed.
         without_keys: u64,
         /// Customers with keys, of whom no data is there.

@@ -20,7 +20,7 @@ use crate::store::CopyMark;
 use crate::store::sqlite::{
     KEYS_FILE, Traces, VAULT_FILE, deployment, mark_of_data, mark_of_keys, traces,
 };
-use crate::vault::{Restored, Unproven};
+use crate::vault::{KeyBackup, Restored, Unproven};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -57,10 +57,7 @@ pub(super) fn ledger_copy(
 
 /// Where key backups go, if the configuration says so: for the close of an
 /// epoch.
-///
-/// # Errors
-/// [`Error::Setup`] when the signing key cannot be read.
-pub fn key_backups(config: &Config) -> Result<Option<KeyBackups>> {
+pub(super) fn key_backups(config: &Config) -> Result<Option<KeyBackups>> {
     let (Some(dir), Some(recipient)) = (&config.backup.keys_to, &config.backup.recipient) else {
         return Ok(None);
     };
@@ -70,6 +67,12 @@ pub fn key_backups(config: &Config) -> Result<Option<KeyBackups>> {
         recipient: recipient.clone(),
         key: vault_key(config)?,
     }))
+}
+
+impl KeyBackup for KeyBackups {
+    fn take_and_test(&self, epoch: u32) -> Result<()> {
+        KeyBackups::take_and_test(self, epoch)
+    }
 }
 
 /// Backs up the data beside the server.

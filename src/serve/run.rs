@@ -1,7 +1,7 @@
 //! The composition root: the one place that names a concrete store and a
 //! concrete provider and puts them together.
 
-use super::elsewhere::{ledger_copy, refuse_copies, vault_key};
+use super::elsewhere::{key_backups, ledger_copy, refuse_copies, vault_key};
 use super::harden::harden;
 use super::listener::{Bounds, Listener, Security};
 use super::lock::DirectoryLock;
@@ -106,6 +106,9 @@ pub async fn run_over(
     );
     let (vault, built) = open_vault(&config, open).await?;
     vault.sign_with(vault_key(&config)?)?;
+    if let Some(backups) = key_backups(&config)? {
+        vault.back_up_keys_with(Arc::new(backups));
+    }
     let origin = vault.log_origin(&config.trust_domain);
     let key = SigningKey::load(&config.signing.log, origin)?;
     let sealer = vault.sealer(key).await?;
