@@ -72,6 +72,12 @@ pub enum Action {
     ControlJob,
     /// KeyService.WatchJob.
     WatchJob,
+    /// KeyService.Seal.
+    Seal,
+    /// KeyService.Unseal.
+    Unseal,
+    /// KeyService.GetSealStatus.
+    GetSealStatus,
     /// CreateCustomer with `recreate_erased`.
     RecreateCustomer,
     /// To be told CUSTOMER_ERASED instead of CUSTOMER_NOT_FOUND.
@@ -80,7 +86,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 39] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -115,6 +121,9 @@ impl Action {
         Self::CloseEpoch,
         Self::ControlJob,
         Self::WatchJob,
+        Self::Seal,
+        Self::Unseal,
+        Self::GetSealStatus,
         Self::RecreateCustomer,
         Self::KnowErased,
     ];
@@ -156,6 +165,9 @@ impl Action {
             Self::CloseEpoch => "close_epoch",
             Self::ControlJob => "control_job",
             Self::WatchJob => "watch_job",
+            Self::Seal => "seal",
+            Self::Unseal => "unseal",
+            Self::GetSealStatus => "get_seal_status",
             Self::RecreateCustomer => "recreate_customer",
             Self::KnowErased => "know_erased",
         }

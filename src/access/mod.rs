@@ -32,7 +32,7 @@ pub use gate::{Moment, denied_by};
 pub use grant::{
     Change, CloseEpoch, ControlJob, Create, CustomerData, Delete, Erase, EraseMany, Grant,
     GrantedField, HandleRequest, KeyStatus, List, ListRequests, OpenRequest, Permit, Read,
-    ReadTarget, Show, ShowCertificate, WatchJob, Withheld, Write,
+    ReadTarget, Seal, SealStatus, Show, ShowCertificate, Unseal, WatchJob, Withheld, Write,
 };
 pub use read::{ReadAsk, ReadMode};
 pub use roles::{Principal, Quotas, Roles};

@@ -15,6 +15,7 @@ mod keys;
 mod metadata;
 mod records;
 mod rights;
+mod seal;
 mod shed;
 mod status;
 mod stream;
@@ -45,7 +46,7 @@ pub const SERVICES: [&str; 6] = [
 ];
 
 /// The services over a vault, message sizes bounded.
-pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
+pub fn routes(vault: &Vault) -> Routes {
     let records = records::Records {
         vault: vault.clone(),
         streams: stream::Places::default(),
@@ -56,7 +57,6 @@ pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
     };
     let keys = keys::Keys {
         vault: vault.clone(),
-        assurance,
         watches: stream::Places::default(),
     };
     let certificates = certificates::Certificates {

@@ -41,7 +41,7 @@ pub fn status(error: &Error) -> Status {
 
 fn code(error: &Error) -> Code {
     match error {
-        Error::Invalid(_) | Error::RequestIdReused => Code::InvalidArgument,
+        Error::Invalid(_) | Error::RequestIdReused | Error::NotAShare => Code::InvalidArgument,
         Error::Unauthenticated(_) => Code::Unauthenticated,
         Error::Denied(_) => Code::PermissionDenied,
         Error::NotFound(crate::error::Missing::Method) => Code::Unimplemented,
@@ -50,7 +50,8 @@ fn code(error: &Error) -> Code {
         | Error::CustomerWasErased
         | Error::TooMuch(_)
         | Error::RequestState(..)
-        | Error::SamePerson => Code::FailedPrecondition,
+        | Error::SamePerson
+        | Error::DoesNotUnlock => Code::FailedPrecondition,
         Error::CustomerExists => Code::AlreadyExists,
         Error::RevisionStale | Error::Contended => Code::Aborted,
         Error::Exhausted(..) => Code::ResourceExhausted,
@@ -65,7 +66,10 @@ fn code(error: &Error) -> Code {
 fn retry_delay(error: &Error) -> Option<Duration> {
     match error {
         Error::Exhausted(
-            Exhausted::DistinctCustomers | Exhausted::Rate | Exhausted::Shed,
+            Exhausted::DistinctCustomers
+            | Exhausted::Rate
+            | Exhausted::Shed
+            | Exhausted::UnlockTries,
             wait,
         ) => Some(*wait),
         Error::Unavailable(Unavailable::Sealed) => None,

@@ -126,6 +126,13 @@ impl Keyring {
         }
     }
 
+    /// From here on consent that is older than this restore, in seconds since
+    /// 1970, is not relied on.
+    pub fn doubt_consent_before(&self, restore: i64) {
+        let restore = u32::try_from(restore).unwrap_or(u32::MAX);
+        self.lineage.store(restore, Ordering::Release);
+    }
+
     /// Adds the master key of a new epoch, which wraps from here on.
     pub fn open_epoch(&self, epoch: u32, master: MasterKey) -> Result<()> {
         let master = Arc::new(master);
@@ -139,6 +146,11 @@ impl Keyring {
         self.change(|open| {
             open.masters.remove(&epoch);
         })
+    }
+
+    /// Lets go of every key.
+    pub fn seal(&self) {
+        self.unsealed.store(None);
     }
 
     /// From here on these are the tenants.

@@ -29,6 +29,7 @@ mod seal;
 mod seed;
 mod status;
 mod stream;
+mod tree;
 mod unseal;
 mod write;
 
@@ -43,6 +44,7 @@ pub use read::Outcomes;
 pub use refuse::Refused;
 pub use rights::Office;
 pub use restore::{Restored, Unproven};
+pub use seal::{ProviderView, SealView, SealedBy};
 pub use seed::{Closed, Seeding, seeded_id};
 pub use status::{EpochView, StatusView};
 pub use stream::Chunk;
@@ -67,6 +69,7 @@ pub struct Vault(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn Store>,
+    seal: seal::SealState,
     keyring: Arc<Keyring>,
     log: Log,
     quota: Arc<CustomerQuota>,
@@ -115,6 +118,9 @@ impl Vault {
 
     /// A tenant that was made ready at start or reload.
     fn tenant(&self, name: &TenantName) -> Result<Arc<Tenant>> {
+        if self.is_sealed() {
+            return Err(Error::Unavailable(Unavailable::Sealed));
+        }
         self.0.keyring.tenant(name)
     }
 

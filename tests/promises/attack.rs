@@ -59,6 +59,37 @@ async fn the_attack_opens_who_is_erased_until_their_epoch_is_closed() {
         "{said}"
     );
 
+    // The close takes a key backup of its own, under the new epoch.
+    w.close_to_the_end().await;
+    let found = attack(&house, &[&all], true);
+    assert_eq!(found["erased"], ERASED, "{found}");
+    assert_eq!(found["erased_opened"], 0, "nothing in any copy: {found}");
+    assert_eq!(
+        found["customers_opened"],
+        ALL - ERASED,
+        "everybody else opens: {found}"
+    );
+    let packs = fs::read_dir(&keys).expect("a directory").flatten();
+    let manifests = packs.filter(|file| file.path().extension().is_some_and(|e| e == "manifest"));
+    assert_eq!(manifests.count(), 2);
+
+    // And without the provider's keys nothing opens, whatever there is.
+    let provider = house.place.path().join("keys/epoch-00000002.key");
+    fs::rename(&provider, house.at("moved.key")).expect("moved");
+    let found = attack(&house, &[&all], true);
+    assert_eq!(found["customers_opened"], 0, "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_identity_an_index_row_still_tells_until_the_close() {
+    let house = House::new(true);
+    let server = Process::start(&house.place);
+    let w = connect(&house.place, &server, "acme/w00").await;
+    create(&w, 0..ALL).await;
+    house.done(&["backup", "keys"]);
+    erase(&w, 0..ERASED).await;
+    purged(&w, 0..ERASED).await;
+    let all = house.elsewhere.path().display().to_string();
     // Without the identity the key backups stay shut; an index row still says
     // that there was somebody.
     let found = attack(&house, &[&all], false);
@@ -66,10 +97,6 @@ async fn the_attack_opens_who_is_erased_until_their_epoch_is_closed() {
     let of = |what: &str| found["erased_customers"][0][what].clone();
     assert_eq!((of("keys"), of("index_row")), (false.into(), true.into()));
     assert_eq!(found["did_not_open"].as_array().map(Vec::len), Some(1));
-
-    // And without the provider's key nothing opens, whatever there is.
-    let provider = house.place.path().join("keys/epoch-00000001.key");
-    fs::rename(&provider, house.at("moved.key")).expect("moved");
-    let found = attack(&house, &[keys.to_str().expect("UTF-8"), &all], true);
-    assert_eq!(found["customers_opened"], 0, "{found}");
+    w.close_to_the_end().await;
+    assert_eq!(attack(&house, &[&all], false)["erased_opened"], 0);
 }
