@@ -26,7 +26,7 @@ pub struct EraseList {
     /// The list
     file: PathBuf,
     /// Erasing cannot be undone: say that you mean it
-    #[arg(long, required = true)]
+    #[arg(long)]
     yes: bool,
     /// Where to write the ids that were not erased; the file must be new
     #[arg(long, value_name = "FILE")]
@@ -48,6 +48,12 @@ struct Report {
 impl EraseList {
     /// Erases the list and reports.
     pub async fn run(self) -> Done {
+        if !self.yes {
+            return Err(Stop::Usage(
+                "erasing cannot be undone; nothing was done; repeat the command with --yes"
+                    .to_owned(),
+            ));
+        }
         let text = fs::read_to_string(&self.file);
         let text = text.map_err(|error| Stop::file(&self.file, "read", &error))?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());

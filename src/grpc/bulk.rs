@@ -2,14 +2,14 @@
 //! own answer as soon as there is one.
 
 use super::call::Guarded;
-use super::customers::erased;
+use super::erased::erased;
 use super::status::status;
 use super::stream::Place;
 use crate::error::{Error, Result, Violation};
 use crate::id::CustomerId;
 use crate::limits;
 use crate::pb;
-use crate::vault::Vault;
+use crate::vault::{Refused, Vault};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -93,23 +93,25 @@ impl Erasing {
         }
     }
 
+    /// By the rules that are in force when it is this one's turn. A failure is
+    /// written down before it is told.
     async fn one(&self, name: &str) -> Result<pb::EraseCustomerResponse> {
-        let erased = self.erase(name).await;
-        match erased {
-            Ok(reply) => Ok(reply),
-            Err(error) => {
-                self.guarded.about(name);
-                let (refused, _) = self.guarded.take_refusal();
-                let call = &self.guarded.call;
-                self.vault.record_refusal(call, refused, &error).await?;
-                Err(self.guarded.hide(error))
-            }
-        }
+        let call = &self.guarded.call;
+        let (refused, error) = match self.guarded.renewed() {
+            Ok(guarded) => match self.erase(&guarded, name).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => {
+                    guarded.about(name);
+                    (guarded.take_refusal().0, error)
+                }
+            },
+            Err(error) => (Refused::default(), error),
+        };
+        self.vault.record_refusal(call, refused, &error).await?;
+        Err(self.guarded.hide(error))
     }
 
-    async fn erase(&self, name: &str) -> Result<pb::EraseCustomerResponse> {
-        // By the rules that are in force when it is this one's turn.
-        let guarded = self.guarded.renewed()?;
+    async fn erase(&self, guarded: &Guarded, name: &str) -> Result<pb::EraseCustomerResponse> {
         let id = CustomerId::parse_name("names", name)?;
         let grant = guarded.rules.erase(&guarded.principal, id)?;
         let (view, made) = self.vault.erase_customer(&guarded.call, grant).await?;

@@ -2,14 +2,13 @@
 
 use super::bulk::{Answers, begin};
 use super::call::Guarded;
-use super::certificates::certificate;
+use super::erased::{customer, erased};
 use super::stream::Places;
-use super::value::date;
 use crate::error::Result;
 use crate::id::{CustomerId, RequestId};
 use crate::pb;
 use crate::pb::customer_service_server::CustomerService;
-use crate::vault::{CertificateView, CustomerView, Level, Vault};
+use crate::vault::{CustomerView, Vault};
 use tonic::{Request, Response, Status};
 
 /// The service over a vault.
@@ -21,55 +20,6 @@ pub struct Customers {
 }
 
 type Reply<T> = std::result::Result<Response<T>, Status>;
-
-fn customer(name: String, view: &CustomerView) -> pb::Customer {
-    match view {
-        CustomerView::Active {
-            generation,
-            records,
-            created,
-        } => pb::Customer {
-            name,
-            state: pb::CustomerState::Active.into(),
-            erasure_level: pb::ErasureLevel::Unspecified.into(),
-            key_generation: generation.cast_signed(),
-            record_count: records.cast_signed(),
-            create_date: Some(date(*created)),
-            purge_total: 0,
-            purge_done: 0,
-        },
-        CustomerView::Erased { level, purge, .. } => pb::Customer {
-            name,
-            state: pb::CustomerState::Erased.into(),
-            erasure_level: match level {
-                Level::Shredded => pb::ErasureLevel::Shredded.into(),
-                Level::Purged => pb::ErasureLevel::Purged.into(),
-            },
-            key_generation: 0,
-            record_count: 0,
-            create_date: None,
-            purge_total: purge.total.cast_signed(),
-            purge_done: purge.done.cast_signed(),
-        },
-    }
-}
-
-/// What became of an erasure.
-pub fn erased(
-    name: String,
-    view: &CustomerView,
-    made: Option<&CertificateView>,
-) -> pb::EraseCustomerResponse {
-    let epoch = match view {
-        CustomerView::Erased { epoch, .. } => i64::from(*epoch),
-        CustomerView::Active { .. } => 0,
-    };
-    pb::EraseCustomerResponse {
-        customer: Some(customer(name, view)),
-        epoch,
-        certificate: made.map(certificate),
-    }
-}
 
 impl Customers {
     async fn create(

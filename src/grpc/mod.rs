@@ -8,6 +8,7 @@ mod call;
 mod certificates;
 mod consent;
 mod customers;
+mod erased;
 mod export;
 mod guard;
 mod job;

@@ -26,8 +26,6 @@ pub use change::{
     CreateCustomer, CreateKeys, CreateOutcome, DeleteRecord, EraseIntent, NewPage, PutOutcome,
     PutRecord, Replacement, RequestClaim, SplitIndex, SplitPart, Tombstone,
 };
-pub use person::PersonRows;
-pub use rights::{ChangeRights, OpenRights, RightsRow, RightsRows, RightsStore};
 pub use consent::{ConsentChange, ConsentOutcome, ConsentRows, ConsentStore, Narrowing};
 pub use epochs::{EpochRows, EpochStore, KeptKey, KeySwap, Left, PageSwap, PageView, Swapped};
 pub use jobs::{
@@ -35,6 +33,8 @@ pub use jobs::{
 };
 pub use ledger::{CopyMark, LedgerEntry, LedgerRows};
 pub use part::Part;
+pub use person::PersonRows;
+pub use rights::{ChangeRights, OpenRights, RightsRow, RightsRows, RightsStore};
 pub use row::{
     CustomerKeys, CustomerRow, EpochKey, EpochRow, EpochState, ErasureRow, Fence, GenerationKeys,
     HistoryRow, IndexRef, KeyCounts, KeyRow, LeafRow, LedgerKind, PageKind, PageRow, RecordKey,
@@ -108,14 +108,7 @@ pub type ReadJob = Box<dyn FnOnce(&mut dyn Rows) + Send>;
 
 /// Where rows are kept. Every method is one transaction of one file.
 pub trait Store:
-    CertificateStore
-    + ConsentStore
-    + EpochStore
-    + JobStore
-    + RightsStore
-    + TreeStore
-    + Send
-    + Sync
+    CertificateStore + ConsentStore + EpochStore + JobStore + RightsStore + TreeStore + Send + Sync
 {
     /// Queues work for a reader thread; refuses when the queue is full.
     fn read(&self, job: ReadJob) -> Result<()>;

@@ -232,7 +232,10 @@ async fn once_the_epoch_is_closed_a_certificate_says_so_and_only_its_name_finds_
     let unknown = w.erase("somebody-1").await;
     assert!(unknown.is_err_and(|f| f.is("CUSTOMER_NOT_FOUND")));
     let ids = "SELECT count(*) FROM certificate_ids";
-    let ids: i64 = place.vault().query_row(ids, [], |row| row.get(0)).expect("a count");
+    let ids: i64 = place
+        .vault()
+        .query_row(ids, [], |row| row.get(0))
+        .expect("a count");
     assert_eq!(ids, 0);
     let found = w.certificate(&first.name, &customer("somebody-1")).await;
     let signed = held(&place, &found.expect("found"));

@@ -82,7 +82,9 @@ fn day_of(date: Date) -> Day {
 /// The last day on which a request that was received on `received` can be
 /// answered in time. `None` where no law is named.
 pub fn due(received: Day, regimes: &[Regime], extended: bool) -> Option<Day> {
-    let start = epoch().checked_add(received.0.days()).unwrap_or(Date::MAX);
+    let whole = Span::new().try_days(received.0);
+    let start = whole.and_then(|span| epoch().checked_add(span));
+    let start = start.unwrap_or(Date::MAX);
     let dates = regimes.iter();
     // A month that has no such day ends on its last one (Reg. 1182/71, art. 3).
     let dates = dates.map(|regime| start.checked_add(regime.span(extended)));

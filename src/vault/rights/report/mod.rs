@@ -352,7 +352,7 @@ impl Part {
             let purposes = self.purposes(record_type, field);
             let is_provided =
                 |purpose: &&Arc<Purpose>| matches!(purpose.basis, Basis::Consent | Basis::Contract);
-            if self.what == Export::Portable && !purposes.iter().any(|p| is_provided(p)) {
+            if self.what == Export::Portable && !purposes.iter().any(is_provided) {
                 return None;
             }
             let days = field
