@@ -43,6 +43,7 @@ impl Snapshot {
                             record_type: decision.record_type,
                             fields: shown.collect(),
                             withheld: decision.withheld,
+                            is_whole: false,
                         },
                     });
                 }
