@@ -212,9 +212,9 @@ fn told(purpose: &Purpose) -> PurposeOf {
     PurposeOf {
         purpose: purpose.name.to_string(),
         title: purpose.title.clone(),
-        basis: purpose.basis.name().to_owned(),
-        say: purpose.mechanism.name().to_owned(),
-        recipients: purpose.recipients.clone(),
+        basis: purpose.scope.basis.name().to_owned(),
+        say: purpose.scope.mechanism.name().to_owned(),
+        recipients: purpose.scope.recipients.clone(),
     }
 }
 
@@ -350,8 +350,9 @@ impl Part {
         let fields = fields.into_iter().filter_map(|(name, form, value)| {
             let field = record_type.field(name.as_str())?;
             let purposes = self.purposes(record_type, field);
-            let is_provided =
-                |purpose: &&Arc<Purpose>| matches!(purpose.basis, Basis::Consent | Basis::Contract);
+            let is_provided = |purpose: &&Arc<Purpose>| {
+                matches!(purpose.scope.basis, Basis::Consent | Basis::Contract)
+            };
             if self.what == Export::Portable && !purposes.iter().any(is_provided) {
                 return None;
             }
@@ -388,9 +389,14 @@ impl Part {
     fn purposes(&self, record_type: &RecordType, field: &Field) -> Vec<&Arc<Purpose>> {
         let all = self.catalog.purposes();
         let today = self.now.day();
-        let open = all.filter(|purpose| !purpose.is_expired(today));
-        open.filter(|purpose| purpose.ceiling(record_type.number, field.number).is_some())
-            .collect()
+        let open = all.filter(|purpose| !purpose.scope.is_expired(today));
+        open.filter(|purpose| {
+            purpose
+                .scope
+                .ceiling(record_type.number, field.number)
+                .is_some()
+        })
+        .collect()
     }
 }
 
@@ -400,7 +406,7 @@ fn rights(purposes: &[&Arc<Purpose>]) -> Vec<String> {
     let has = |bases: &[Basis]| {
         purposes
             .iter()
-            .any(|purpose| bases.contains(&purpose.basis))
+            .any(|purpose| bases.contains(&purpose.scope.basis))
     };
     let mut rights = vec!["access", "rectification", "restriction"];
     if has(&[Basis::Consent]) {
