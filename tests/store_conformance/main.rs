@@ -7,9 +7,11 @@
     clippy::indexing_slicing
 )]
 
+mod beside_log;
 mod customers;
 mod erasure;
 mod files;
+mod history;
 mod house;
 mod index;
 mod keys;
