@@ -18,6 +18,7 @@
 
 mod bad_input;
 mod caller;
+mod disk;
 mod fails_closed;
 mod faulty;
 mod forgotten;
