@@ -1,32 +1,37 @@
 //! The composition root: the one place that names a concrete store and a
 //! concrete provider and puts them together.
 
+use super::elsewhere::{key_backups, ledger_copy, refuse_copies, vault_key};
 use super::harden::harden;
 use super::listener::{Bounds, Listener, Security};
 use super::lock::DirectoryLock;
 use super::probes::Probes;
+use super::providers::{Built, Moving, keep};
 use super::readiness::{Readiness, State};
 use super::reload::{Reload, Rules, Watch};
 use super::server::{Times, serve, stop_signal};
 use super::telemetry;
 use super::tls::Tls;
 use crate::access::{Access, Sources};
+use crate::audit::Sealer;
 use crate::authn::{Authn, Caller};
 use crate::config::check::Allowances;
-use crate::config::{Config, Provider, Transport};
+use crate::config::{Config, Transport};
 use crate::error::{Error, Result, Unavailable};
 use crate::grpc::{Guard, Parts, SERVICES, Shed, routes};
 use crate::keys::Providers;
-use crate::keys::file::FileProvider;
+use crate::keys::signing::SigningKey;
+use crate::limits;
 use crate::metrics::Metrics;
 use crate::pb;
-use crate::store::Store;
-use crate::store::sqlite::Sqlite;
+use crate::store::sqlite::{self, Sqlite};
+use crate::store::{Rows, Store};
 use crate::vault::{self, Vault};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tonic::service::Routes;
 
@@ -41,14 +46,16 @@ const LOOK: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`Error::Setup`] when there is one, or a file cannot be made.
 pub fn found(config: &Config) -> Result<()> {
-    vault::found(&config.data, &providers(&config.provider)?)
+    vault::found(&config.data, &Built::new(&config.providers)?.providers()?)
 }
 
-fn providers(provider: &Provider) -> Result<Providers> {
-    let provider = match provider {
-        Provider::File { directory } => FileProvider::new(directory)?,
-    };
-    Providers::new(vec![Box::new(provider)])
+/// Opens the vault that a configuration describes for reading only, whether it
+/// is running or not.
+///
+/// # Errors
+/// [`Error::Setup`] when there is none.
+pub fn open_rows(config: &Config) -> Result<impl Rows + use<>> {
+    sqlite::open_rows(&config.data)
 }
 
 /// Serves until a signal ends it; calls `ready` once it does.
@@ -97,8 +104,26 @@ pub async fn run_over(
         })
         .await?,
     );
-    let (vault, assurance) = unseal(&config, &access, open).await?;
-    vault.recover().await?;
+    let (vault, built) = open_vault(&config, open).await?;
+    vault.sign_with(vault_key(&config)?)?;
+    if let Some(backups) = key_backups(&config)? {
+        vault.back_up_keys_with(Arc::new(backups));
+    }
+    let origin = vault.log_origin(&config.trust_domain);
+    let key = SigningKey::load(&config.signing.log, origin)?;
+    let sealer = vault.sealer(key).await?;
+    tokio::spawn(vault.clone().keep_ledger());
+    let tenants = access.now().tenants().cloned().collect();
+    match vault.come_up(tenants).await {
+        Ok(()) => {}
+        Err(why @ Error::Unavailable(Unavailable::KeyProvider | Unavailable::Sealed)) => {
+            tracing::warn!(%why, "the vault starts sealed");
+        }
+        Err(why) => return Err(why),
+    }
+    let without = config.seal.without_provider;
+    tokio::spawn(keep(vault.clone(), Arc::clone(&access), without));
+    tokio::spawn(super::epochs::keep(vault.clone(), config.epochs));
 
     let authn = Arc::new(Authn::new(&config.trust_domain));
     let rules = Rules {
@@ -106,7 +131,12 @@ pub async fn run_over(
         sources,
         vault: vault.clone(),
     };
-    let (security, things) = secure(&config, &authn, Arc::new(rules))?;
+    let (security, mut things) = secure(&config, &authn, Arc::new(rules))?;
+    things.push(Arc::new(Moving::new(
+        config.file.clone(),
+        built,
+        vault.clone(),
+    )));
     tokio::spawn(Watch::new(things, Arc::clone(&metrics))?.run());
     let listener = Listener::bind(
         config.listen,
@@ -127,17 +157,30 @@ pub async fn run_over(
         metrics: Arc::clone(&metrics),
     };
     let beside = beside(&readiness, config.reflection)?;
-    let guard = Guard::new(parts, routes(&vault, assurance), beside);
-    readiness.set(State::Ready).await;
+    let (end_sealing, last) = oneshot::channel::<()>();
+    let sealing = tokio::spawn(seal(sealer, vault.clone(), Arc::clone(&metrics), last));
+    let guard = Guard::new(parts, routes(&vault), beside);
+    readiness.set(keys_state(&vault)).await;
     let _told = AddressFile::write(&config.data, address)?;
     ready(address);
     let ended = ended(stop, vault.clone(), Arc::clone(&readiness), metrics);
     serve(guard, listener.start(), readiness, ended, Times::default()).await?;
+    drop(end_sealing);
+    // It ends by itself after one last checkpoint.
+    let _ = sealing.await;
     if vault.is_sound() {
         Ok(())
     } else {
         Err(Error::Unavailable(Unavailable::OutcomeUnknown))
     }
+}
+
+/// The vault of a configuration, for a tool that serves nobody. Blocks.
+pub(super) fn unsealed(config: &Config) -> Result<(Vault, Arc<Providers>)> {
+    let providers = Arc::new(Built::new(&config.providers)?.providers()?);
+    let store = open_store(&config.data)?;
+    let vault = Vault::unseal(store, Arc::clone(&providers), NODE.to_owned())?;
+    Ok((vault, providers))
 }
 
 fn open_store(data: &Path) -> Result<Arc<dyn Store>> {
@@ -153,18 +196,21 @@ async fn on_thread<T: Send + 'static>(
         .map_err(|_| Error::Internal("a start-up step ended by itself"))?
 }
 
-async fn unseal(
+/// The vault, sealed, and its providers.
+async fn open_vault(
     config: &Config,
-    access: &Arc<Access>,
     open: impl FnOnce(&Path) -> Result<Arc<dyn Store>> + Send + 'static,
-) -> Result<(Vault, crate::keys::Assurance)> {
-    let (data, kept, rules) = (config.data.clone(), config.provider.clone(), access.now());
+) -> Result<(Vault, Built)> {
+    let (data, configured) = (config.data.clone(), config.providers.clone());
+    let (backup, key) = (config.backup.clone(), vault_key(config)?);
     on_thread(move || {
-        let providers = providers(&kept)?;
-        let vault = Vault::unseal(open(&data)?, &providers, NODE.to_owned())?;
-        let tenants = rules.roles().principals().map(|p| p.tenant());
-        vault.ensure_tenants(tenants)?;
-        Ok((vault, providers.assurance()))
+        refuse_copies(&data)?;
+        let built = Built::new(&configured)?;
+        let providers = Arc::new(built.providers()?);
+        let vault = Vault::open(open(&data)?, providers, NODE.to_owned())?;
+        let copy = ledger_copy(&backup, key, vault.deployment())?;
+        vault.check_story(copy, backup.strict)?;
+        Ok((vault, built))
     })
     .await
 }
@@ -234,11 +280,55 @@ async fn ended(
         }
         let state = match vault.tidy_up().await {
             Err(Error::Unavailable(Unavailable::DiskFull)) => State::Impaired("disk_full"),
-            _ => State::Ready,
+            _ => keys_state(&vault),
         };
         if readiness.state() != state {
             readiness.set(state).await;
         }
+    }
+}
+
+/// Seals the log behind the calls until `last` is dropped, and then once more.
+async fn seal(
+    mut sealer: Sealer,
+    vault: Vault,
+    metrics: Arc<Metrics>,
+    mut last: oneshot::Receiver<()>,
+) {
+    let mut look = tokio::time::interval(limits::SEAL_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let is_last = tokio::select! {
+            _ = &mut last => true,
+            _ = look.tick() => false,
+        };
+        if !vault.is_sound() {
+            return;
+        }
+        if vault.tell_unwritten().await.is_err() {
+            tracing::warn!("calls without an audit entry are not written down yet");
+        }
+        match sealer.catch_up().await {
+            Ok(size) => metrics.sealed(size),
+            Err(error) => {
+                metrics.seal_failures.inc();
+                tracing::error!(reason = error.reason(), "the log is not sealed");
+            }
+        }
+        if is_last {
+            return;
+        }
+    }
+}
+
+/// Whether calls can be served, as far as keys are concerned.
+fn keys_state(vault: &Vault) -> State {
+    if vault.is_sealed() {
+        State::Impaired("sealed")
+    } else if vault.provider_answers() {
+        State::Ready
+    } else {
+        State::Troubled("key_provider")
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod beside_log;
 mod customers;
+mod epochs;
 mod erasure;
 mod files;
 mod history;
@@ -23,6 +24,7 @@ mod requests;
 mod reserve;
 mod shared;
 mod sqlite;
+mod tree;
 
 use house::{Backend, House};
 

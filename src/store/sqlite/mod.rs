@@ -3,15 +3,27 @@
 
 mod checkpoint;
 mod commit;
+mod consent;
+mod copy;
+mod epochs;
 mod error;
 mod history;
+mod jobs;
 mod keys_file;
+mod ledger;
+mod loot;
+mod pack;
 mod reader;
 mod reads;
 mod reserve;
+mod restoring;
 mod schema;
+mod seed;
+mod tree;
 mod vault_file;
 mod writer;
+
+pub use seed::{Seed, Seedling};
 
 use super::change::{
     CreateCustomer, CreateKeys, CreateOutcome, DeleteRecord, EraseIntent, NewPage, PutOutcome,
@@ -30,8 +42,13 @@ use reads::{Needs, Reads};
 use reserve::Reserve;
 use rusqlite::Connection;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use writer::{Care, Writer};
+
+pub use copy::{copy_data, deployment, mark_of_data, mark_of_keys, settle_log};
+pub use loot::{Loot, LootKey, LootPage, LootRecord};
+pub use pack::{Image, KeysBuild, KeysScan, PartRows, Traces, traces};
+pub use restoring::{Purged, Restoring};
 
 /// What must be current after a restore.
 pub const KEYS_FILE: &str = "keys.db";
@@ -57,6 +74,7 @@ pub fn open_rows(dir: &Path) -> Result<impl Rows + use<>> {
 pub struct Sqlite {
     reads: Arc<Reads>,
     threads: Vec<std::thread::JoinHandle<()>>,
+    aside: Mutex<Reader>,
     keys: Writer,
     vault: Writer,
     reserve: Reserve,
@@ -91,6 +109,7 @@ impl Sqlite {
         let vault = Writer::start("vault-writer", vault, of_vault)?;
         let mut store = Self {
             threads: Vec::with_capacity(limits::READER_THREADS),
+            aside: Mutex::new(Reader::open(dir)?),
             reserve: Reserve::open(dir)?,
             reads,
             keys,

@@ -155,6 +155,12 @@ impl Reads {
         }
     }
 
+    /// For a reader beside the threads: it holds a state until this is dropped.
+    pub fn hold(&self) -> Held<'_> {
+        self.hold_again();
+        Held(self)
+    }
+
     fn has_let_go(&self) {
         self.lock().holding -= 1;
         self.let_go.notify_all();
@@ -184,6 +190,15 @@ impl Reads {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A state that is held beside the reader threads.
+pub struct Held<'a>(&'a Reads);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.has_let_go();
     }
 }
 
