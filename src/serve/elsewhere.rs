@@ -57,7 +57,7 @@ pub(super) fn ledger_copy(
 
 /// Where key backups go, if the configuration says so: for the close of an
 /// epoch.
-pub(super) fn key_backups(config: &Config) -> Result<Option<KeyBackups>> {
+pub fn key_backups(config: &Config) -> Result<Option<KeyBackups>> {
     let (Some(dir), Some(recipient)) = (&config.backup.keys_to, &config.backup.recipient) else {
         return Ok(None);
     };
