@@ -49,7 +49,7 @@ impl Vault {
             // The caller may be gone; then nobody needs the answer.
             if !answer.is_closed() {
                 let reading = vault.open_all(rows, &tenant, &call, &grant);
-                vault.write_down(call, &grant, reading, |read| {
+                vault.enter(call, &grant, reading, |read| {
                     let _ = answer.send(read);
                 });
             }
@@ -81,7 +81,7 @@ impl Vault {
     }
 
     /// Tells `answer` what was opened, once every entry is durable.
-    fn write_down(
+    fn enter(
         &self,
         call: Arc<Call>,
         grant: &Grant<Read>,
