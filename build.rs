@@ -47,6 +47,7 @@ const SECRET: &[&str] = &[
     "ConsentEvent",
     "GetReceiptRequest",
     "GetReceiptResponse",
+    "UnsealRequest",
 ];
 
 /// Messages without secrets that hold one of the above.

@@ -189,6 +189,11 @@ unary! {
         "Lists what was said, oldest first.";
     consent.get_receipt(GetReceiptRequest) -> GetReceiptResponse,
         "Gives the signed receipt of one event.";
+    keys.seal(SealRequest) -> SealResponse, "Lets go of every key in memory.";
+    keys.unseal(UnsealRequest) -> UnsealResponse,
+        "Opens the master keys, or gives a piece of what that takes.";
+    keys.get_seal_status(GetSealStatusRequest) -> GetSealStatusResponse,
+        "Says whether the vault is sealed, and what it waits for.";
     keys.get_key_status(GetKeyStatusRequest) -> GetKeyStatusResponse,
         "Says which epochs, pages and keys there are.";
     keys.plan_epoch_close(PlanEpochCloseRequest) -> PlanEpochCloseResponse,

@@ -3,13 +3,18 @@
 //! secret ever stands in it: it names files.
 
 pub mod check;
+mod provider;
+
+pub use provider::{Keeper, Provider};
 
 use crate::backup::Recipient;
 use crate::catalog::{Entry, Section, read_text};
 use crate::error::{Error, Result};
 use crate::id::{ServiceName, TenantName};
+use crate::limits;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What the server is told at start.
 #[derive(Debug)]
@@ -23,7 +28,9 @@ pub struct Config {
     /// The databases.
     pub data: PathBuf,
     /// Where the keys above the databases are kept.
-    pub provider: Provider,
+    pub providers: Vec<Provider>,
+    /// When the vault seals itself.
+    pub seal: Seal,
     /// The keys that sign what strangers check.
     pub signing: Signing,
     /// What is kept elsewhere.
@@ -56,14 +63,20 @@ pub enum Epochs {
     Daily(u32),
 }
 
-/// Which key provider.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Provider {
-    /// One file an epoch in `directory`.
-    File {
-        /// Mode 0700, outside the data directory.
-        directory: PathBuf,
-    },
+/// When the vault seals itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seal {
+    /// How long it goes on from memory while no key provider answers for the
+    /// key of its open epoch.
+    pub without_provider: Duration,
+}
+
+impl Default for Seal {
+    fn default() -> Self {
+        Self {
+            without_provider: limits::WITHOUT_PROVIDER,
+        }
+    }
 }
 
 /// Files of private signing keys (Ed25519, PKCS#8 in PEM).
@@ -173,7 +186,11 @@ impl Config {
                 address(text).filter(|a| a.ip().is_loopback())
             })?,
             data: file_in(base, &root.need("data")?)?,
-            provider: provider(base, root.need("provider")?.section()?)?,
+            providers: provider::providers(base, &mut root)?,
+            seal: match root.take("seal") {
+                Some(entry) => seal(entry.section()?)?,
+                None => Seal::default(),
+            },
             signing: signing(base, root.need("signing")?.section()?)?,
             backup: match root.take("backup") {
                 Some(entry) => backup(base, entry.section()?)?,
@@ -225,12 +242,22 @@ fn file_in(base: &Path, entry: &Entry<'_>) -> Result<PathBuf> {
     Ok(base.join(entry.text(PATH_BYTES)?))
 }
 
-fn provider(base: &Path, mut table: Section<'_>) -> Result<Provider> {
-    let file = |text: &str| (text == "file").then_some(());
-    table.need("kind")?.parsed("must be \"file\"", file)?;
-    let directory = file_in(base, &table.need("directory")?)?;
+fn seal(mut table: Section<'_>) -> Result<Seal> {
+    let mut seal = Seal::default();
+    if let Some(entry) = table.take("without_provider") {
+        let most = limits::WITHOUT_PROVIDER_MAX;
+        let rule = format!(
+            "must be a time from \"0s\" to \"{}\" in quotes, such as \"24h\"",
+            humantime::format_duration(most)
+        );
+        seal.without_provider = entry.parsed(&rule, |text| {
+            humantime::parse_duration(text)
+                .ok()
+                .filter(|time| *time <= most)
+        })?;
+    }
     table.finish()?;
-    Ok(Provider::File { directory })
+    Ok(seal)
 }
 
 fn signing(base: &Path, mut table: Section<'_>) -> Result<Signing> {
@@ -394,8 +421,13 @@ client_ca = "pki/ca.pem"
         let config = config.unwrap();
         assert_eq!(config.data, base.join("data"));
         assert_eq!(config.roles, Path::new("/etc/oubliette/roles.toml"));
-        let keys = base.join("keys");
-        assert_eq!(config.provider, Provider::File { directory: keys });
+        let directory = base.join("keys");
+        let file = Provider {
+            keeper: Keeper::File { directory },
+            retiring: false,
+        };
+        assert_eq!(config.providers, [file]);
+        assert_eq!(config.seal, Seal::default());
         let Transport::Tls(tls) = config.transport else {
             panic!("TLS was asked for");
         };

@@ -51,6 +51,10 @@ pub enum Error {
     Cancelled,
     /// Stored bytes do not open where they stand.
     DataLoss(Lost),
+    /// What was given is no share of this vault's lock, or was mistyped.
+    NotAShare,
+    /// What was given does not open the lock of the keys.
+    DoesNotUnlock,
     /// Configuration, catalog, policy or key files are not as they must be.
     Setup(String),
     /// A promise between two parts of the program was broken.
@@ -179,6 +183,8 @@ pub enum Exhausted {
     Rate,
     /// The principal's distinct customers an hour.
     DistinctCustomers,
+    /// Tries to open the lock of the keys.
+    UnlockTries,
 }
 
 /// Why the vault cannot serve.
@@ -258,6 +264,9 @@ impl Error {
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Cancelled => "CANCELLED",
             Self::DataLoss(_) => "DATA_LOSS",
+            Self::Exhausted(Exhausted::UnlockTries, _) => "UNLOCK_TRIES_EXCEEDED",
+            Self::NotAShare => "NOT_A_SHARE",
+            Self::DoesNotUnlock => "DOES_NOT_UNLOCK",
             Self::Setup(_) => "SETUP",
             Self::Internal(_) => "INTERNAL",
         }
@@ -520,6 +529,16 @@ impl fmt::Display for Error {
                 "the caller has touched as many different customers as it may in an hour; \
                  wait, or raise the limit in the roles file"
             }
+            Self::Exhausted(Exhausted::UnlockTries, _) => {
+                "the lock was tried too often in a row; wait, then try again"
+            }
+            Self::NotAShare => {
+                "that is no share of this vault's lock, or it was mistyped; check it and give it \
+                 again"
+            }
+            Self::DoesNotUnlock => {
+                "that does not open the lock; where it is held by shares, give all of them again"
+            }
             Self::Unavailable(Unavailable::AuditWrite) => {
                 "the audit entry could not be written, so nothing was answered; try again"
             }
@@ -532,7 +551,9 @@ impl fmt::Display for Error {
             Self::Unavailable(Unavailable::StoreSlow) => {
                 "storage did not answer in time; repeat with the same request id"
             }
-            Self::Unavailable(Unavailable::Sealed) => "the vault is sealed; unseal it",
+            Self::Unavailable(Unavailable::Sealed) => {
+                "the vault is sealed; unseal it (oubliette unseal)"
+            }
             Self::Unavailable(Unavailable::KeyProvider) => {
                 "a key provider does not answer as it must; see the server's log, and try again"
             }

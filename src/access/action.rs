@@ -48,6 +48,12 @@ pub enum Action {
     ControlJob,
     /// KeyService.WatchJob.
     WatchJob,
+    /// KeyService.Seal.
+    Seal,
+    /// KeyService.Unseal.
+    Unseal,
+    /// KeyService.GetSealStatus.
+    GetSealStatus,
     /// CreateCustomer with `recreate_erased`.
     RecreateCustomer,
     /// To be told CUSTOMER_ERASED instead of CUSTOMER_NOT_FOUND.
@@ -56,7 +62,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -79,6 +85,9 @@ impl Action {
         Self::CloseEpoch,
         Self::ControlJob,
         Self::WatchJob,
+        Self::Seal,
+        Self::Unseal,
+        Self::GetSealStatus,
         Self::RecreateCustomer,
         Self::KnowErased,
     ];
@@ -108,6 +117,9 @@ impl Action {
             Self::CloseEpoch => "close_epoch",
             Self::ControlJob => "control_job",
             Self::WatchJob => "watch_job",
+            Self::Seal => "seal",
+            Self::Unseal => "unseal",
+            Self::GetSealStatus => "get_seal_status",
             Self::RecreateCustomer => "recreate_customer",
             Self::KnowErased => "know_erased",
         }

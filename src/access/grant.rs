@@ -228,6 +228,15 @@ pub struct WatchJob {
     pub job: u64,
 }
 
+/// Letting go of every key in memory.
+pub struct Seal;
+
+/// Opening the master keys again.
+pub struct Unseal;
+
+/// Showing whether the vault is sealed.
+pub struct SealStatus;
+
 impl<A> Grant<A> {
     /// Who was granted it.
     pub fn principal(&self) -> &Arc<Principal> {

@@ -30,7 +30,8 @@ pub use facts::Facts;
 pub use gate::{Moment, denied_by};
 pub use grant::{
     Change, CloseEpoch, ControlJob, Create, CustomerData, Delete, Erase, Grant, GrantedField,
-    KeyStatus, List, Permit, Read, ReadTarget, Show, WatchJob, Withheld, Write,
+    KeyStatus, List, Permit, Read, ReadTarget, Seal, SealStatus, Show, Unseal, WatchJob, Withheld,
+    Write,
 };
 pub use read::{ReadAsk, ReadMode};
 pub use roles::{Principal, Quotas, Roles};

@@ -56,6 +56,11 @@ impl Snapshot {
         &self.roles
     }
 
+    /// The tenants of the principals, each once or more.
+    pub fn tenants(&self) -> impl Iterator<Item = &TenantName> {
+        self.roles.principals().map(|principal| principal.tenant())
+    }
+
     /// The principal of that name. Only `authn` calls it, for a caller whose
     /// certificate it has checked.
     pub(crate) fn principal(

@@ -94,6 +94,23 @@ pub enum Fact {
         /// Whether a key backup under the next epoch was taken and tested.
         backup: &'static str,
     },
+    /// The key providers of the configuration were replaced while serving.
+    Providers {
+        /// The kinds that take new epochs.
+        taking: Vec<&'static str>,
+        /// The kinds that only open and destroy what they have.
+        retiring: Vec<&'static str>,
+    },
+    /// The vault let go of every key.
+    Sealed {
+        /// `hand`, or `provider`: none answered for as long as is allowed.
+        by: &'static str,
+    },
+    /// The master keys were opened again.
+    Unsealed {
+        /// `hand`, or `provider`: it answers again.
+        by: &'static str,
+    },
 }
 
 /// What a provider said of an epoch's key after it was told to destroy it.

@@ -246,6 +246,33 @@ impl<'a> Entry<'a> {
         Ok(list)
     }
 
+    /// A list of 1 to `most` tables, as `[[key]]` begins each.
+    pub fn sections(self, most: usize) -> Result<Vec<Section<'a>>> {
+        let rule = format!(
+            "must be 1 to {most} tables, each begun with [[{}]]",
+            self.path
+        );
+        let tables = self.value.get_ref().as_array();
+        let fits = tables.is_some_and(|tables| {
+            (1..=most).contains(&tables.len()) && tables.iter().all(|t| t.get_ref().is_table())
+        });
+        if !fits {
+            return Err(self.wrong(&rule));
+        }
+        let (source, path) = (self.source, self.path);
+        let DeValue::Array(tables) = self.value.into_inner() else {
+            return Err(Error::Internal("a list is not a list"));
+        };
+        let section = |table: Spanned<DeValue<'a>>| {
+            let span = table.span();
+            match table.into_inner() {
+                DeValue::Table(table) => Some(Section::of(source, path.clone(), span, table)),
+                _ => None,
+            }
+        };
+        Ok(tables.into_iter().filter_map(section).collect())
+    }
+
     /// A table of its own.
     pub fn section(self) -> Result<Section<'a>> {
         let span = self.value.span();

@@ -23,6 +23,8 @@ mod record;
 mod restore;
 mod rules;
 mod schema;
+mod seal;
+mod secret;
 mod serve;
 mod setup;
 mod stop;
@@ -80,6 +82,13 @@ enum Command {
     Restore(restore::Restore),
     /// See what an insider with every backup and every present key could open
     Attack(attack::Attack),
+    /// Let go of every key in memory; nothing is destroyed
+    Seal(seal::Seal),
+    /// Open the keys again: from the key provider, or with the passphrase or
+    /// the shares of its lock
+    Unseal(seal::Unseal),
+    /// Show whether the vault is sealed, and what it waits for
+    SealStatus(seal::SealStatus),
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::Config),
@@ -131,6 +140,9 @@ impl Command {
             Self::Backup(backup) => backup.run(),
             Self::Restore(restore) => restore.run(),
             Self::Attack(attack) => attack.run(),
+            Self::Seal(seal) => block_on(seal.run()),
+            Self::Unseal(unseal) => block_on(unseal.run()),
+            Self::SealStatus(status) => block_on(status.run()),
             Self::Config(config) => config.run(),
             Self::Catalog(catalog) => catalog.run(),
             Self::Policy(policy) => policy.run(),
@@ -146,6 +158,9 @@ impl Command {
             Self::Customer(customer) => customer.caller().json,
             Self::Consent(consent) => consent.json(),
             Self::Key(key) => key.caller().json,
+            Self::Seal(seal) => seal.caller.json,
+            Self::Unseal(unseal) => unseal.caller.json,
+            Self::SealStatus(status) => status.caller.json,
             Self::Bench(bench) => bench.json(),
             Self::Audit(audit) => audit.json(),
             Self::Backup(backup) => backup.json(),

@@ -47,6 +47,7 @@ pub mod manifest;
 pub mod message;
 mod random;
 pub mod record;
+pub mod shares;
 pub mod tree;
 
 pub use body::{FieldRef, GroupRef, RecordBody};

@@ -50,7 +50,7 @@ pub struct Guard {
 }
 
 /// The RPCs' names, so that a label or a leaf never repeats a caller's text.
-const METHODS: [&str; 22] = [
+const METHODS: [&str; 25] = [
     "/oubliette.v1.RecordService/PutRecord",
     "/oubliette.v1.RecordService/GetRecord",
     "/oubliette.v1.RecordService/BatchGetRecords",
@@ -73,6 +73,9 @@ const METHODS: [&str; 22] = [
     "/oubliette.v1.KeyService/CloseEpoch",
     "/oubliette.v1.KeyService/ControlJob",
     "/oubliette.v1.KeyService/WatchJob",
+    "/oubliette.v1.KeyService/Seal",
+    "/oubliette.v1.KeyService/Unseal",
+    "/oubliette.v1.KeyService/GetSealStatus",
 ];
 
 /// Health and reflection: the only calls that are not guarded. A service that

@@ -2,6 +2,7 @@
 
 use super::call::Guarded;
 use super::job;
+use super::seal;
 use super::stream::Places;
 use super::value::date;
 use crate::error::{Error, Result, Violation};
@@ -16,8 +17,6 @@ use tonic::{Request, Response, Status};
 pub struct Keys {
     /// The vault.
     pub vault: Vault,
-    /// What destroying a key of the configured provider is worth.
-    pub assurance: Assurance,
     /// Room for those who watch jobs.
     pub watches: Places,
 }
@@ -56,7 +55,7 @@ impl Keys {
                 EpochState::Condemned => pb::EpochState::Closing.into(),
             },
             provider: epoch.providers.join(" "),
-            assurance: match self.assurance {
+            assurance: match self.vault.worth(&epoch.providers) {
                 Assurance::Hsm => pb::Assurance::Hsm.into(),
                 Assurance::Provider => pb::Assurance::Provider.into(),
                 Assurance::Scheduled => pb::Assurance::Scheduled.into(),
@@ -185,5 +184,26 @@ impl KeyService for Keys {
             (Err(error), _) | (_, Err(error)) => Err(error),
         };
         guarded.answer(opened)
+    }
+
+    async fn seal(&self, request: Request<pb::SealRequest>) -> Reply<pb::SealResponse> {
+        let guarded = Guarded::of(&request)?;
+        let sealed = seal::seal(&self.vault, &guarded).await;
+        guarded.answer(sealed)
+    }
+
+    async fn unseal(&self, request: Request<pb::UnsealRequest>) -> Reply<pb::UnsealResponse> {
+        let guarded = Guarded::of(&request)?;
+        let unsealed = seal::unseal(&self.vault, &guarded, request.into_inner()).await;
+        guarded.answer(unsealed)
+    }
+
+    async fn get_seal_status(
+        &self,
+        request: Request<pb::GetSealStatusRequest>,
+    ) -> Reply<pb::GetSealStatusResponse> {
+        let guarded = Guarded::of(&request)?;
+        let told = seal::status(&self.vault, &guarded).await;
+        guarded.answer(told)
     }
 }

@@ -11,6 +11,7 @@ mod job;
 mod keys;
 mod metadata;
 mod records;
+mod seal;
 mod shed;
 mod status;
 mod stream;
@@ -37,7 +38,7 @@ pub const SERVICES: [&str; 4] = [
 ];
 
 /// The services over a vault, message sizes bounded.
-pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
+pub fn routes(vault: &Vault) -> Routes {
     let records = records::Records {
         vault: vault.clone(),
         streams: stream::Places::default(),
@@ -47,7 +48,6 @@ pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
     };
     let keys = keys::Keys {
         vault: vault.clone(),
-        assurance,
         watches: stream::Places::default(),
     };
     let consent = consent::Consent {

@@ -3,7 +3,8 @@
 //! server.
 
 use super::lock::DirectoryLock;
-use super::run::{providers, unsealed};
+use super::providers::Built;
+use super::run::unsealed;
 use crate::backup::attack::{self, Found};
 use crate::backup::{
     Evidence, Identity, KeyBackups, KeysBackup, Ledger, LedgerCopy, Manifest, Rebuilt,
@@ -11,6 +12,7 @@ use crate::backup::{
 };
 use crate::clock::Instant;
 use crate::config::{Backup, Config};
+use crate::crypto::Deployment;
 use crate::error::{Error, Result};
 use crate::keys::Providers;
 use crate::keys::signing::{PublicKey, SigningKey};
@@ -55,7 +57,7 @@ pub(super) fn ledger_copy(
 
 /// Where key backups go, if the configuration says so: for the close of an
 /// epoch.
-pub(super) fn key_backups(config: &Config) -> Result<Option<KeyBackups>> {
+pub fn key_backups(config: &Config) -> Result<Option<KeyBackups>> {
     let (Some(dir), Some(recipient)) = (&config.backup.keys_to, &config.backup.recipient) else {
         return Ok(None);
     };
@@ -109,7 +111,7 @@ pub fn backup_keys(
 /// provider cannot be asked.
 pub fn attack(config: &Config, dirs: &[PathBuf], identity: Option<&Path>) -> Result<Found> {
     let identity = identity.map(Identity::load).transpose()?;
-    let providers = providers(&config.provider)?;
+    let providers = Built::new(&config.providers)?.providers()?;
     let own = deployment(&config.data)?;
     attack::attack(dirs, &config.data, own, &providers, identity.as_ref())
 }
@@ -199,7 +201,9 @@ pub fn restore_keys(config: &Config, source: &KeysSource) -> Result<KeysRestore>
     };
     let doubts = doubts(ledger.as_ref(), &manifest, &traces, source.checkpoint);
     approved(&doubts, source)?;
-    let newest_key = newest_key(&providers(&config.provider)?, &manifest)?;
+    let providers = Built::new(&config.providers)?.providers()?;
+    let own = manifest.deployment()?;
+    let newest_key = newest_key(&providers, own, &manifest)?;
     let evidence = Evidence {
         traces,
         newest_key,
@@ -301,10 +305,10 @@ fn approved(doubts: &[String], source: &KeysSource) -> Result<()> {
 
 /// The newest epoch that a provider has a key of: one beyond those of the
 /// backup where there is a stray.
-fn newest_key(providers: &Providers, manifest: &Manifest) -> Result<u32> {
+fn newest_key(providers: &Providers, deployment: Deployment, manifest: &Manifest) -> Result<u32> {
     let newest = manifest.epochs.last().copied().unwrap_or_default();
     for provider in providers.iter() {
-        if !provider.stray(newest)?.is_empty() {
+        if !provider.stray(deployment, newest)?.is_empty() {
             return Ok(newest + 1);
         }
     }

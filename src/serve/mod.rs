@@ -8,6 +8,7 @@ pub mod harden;
 pub mod listener;
 pub mod lock;
 pub mod probes;
+mod providers;
 pub mod readiness;
 pub mod reload;
 mod run;

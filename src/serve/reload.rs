@@ -54,9 +54,11 @@ impl Reload for Rules {
 
     fn reload(&self) -> Result<()> {
         self.access.reload()?;
-        let rules = self.access.now();
-        self.vault
-            .ensure_tenants(rules.roles().principals().map(|p| p.tenant()))
+        if self.vault.is_sealed() {
+            // It makes sure of its tenants when it comes up.
+            return Ok(());
+        }
+        self.vault.ensure_tenants(self.access.now().tenants())
     }
 }
 

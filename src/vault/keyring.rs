@@ -147,6 +147,11 @@ impl Keyring {
         })
     }
 
+    /// Lets go of every key.
+    pub fn seal(&self) {
+        self.unsealed.store(None);
+    }
+
     /// From here on these are the tenants.
     pub fn set_tenants(&self, rows: Vec<TenantRow>) -> Result<()> {
         let mut tenants = HashMap::new();

@@ -27,6 +27,7 @@ mod seal;
 mod seed;
 mod status;
 mod stream;
+mod tree;
 mod unseal;
 mod write;
 
@@ -39,6 +40,7 @@ pub use open::{OpenedRecord, RecordView};
 pub use read::Outcomes;
 pub use refuse::Refused;
 pub use restore::{Restored, Unproven};
+pub use seal::{ProviderView, SealView, SealedBy};
 pub use seed::{Closed, Seeding, seeded_id};
 pub use status::{EpochView, StatusView};
 pub use stream::Chunk;
@@ -63,6 +65,7 @@ pub struct Vault(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn Store>,
+    seal: seal::SealState,
     keyring: Arc<Keyring>,
     log: Log,
     quota: Arc<CustomerQuota>,
@@ -107,6 +110,9 @@ impl Vault {
 
     /// A tenant that was made ready at start or reload.
     fn tenant(&self, name: &TenantName) -> Result<Arc<Tenant>> {
+        if self.is_sealed() {
+            return Err(Error::Unavailable(Unavailable::Sealed));
+        }
         self.0.keyring.tenant(name)
     }
 

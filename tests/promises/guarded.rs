@@ -136,6 +136,15 @@ async fn every_rpc(w: &Caller, id: &str, purpose: &str) -> Vec<(&'static str, Op
             "WatchJob",
             failure(keys.watch_job(pb::WatchJobRequest::default()).await),
         ),
+        ("Seal", failure(keys.seal(pb::SealRequest {}).await)),
+        (
+            "Unseal",
+            failure(keys.unseal(pb::UnsealRequest::default()).await),
+        ),
+        (
+            "GetSealStatus",
+            failure(keys.get_seal_status(pb::GetSealStatusRequest {}).await),
+        ),
     ]
 }
 
@@ -165,7 +174,7 @@ async fn who_has_no_rule_is_denied_every_rpc_and_learns_nothing_of_who_exists() 
     let mut log = Log::of(&place);
     log.skip();
     let here = every_rpc(&idle, "a", "care").await;
-    assert_eq!(here.len(), 15, "every RPC");
+    assert_eq!(here.len(), 18, "every RPC");
     let leaves = log.new_leaves();
     assert_eq!(leaves.len(), here.len(), "one leaf each");
     for ((method, failure), leaf) in here.iter().zip(&leaves) {

@@ -53,6 +53,15 @@ pub enum Fact {
         root: String,
         backup: String,
     },
+    /// The key providers were replaced while serving.
+    Providers {
+        taking: Vec<String>,
+        retiring: Vec<String>,
+    },
+    /// The vault let go of every key.
+    Sealed { by: String },
+    /// The master keys were opened again.
+    Unsealed { by: String },
 }
 
 /// What a provider said of an epoch's key.
@@ -68,8 +77,25 @@ pub struct Receipt {
 impl Leaf {
     /// Fingerprint and epoch of the keys that an erasure destroyed.
     pub fn shredded(&self) -> Option<(&str, u32)> {
-        match &self.fact {
-            Some(Fact::Shredded { keys, epoch }) => Some((keys, *epoch)),
+        match self.fact.as_ref()? {
+            Fact::Shredded { keys, epoch } => Some((keys.as_str(), *epoch)),
+            _ => None,
+        }
+    }
+
+    /// Whether the vault was sealed (true) or unsealed, and by what.
+    pub fn sealing(&self) -> Option<(bool, &str)> {
+        match self.fact.as_ref()? {
+            Fact::Sealed { by } => Some((true, by)),
+            Fact::Unsealed { by } => Some((false, by)),
+            _ => None,
+        }
+    }
+
+    /// The providers that take new epochs, and those that are retiring.
+    pub fn providers(&self) -> Option<(&[String], &[String])> {
+        match self.fact.as_ref()? {
+            Fact::Providers { taking, retiring } => Some((taking, retiring)),
             _ => None,
         }
     }

@@ -38,12 +38,17 @@ mod pending;
 mod place;
 mod process;
 mod provable;
+mod providers;
 mod raw;
 mod restore;
 mod rules;
+mod seal;
 mod sealed;
 mod silence;
 mod streams;
 mod tampered;
+#[allow(dead_code, reason = "the conformance suite asks more of it")]
+#[path = "../provider_conformance/transit_stand_in.rs"]
+mod transit_stand_in;
 mod unlinkable;
 mod written;

@@ -253,6 +253,18 @@ async fn every_call_makes_its_entry_and_only_its_own() {
     assert!(done.is_err_and(|failure| failure.is("JOB_NOT_FOUND")));
     let missing = ["acme/w00 ControlJob failed JOB_NOT_FOUND"];
     leaves_are(&mut log, "no such job", &missing);
+    let told = keys.get_seal_status(pb::GetSealStatusRequest {}).await;
+    told.expect("told");
+    leaves_are(
+        &mut log,
+        "seal status",
+        &["acme/w00 GetSealStatus allowed "],
+    );
+    keys.seal(pb::SealRequest {}).await.expect("sealed");
+    leaves_are(&mut log, "seal", &["acme/w00 Seal allowed "]);
+    let unsealed = keys.unseal(pb::UnsealRequest::default()).await;
+    unsealed.expect("unsealed");
+    leaves_are(&mut log, "unseal", &["acme/w00 Unseal allowed "]);
 
     assert!(idle.get(&name).await.is_err());
     let denied = ["acme/idle GetRecord denied PURPOSE_NOT_GRANTED"];

@@ -57,7 +57,7 @@ impl Vault {
         let made = spawn_blocking(move || {
             for provider in providers.iter() {
                 // What a crash left between making a key and noting it.
-                for stray in provider.stray(closing)? {
+                for stray in provider.stray(deployment, closing)? {
                     provider.destroy(&stray)?;
                 }
             }
