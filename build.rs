@@ -32,10 +32,33 @@ const SECRET: &[&str] = &[
     "EraseCustomerRequest",
     "EraseCustomerResponse",
     "UnsealRequest",
+    "RecordConsentRequest",
+    "RecordConsentResponse",
+    "WithdrawConsentRequest",
+    "WithdrawConsentResponse",
+    "ObjectRequest",
+    "ObjectResponse",
+    "AssertBasisRequest",
+    "AssertBasisResponse",
+    "PurposeState",
+    "GetConsentStateRequest",
+    "GetConsentStateResponse",
+    "ListConsentHistoryRequest",
+    "ListConsentHistoryResponse",
+    "ConsentEvent",
+    "GetReceiptRequest",
+    "GetReceiptResponse",
 ];
 
 /// Messages without secrets that hold one of the above.
-const HOLDS_DATE: &[&str] = &["EpochStatus", "GetKeyStatusResponse"];
+const HOLDS_DATE: &[&str] = &[
+    "EpochStatus",
+    "GetKeyStatusResponse",
+    "Job",
+    "CloseEpochResponse",
+    "ControlJobResponse",
+    "WatchJobResponse",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
@@ -47,6 +70,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "oubliette/v1/record_service.proto",
             "oubliette/v1/customer_service.proto",
             "oubliette/v1/key_service.proto",
+            "oubliette/v1/consent_service.proto",
         ])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(

@@ -7,6 +7,7 @@ mod provider;
 
 pub use provider::{Keeper, Provider};
 
+use crate::backup::Recipient;
 use crate::catalog::{Entry, Section, read_text};
 use crate::error::{Error, Result};
 use crate::id::{ServiceName, TenantName};
@@ -32,6 +33,8 @@ pub struct Config {
     pub seal: Seal,
     /// The keys that sign what strangers check.
     pub signing: Signing,
+    /// What is kept elsewhere.
+    pub backup: Backup,
     /// The catalog's directory.
     pub catalog: PathBuf,
     /// The Cedar policies.
@@ -46,6 +49,18 @@ pub struct Config {
     pub log: Log,
     /// Whether gRPC reflection is served.
     pub reflection: bool,
+    /// When epochs are closed.
+    pub epochs: Epochs,
+}
+
+/// When epochs are closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Epochs {
+    /// When somebody asks for it.
+    #[default]
+    OnDemand,
+    /// By itself once a day, in this hour (0 to 23, UTC); also when asked.
+    Daily(u32),
 }
 
 /// When the vault seals itself.
@@ -71,6 +86,20 @@ pub struct Signing {
     pub log: PathBuf,
     /// Signs certificates, receipts, reports and ledgers.
     pub vault: PathBuf,
+}
+
+/// Where backups of keys and the copy of the ledger go; all of it may be left
+/// out.
+#[derive(Debug, Clone, Default)]
+pub struct Backup {
+    /// The directory of the key backups.
+    pub keys_to: Option<PathBuf>,
+    /// Whom they are encrypted to.
+    pub recipient: Option<Recipient>,
+    /// The directory of the signed copy of the ledger.
+    pub ledger_to: Option<PathBuf>,
+    /// Whether an erasure is acknowledged only when that copy says so.
+    pub strict: bool,
 }
 
 /// How connections are secured.
@@ -163,6 +192,10 @@ impl Config {
                 None => Seal::default(),
             },
             signing: signing(base, root.need("signing")?.section()?)?,
+            backup: match root.take("backup") {
+                Some(entry) => backup(base, entry.section()?)?,
+                None => Backup::default(),
+            },
             catalog: file_in(base, &root.need("catalog")?)?,
             policy: file_in(base, &root.need("policy")?)?,
             roles: file_in(base, &root.need("roles")?)?,
@@ -178,6 +211,10 @@ impl Config {
                 Some(entry) => entry.flag()?,
                 None => false,
             },
+            epochs: match root.take("epochs") {
+                Some(entry) => epochs(entry.section()?)?,
+                None => Epochs::default(),
+            },
             file: file.clone(),
         };
         root.finish()?;
@@ -188,6 +225,7 @@ impl Config {
 const ADDRESS: &str = "must be an address and port in quotes, such as \"127.0.0.1:7443\"";
 const METRICS: &str = "must be a loopback address and port, such as \"127.0.0.1:9464\", since \
                        that port has neither TLS nor callers' names; let a local collector read it";
+const RECIPIENT: &str = "must be an age recipient, age1... (age-keygen prints one)";
 const TRUST_DOMAIN: &str = "must be 1 to 255 of a-z 0-9 . _ - without spiffe:// \
                             (SPIFFE ID, section 2.1)";
 
@@ -231,6 +269,33 @@ fn signing(base: &Path, mut table: Section<'_>) -> Result<Signing> {
     Ok(signing)
 }
 
+fn backup(base: &Path, mut table: Section<'_>) -> Result<Backup> {
+    let file = |entry: Option<Entry<'_>>| entry.map(|entry| file_in(base, &entry)).transpose();
+    let backup = Backup {
+        keys_to: file(table.take("keys_to"))?,
+        recipient: match table.take("recipient") {
+            Some(entry) => Some(entry.parsed(RECIPIENT, Recipient::parse)?),
+            None => None,
+        },
+        ledger_to: file(table.take("ledger_to"))?,
+        strict: match table.take("strict") {
+            Some(entry) => entry.flag()?,
+            None => false,
+        },
+    };
+    if backup.keys_to.is_some() != backup.recipient.is_some() {
+        return Err(table.wrong(
+            "names one of keys_to and recipient; both are needed, since key backups are \
+             encrypted",
+        ));
+    }
+    if backup.strict && backup.ledger_to.is_none() {
+        return Err(table.wrong("is strict without ledger_to; name the directory of the copy"));
+    }
+    table.finish()?;
+    Ok(backup)
+}
+
 fn transport(base: &Path, root: &mut Section<'_>) -> Result<Transport> {
     match (root.take("tls"), root.take("plaintext_principal")) {
         (Some(tls), None) => Ok(Transport::Tls(tls_files(base, tls.section()?)?)),
@@ -265,6 +330,28 @@ fn tls_files(base: &Path, mut table: Section<'_>) -> Result<TlsFiles> {
     };
     table.finish()?;
     Ok(files)
+}
+
+fn epochs(mut table: Section<'_>) -> Result<Epochs> {
+    let close =
+        table
+            .need("close")?
+            .parsed("must be \"daily\" or \"on-demand\"", |text| match text {
+                "daily" => Some(true),
+                "on-demand" => Some(false),
+                _ => None,
+            })?;
+    let rule = "must be an hour of the day in quotes, \"0\" to \"23\", UTC";
+    let hour = match table.take("hour") {
+        Some(hour) => hour.parsed(rule, |text| text.parse().ok().filter(|hour| *hour < 24))?,
+        None => 3,
+    };
+    table.finish()?;
+    Ok(if close {
+        Epochs::Daily(hour)
+    } else {
+        Epochs::OnDemand
+    })
 }
 
 fn log(mut table: Section<'_>) -> Result<Log> {
@@ -383,6 +470,29 @@ client_ca = "pki/ca.pem"
             let message = refusal(&GOOD.replacen(key, broken, 1));
             assert!(!message.contains("hunter2"), "{message}");
             assert!(message.contains("oubliette.toml:"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_backup_of_keys_has_a_recipient_and_a_strict_ledger_a_place() {
+        let with = |text: &str| load(&format!("{GOOD}[backup]\n{text}\n"));
+        let recipient =
+            "recipient = \"age1lvyvwawkr0mcnnnncaghunadrqkmuf9e6507x9y920xxpp866cnql7dp2z\"";
+        let (base, config) = with(&format!("keys_to = \"b\"\n{recipient}\nledger_to = \"l\""));
+        let backup = config.unwrap().backup;
+        assert_eq!(backup.keys_to, Some(base.join("b")));
+        assert!(!backup.strict && backup.recipient.is_some());
+        for (bad, told) in [
+            ("keys_to = \"b\"", "both are needed"),
+            (recipient, "both are needed"),
+            ("strict = true", "without ledger_to"),
+            (
+                "keys_to = \"b\"\nrecipient = \"age1x\"",
+                "must be an age recipient",
+            ),
+        ] {
+            let message = with(bad).1.err().unwrap().to_string();
+            assert!(message.contains(told), "{message}");
         }
     }
 

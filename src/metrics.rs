@@ -71,6 +71,10 @@ pub struct Metrics {
     pub accept_failures: Counter,
     /// Audit entries that could not be made durable; nothing left the vault.
     pub audit_write_failures: Counter,
+    /// Audit entries that a signed checkpoint covers.
+    pub sealed_entries: Gauge,
+    /// Times that the log could not be sealed; the next try follows.
+    pub seal_failures: Counter,
     /// Durable commits, by database file.
     pub commits: Family<FileLabel, Counter>,
     /// Changes in them: the more share one, the fewer flushes a call costs.
@@ -98,6 +102,8 @@ impl Metrics {
             connections_refused: Family::default(),
             accept_failures: Counter::default(),
             audit_write_failures: Counter::default(),
+            sealed_entries: Gauge::default(),
+            seal_failures: Counter::default(),
             commits: Family::default(),
             changes: Family::default(),
             reloads: Family::default(),
@@ -143,6 +149,10 @@ impl Metrics {
             help,
             self.audit_write_failures.clone(),
         );
+        let help = "Audit entries under a signed checkpoint";
+        r.register("sealed_entries", help, self.sealed_entries.clone());
+        let help = "Times that the log could not be sealed";
+        r.register("seal_failures", help, self.seal_failures.clone());
         r.register("commits", "Durable commits", self.commits.clone());
         r.register(
             "changes",
@@ -175,6 +185,11 @@ impl Metrics {
             let counter = family.get_or_create(&FileLabel { file });
             counter.inc_by(now.saturating_sub(counter.get()));
         }
+    }
+
+    /// Notes how many audit entries a signed checkpoint covers.
+    pub fn sealed(&self, entries: u64) {
+        self.sealed_entries.set(entries.cast_signed());
     }
 
     /// Counts a reload of `what`.
@@ -212,6 +227,7 @@ mod tests {
         metrics.stored("vault", 2, 3);
         metrics.stored("vault", 3, 7);
         metrics.reloaded("tls", false);
+        metrics.sealed(9);
         let text = metrics.text();
         for line in [
             "oubliette_calls_total{method=\"GetRecord\",reason=\"OK\"} 1",
@@ -221,6 +237,7 @@ mod tests {
             "oubliette_commits_total{file=\"vault\"} 3",
             "oubliette_changes_total{file=\"vault\"} 7",
             "oubliette_reloads_total{what=\"tls\",outcome=\"refused\"} 1",
+            "oubliette_sealed_entries 9",
             "oubliette_ready 0",
             "# EOF",
         ] {

@@ -32,6 +32,28 @@ pub enum Action {
     Unseal,
     /// KeyService.GetSealStatus.
     GetSealStatus,
+    /// ConsentService.RecordConsent.
+    RecordConsent,
+    /// ConsentService.WithdrawConsent.
+    WithdrawConsent,
+    /// ConsentService.Object.
+    Object,
+    /// ConsentService.AssertBasis.
+    AssertBasis,
+    /// ConsentService.GetConsentState.
+    GetConsentState,
+    /// ConsentService.ListConsentHistory.
+    ListConsentHistory,
+    /// ConsentService.GetReceipt.
+    GetReceipt,
+    /// KeyService.PlanEpochClose.
+    PlanEpochClose,
+    /// KeyService.CloseEpoch.
+    CloseEpoch,
+    /// KeyService.ControlJob.
+    ControlJob,
+    /// KeyService.WatchJob.
+    WatchJob,
     /// CreateCustomer with `recreate_erased`.
     RecreateCustomer,
     /// To be told CUSTOMER_ERASED instead of CUSTOMER_NOT_FOUND.
@@ -40,7 +62,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 27] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -55,6 +77,17 @@ impl Action {
         Self::Seal,
         Self::Unseal,
         Self::GetSealStatus,
+        Self::RecordConsent,
+        Self::WithdrawConsent,
+        Self::Object,
+        Self::AssertBasis,
+        Self::GetConsentState,
+        Self::ListConsentHistory,
+        Self::GetReceipt,
+        Self::PlanEpochClose,
+        Self::CloseEpoch,
+        Self::ControlJob,
+        Self::WatchJob,
         Self::RecreateCustomer,
         Self::KnowErased,
     ];
@@ -76,6 +109,17 @@ impl Action {
             Self::Seal => "seal",
             Self::Unseal => "unseal",
             Self::GetSealStatus => "get_seal_status",
+            Self::RecordConsent => "record_consent",
+            Self::WithdrawConsent => "withdraw_consent",
+            Self::Object => "object",
+            Self::AssertBasis => "assert_basis",
+            Self::GetConsentState => "get_consent_state",
+            Self::ListConsentHistory => "list_consent_history",
+            Self::GetReceipt => "get_receipt",
+            Self::PlanEpochClose => "plan_epoch_close",
+            Self::CloseEpoch => "close_epoch",
+            Self::ControlJob => "control_job",
+            Self::WatchJob => "watch_job",
             Self::RecreateCustomer => "recreate_customer",
             Self::KnowErased => "know_erased",
         }
@@ -88,6 +132,14 @@ impl Action {
                 self,
                 Self::PutRecord | Self::UpdateRecord | Self::DeleteRecord
             )
+    }
+
+    /// Whether it puts on record what a customer says of a purpose.
+    pub fn is_said_of_a_purpose(self) -> bool {
+        matches!(
+            self,
+            Self::RecordConsent | Self::WithdrawConsent | Self::Object | Self::AssertBasis
+        )
     }
 
     /// Whether it opens something, so that it needs a purpose.

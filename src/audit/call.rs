@@ -1,5 +1,6 @@
 //! One call on its way through the house.
 
+use super::unwritten::Unwritten;
 use crate::clock::Instant;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +17,7 @@ pub struct Call {
     pub method: &'static str,
     /// Whether a leaf of this call is durable.
     recorded: AtomicBool,
+    unwritten: Arc<Unwritten>,
 }
 
 impl Call {
@@ -24,6 +26,7 @@ impl Call {
         number: u64,
         principal: Option<Arc<str>>,
         method: &'static str,
+        unwritten: Arc<Unwritten>,
     ) -> Self {
         Self {
             time,
@@ -31,6 +34,7 @@ impl Call {
             principal,
             method,
             recorded: AtomicBool::new(false),
+            unwritten,
         }
     }
 
@@ -42,5 +46,13 @@ impl Call {
     /// Whether a leaf of this call is durable.
     pub fn is_recorded(&self) -> bool {
         self.recorded.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if !self.is_recorded() {
+            self.unwritten.add((self.number, self.number));
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The log: leaves are appended to `vault.db` by its one writer, all that wait
 //! together in one commit.
 
+use super::unwritten::Unwritten;
 use super::{Call, Leaf, Subject};
 use crate::clock::Instant;
 use crate::error::{Error, Result, Unavailable};
@@ -30,6 +31,7 @@ pub struct Log {
     node: String,
     boot: u64,
     calls: AtomicU64,
+    unwritten: Arc<Unwritten>,
 }
 
 impl Log {
@@ -40,13 +42,26 @@ impl Log {
             node,
             boot,
             calls: AtomicU64::new(0),
+            unwritten: Arc::default(),
         }
     }
 
     /// A call begins.
     pub fn begin(&self, method: &'static str, principal: Option<Arc<str>>, now: Instant) -> Call {
         let number = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
-        Call::new(now, number, principal, method)
+        Call::new(now, number, principal, method, Arc::clone(&self.unwritten))
+    }
+
+    /// Numbers of calls that ended without a durable entry, as ranges.
+    pub fn take_unwritten(&self) -> Vec<(u64, u64)> {
+        self.unwritten.take()
+    }
+
+    /// Puts back what could not be written down yet.
+    pub fn keep_unwritten(&self, calls: Vec<(u64, u64)>) {
+        for range in calls {
+            self.unwritten.add(range);
+        }
     }
 
     /// The row of a leaf, for a change that carries it in its own transaction.

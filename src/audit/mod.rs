@@ -3,11 +3,20 @@
 //! [`Log::record`] makes one.
 
 mod call;
+pub mod checkpoint;
+pub mod export;
 mod leaf;
 mod log;
+pub mod merkle;
+pub mod proof;
+mod sealer;
 mod subject;
+pub mod tiles;
+mod unwritten;
+pub mod verify;
 
 pub use call::Call;
-pub use leaf::{Fact, Leaf, Verdict};
+pub use leaf::{Fact, Leaf, Receipt, Verdict};
 pub use log::{Log, Recorded};
+pub use sealer::Sealer;
 pub use subject::{Detail, Subject};

@@ -188,6 +188,14 @@ impl<'a> Entry<'a> {
         text.ok_or_else(|| self.wrong(&format!("must be a text of 1 to {longest} bytes in quotes")))
     }
 
+    /// A text of 1 to `longest` bytes that may run over several lines.
+    pub fn prose(&self, longest: usize) -> Result<&str> {
+        let plain = |c: char| c == '\n' || !c.is_control();
+        let text = self.value.get_ref().as_str();
+        let text = text.filter(|t| (1..=longest).contains(&t.len()) && t.chars().all(plain));
+        text.ok_or_else(|| self.wrong(&format!("must be a text of 1 to {longest} bytes in quotes")))
+    }
+
     /// A text that `parse` understands; `rule` says what that is.
     pub fn parsed<T>(&self, rule: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
         let text = self.value.get_ref().as_str();

@@ -248,8 +248,20 @@ fn configuration(layout: &Layout) -> Result<String> {
     Ok(text)
 }
 
+/// The folders of the rules; notices are not needed everywhere.
+const FOLDERS: [&str; 5] = [
+    "",
+    "catalog",
+    "catalog/types",
+    "catalog/purposes",
+    "catalog/notices",
+];
+
 fn copy_rules(config: &Path, from: Option<&Path>) -> Result<()> {
-    for folder in ["catalog", "catalog/types", "catalog/purposes"] {
+    let is_there = |folder: &str| from.is_none_or(|from| from.join(folder).is_dir());
+    let needed = |folder: &&str| *folder != "catalog/notices" || is_there(folder);
+    let folders: Vec<&str> = FOLDERS.into_iter().filter(needed).collect();
+    for folder in folders.iter().skip(1) {
         make_private_dir(&config.join(folder))?;
     }
     let Some(from) = from else {
@@ -258,7 +270,7 @@ fn copy_rules(config: &Path, from: Option<&Path>) -> Result<()> {
         }
         return Ok(());
     };
-    for folder in ["", "catalog", "catalog/types", "catalog/purposes"] {
+    for folder in folders {
         for path in rule_files(&from.join(folder))? {
             let text = read_text(&path)?;
             let name = path.file_name().unwrap_or_default();
@@ -365,7 +377,7 @@ mod tests {
     fn the_built_in_example_is_the_one_in_the_repository() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/crm");
         let mut there = BTreeSet::new();
-        for folder in ["", "catalog", "catalog/types", "catalog/purposes"] {
+        for folder in FOLDERS {
             for path in rule_files(&root.join(folder)).unwrap() {
                 let name = path.strip_prefix(&root).unwrap().to_str().unwrap();
                 there.insert(name.to_owned());

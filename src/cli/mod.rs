@@ -1,11 +1,14 @@
 //! The command line: one file a noun. Exit codes: 0 done, 1 refused or failed,
 //! 2 wrong usage.
 
+mod audit;
+mod backup;
 mod bench;
 mod caller;
 mod catalog;
 mod child;
 mod config;
+mod consent;
 mod customer;
 mod import;
 pub mod init;
@@ -16,6 +19,7 @@ mod policy;
 mod progress;
 mod quickstart;
 mod record;
+mod restore;
 mod rules;
 mod schema;
 mod seal;
@@ -60,6 +64,9 @@ enum Command {
     /// Create, look at and forget customers
     #[command(subcommand)]
     Customer(customer::Customer),
+    /// Put on record what customers say of purposes, and look at it
+    #[command(subcommand)]
+    Consent(consent::Consent),
     /// Look at the key tree
     #[command(subcommand)]
     Key(key::Key),
@@ -70,6 +77,15 @@ enum Command {
     Unseal(seal::Unseal),
     /// Show whether the vault is sealed, and what it waits for
     SealStatus(seal::SealStatus),
+    /// Export, prove and verify the audit log
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// Back up data or keys, beside a running server
+    #[command(subcommand)]
+    Backup(backup::Backup),
+    /// Bring data or keys back from a backup, while no server runs
+    #[command(subcommand)]
+    Restore(restore::Restore),
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::Config),
@@ -115,10 +131,14 @@ impl Command {
             Self::Import(import) => block_on(import.run()),
             Self::Record(record) => block_on(record.run()),
             Self::Customer(customer) => block_on(customer.run()),
+            Self::Consent(consent) => block_on(consent.run()),
             Self::Key(key) => block_on(key.run()),
             Self::Seal(seal) => block_on(seal.run()),
             Self::Unseal(unseal) => block_on(unseal.run()),
             Self::SealStatus(status) => block_on(status.run()),
+            Self::Audit(audit) => audit.run(),
+            Self::Backup(backup) => backup.run(),
+            Self::Restore(restore) => restore.run(),
             Self::Config(config) => config.run(),
             Self::Catalog(catalog) => catalog.run(),
             Self::Policy(policy) => policy.run(),
@@ -132,11 +152,15 @@ impl Command {
             Self::Import(import) => import.caller.json,
             Self::Record(record) => record.caller().json,
             Self::Customer(customer) => customer.caller().json,
+            Self::Consent(consent) => consent.json(),
             Self::Key(key) => key.caller().json,
             Self::Seal(seal) => seal.caller.json,
             Self::Unseal(unseal) => unseal.caller.json,
             Self::SealStatus(status) => status.caller.json,
             Self::Bench(bench) => bench.json(),
+            Self::Audit(audit) => audit.json(),
+            Self::Backup(backup) => backup.json(),
+            Self::Restore(restore) => restore.json(),
             Self::Config(config) => config.json(),
             Self::Catalog(catalog) => catalog.json(),
             Self::Policy(policy) => policy.json(),

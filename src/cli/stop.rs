@@ -16,6 +16,8 @@ pub enum Stop {
     Usage(String),
     /// It was tried and did not work: exit code 1.
     Failed(String),
+    /// Nothing from outside covers the log's end: exit code 2.
+    Unproven(String),
     /// A call to the server did not succeed: exit code 1.
     Call(Failure),
     /// Everything worth saying has been said: exit code 1.
@@ -28,10 +30,10 @@ impl Stop {
         Self::Failed(format!("{} cannot be {what}: {error}", path.display()))
     }
 
-    /// 1: refused or failed; 2: wrong usage.
+    /// 1: refused or failed; 2: wrong usage, or a log whose end is unproven.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) => 2,
+            Self::Usage(_) | Self::Unproven(_) => 2,
             _ => 1,
         }
     }
@@ -41,6 +43,7 @@ impl Stop {
         let error = match self {
             Self::Told => return None,
             Self::Usage(message) => json!({"reason": "USAGE", "message": message}),
+            Self::Unproven(message) => json!({"reason": "TAIL_UNPROVEN", "message": message}),
             Self::Failed(message) => json!({"reason": "FAILED", "message": message}),
             Self::Call(failure) => {
                 let violations: Vec<Value> = failure
@@ -65,7 +68,9 @@ impl Stop {
 impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(message) | Self::Failed(message) => f.write_str(message),
+            Self::Usage(message) | Self::Unproven(message) | Self::Failed(message) => {
+                f.write_str(message)
+            }
             Self::Call(failure) => failure.fmt(f),
             Self::Told => Ok(()),
         }

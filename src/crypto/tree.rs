@@ -63,6 +63,16 @@ pub struct IdentityKeys {
     pub request_digest: MacKey,
 }
 
+/// The keys under an identity key that few calls need.
+pub struct ConsentKeys {
+    /// Seals events of consent.
+    pub events: Key32,
+    /// Makes the customer's handles, one for each purpose.
+    pub handles: MacKey,
+    /// Hashes what proves a consent.
+    pub evidence: MacKey,
+}
+
 /// The keys under a field key.
 pub struct FieldKeys {
     /// Seals groups of fields.
@@ -263,6 +273,20 @@ impl IdentityKey {
             history_mask: MacKey::new(history_mask),
             ids,
             request_digest: MacKey::new(request_digest),
+        }
+    }
+}
+
+impl IdentityKey {
+    /// The keys for what the customer says, and for their handles, from the
+    /// second expansion.
+    pub fn consent(&self) -> ConsentKeys {
+        let [events, handles, _tokens, _lifecycle, evidence] =
+            expand_keys(&self.0, label::IDENTITY_2);
+        ConsentKeys {
+            events,
+            handles: MacKey::new(handles),
+            evidence: MacKey::new(evidence),
         }
     }
 }

@@ -27,7 +27,10 @@ pub fn record(name: String, grant: &Grant<Read>, opened: &OpenedRecord) -> pb::R
         fields: fields
             .map(|(name, form, value)| (name.to_string(), shown(*form, value)))
             .collect(),
-        withheld: grant.target().withheld.iter().map(withheld).collect(),
+        withheld: {
+            let by_rules = grant.target().withheld.iter();
+            by_rules.chain(&opened.withheld).map(withheld).collect()
+        },
     }
 }
 

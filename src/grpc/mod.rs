@@ -4,8 +4,10 @@
 
 mod asked;
 mod call;
+mod consent;
 mod customers;
 mod guard;
+mod job;
 mod keys;
 mod metadata;
 mod records;
@@ -20,6 +22,7 @@ pub use shed::Shed;
 pub use status::{DOMAIN, status};
 
 use crate::limits;
+use crate::pb::consent_service_server::ConsentServiceServer;
 use crate::pb::customer_service_server::CustomerServiceServer;
 use crate::pb::key_service_server::KeyServiceServer;
 use crate::pb::record_service_server::RecordServiceServer;
@@ -27,10 +30,11 @@ use crate::vault::Vault;
 use tonic::service::Routes;
 
 /// The services' full names, as health and reflection know them.
-pub const SERVICES: [&str; 3] = [
+pub const SERVICES: [&str; 4] = [
     "oubliette.v1.RecordService",
     "oubliette.v1.CustomerService",
     "oubliette.v1.KeyService",
+    "oubliette.v1.ConsentService",
 ];
 
 /// The services over a vault, message sizes bounded.
@@ -43,6 +47,10 @@ pub fn routes(vault: &Vault) -> Routes {
         vault: vault.clone(),
     };
     let keys = keys::Keys {
+        vault: vault.clone(),
+        watches: stream::Places::default(),
+    };
+    let consent = consent::Consent {
         vault: vault.clone(),
     };
     Routes::new(
@@ -57,6 +65,11 @@ pub fn routes(vault: &Vault) -> Routes {
     )
     .add_service(
         KeyServiceServer::new(keys)
+            .max_decoding_message_size(limits::REQUEST_BYTES)
+            .max_encoding_message_size(limits::REPLY_BYTES),
+    )
+    .add_service(
+        ConsentServiceServer::new(consent)
             .max_decoding_message_size(limits::REQUEST_BYTES)
             .max_encoding_message_size(limits::REPLY_BYTES),
     )

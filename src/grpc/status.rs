@@ -53,7 +53,7 @@ fn code(error: &Error) -> Code {
         Error::CustomerExists => Code::AlreadyExists,
         Error::RevisionStale | Error::Contended => Code::Aborted,
         Error::Exhausted(..) => Code::ResourceExhausted,
-        Error::Unavailable(_) | Error::ErasurePending => Code::Unavailable,
+        Error::Unavailable(_) | Error::ErasurePending | Error::LedgerPending => Code::Unavailable,
         Error::DeadlineExceeded => Code::DeadlineExceeded,
         Error::Cancelled => Code::Cancelled,
         Error::DataLoss(_) => Code::DataLoss,
@@ -71,7 +71,9 @@ fn retry_delay(error: &Error) -> Option<Duration> {
             wait,
         ) => Some(*wait),
         Error::Unavailable(Unavailable::Sealed) => None,
-        Error::Unavailable(_) | Error::ErasurePending => Some(Duration::from_secs(1)),
+        Error::Unavailable(_) | Error::ErasurePending | Error::LedgerPending => {
+            Some(Duration::from_secs(1))
+        }
         Error::Contended => Some(Duration::from_millis(50)),
         _ => None,
     }

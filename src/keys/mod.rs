@@ -4,6 +4,7 @@
 
 pub mod file;
 pub mod lock;
+pub mod note;
 pub mod pkcs11;
 mod providers;
 mod secret_file;

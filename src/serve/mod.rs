@@ -2,6 +2,8 @@
 //! take, what is counted, and how it all ends in order.
 
 pub mod connection;
+mod elsewhere;
+mod epochs;
 pub mod harden;
 pub mod listener;
 pub mod lock;
@@ -14,4 +16,8 @@ pub mod server;
 pub mod telemetry;
 pub mod tls;
 
-pub use run::{ADDRESS_FILE, found, run, run_over};
+pub use elsewhere::{
+    DataRestore, KeysRestore, KeysSource, backup_data, backup_keys, restore_data, restore_keys,
+    vault_key,
+};
+pub use run::{ADDRESS_FILE, found, open_rows, run, run_over};

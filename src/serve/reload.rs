@@ -186,7 +186,7 @@ fn fingerprint(paths: &[PathBuf]) -> Fingerprint {
 /// Names and contents, folder by folder in order. What cannot be read counts
 /// as such, so that its coming back is a change.
 fn add(hash: &mut Sha256, path: &Path, depth: u32) {
-    /// A folder, its `types/` and `purposes/`; deeper lies nothing of ours.
+    /// A folder, its `types/`, `purposes/` and `notices/`; deeper lies nothing of ours.
     const DEPTH: u32 = 2;
     hash.update(Sha256::digest(path.as_os_str().as_encoded_bytes()));
     if path.is_dir() && depth < DEPTH {

@@ -1,6 +1,7 @@
 //! The composition root: the one place that names a concrete store and a
 //! concrete provider and puts them together.
 
+use super::elsewhere::{ledger_copy, refuse_copies, vault_key};
 use super::harden::harden;
 use super::listener::{Bounds, Listener, Security};
 use super::lock::DirectoryLock;
@@ -12,20 +13,25 @@ use super::server::{Times, serve, stop_signal};
 use super::telemetry;
 use super::tls::Tls;
 use crate::access::{Access, Sources};
+use crate::audit::Sealer;
 use crate::authn::{Authn, Caller};
 use crate::config::check::Allowances;
 use crate::config::{Config, Transport};
 use crate::error::{Error, Result, Unavailable};
 use crate::grpc::{Guard, Parts, SERVICES, Shed, routes};
+use crate::keys::Providers;
+use crate::keys::signing::SigningKey;
+use crate::limits;
 use crate::metrics::Metrics;
 use crate::pb;
-use crate::store::Store;
-use crate::store::sqlite::Sqlite;
+use crate::store::sqlite::{self, Sqlite};
+use crate::store::{Rows, Store};
 use crate::vault::{self, Vault};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tonic::service::Routes;
 
@@ -40,7 +46,20 @@ const LOOK: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`Error::Setup`] when there is one, or a file cannot be made.
 pub fn found(config: &Config) -> Result<()> {
-    vault::found(&config.data, &Built::new(&config.providers)?.providers()?)
+    vault::found(&config.data, &providers(config)?)
+}
+
+/// Opens the vault that a configuration describes for reading only, whether it
+/// is running or not.
+///
+/// # Errors
+/// [`Error::Setup`] when there is none.
+pub fn open_rows(config: &Config) -> Result<impl Rows + use<>> {
+    sqlite::open_rows(&config.data)
+}
+
+pub(super) fn providers(config: &Config) -> Result<Providers> {
+    Built::new(&config.providers)?.providers()
 }
 
 /// Serves until a signal ends it; calls `ready` once it does.
@@ -90,6 +109,7 @@ pub async fn run_over(
         .await?,
     );
     let (vault, built) = open_vault(&config, open).await?;
+    vault.sign_with(vault_key(&config)?)?;
     let tenants = access.now().tenants().cloned().collect();
     match vault.come_up(tenants).await {
         Ok(()) => {}
@@ -98,8 +118,13 @@ pub async fn run_over(
         }
         Err(why) => return Err(why),
     }
+    let origin = vault.log_origin(&config.trust_domain);
+    let key = SigningKey::load(&config.signing.log, origin)?;
+    let sealer = vault.sealer(key).await?;
+    tokio::spawn(vault.clone().keep_ledger());
     let without = config.seal.without_provider;
     tokio::spawn(keep(vault.clone(), Arc::clone(&access), without));
+    tokio::spawn(super::epochs::keep(vault.clone(), config.epochs));
 
     let authn = Arc::new(Authn::new(&config.trust_domain));
     let rules = Rules {
@@ -134,16 +159,29 @@ pub async fn run_over(
     };
     let beside = beside(&readiness, config.reflection)?;
     let guard = Guard::new(parts, routes(&vault), beside);
+    let (end_sealing, last) = oneshot::channel::<()>();
+    let sealing = tokio::spawn(seal(sealer, vault.clone(), Arc::clone(&metrics), last));
     readiness.set(keys_state(&vault)).await;
     let _told = AddressFile::write(&config.data, address)?;
     ready(address);
     let ended = ended(stop, vault.clone(), Arc::clone(&readiness), metrics);
     serve(guard, listener.start(), readiness, ended, Times::default()).await?;
+    drop(end_sealing);
+    // It ends by itself after one last checkpoint.
+    let _ = sealing.await;
     if vault.is_sound() {
         Ok(())
     } else {
         Err(Error::Unavailable(Unavailable::OutcomeUnknown))
     }
+}
+
+/// The vault of a configuration, for a tool that serves nobody. Blocks.
+pub(super) fn unsealed(config: &Config) -> Result<(Vault, Arc<Providers>)> {
+    let providers = Arc::new(providers(config)?);
+    let store = open_store(&config.data)?;
+    let vault = Vault::unseal(store, Arc::clone(&providers), NODE.to_owned())?;
+    Ok((vault, providers))
 }
 
 fn open_store(data: &Path) -> Result<Arc<dyn Store>> {
@@ -165,10 +203,14 @@ async fn open_vault(
     open: impl FnOnce(&Path) -> Result<Arc<dyn Store>> + Send + 'static,
 ) -> Result<(Vault, Built)> {
     let (data, configured) = (config.data.clone(), config.providers.clone());
+    let (backup, key) = (config.backup.clone(), vault_key(config)?);
     on_thread(move || {
+        refuse_copies(&data)?;
         let built = Built::new(&configured)?;
         let providers = Arc::new(built.providers()?);
         let vault = Vault::open(open(&data)?, providers, NODE.to_owned())?;
+        let copy = ledger_copy(&backup, key, vault.deployment())?;
+        vault.check_story(copy, backup.strict)?;
         Ok((vault, built))
     })
     .await
@@ -255,6 +297,39 @@ fn keys_state(vault: &Vault) -> State {
         State::Ready
     } else {
         State::Troubled("key_provider")
+    }
+}
+
+/// Seals the log behind the calls until `last` is dropped, and then once more.
+async fn seal(
+    mut sealer: Sealer,
+    vault: Vault,
+    metrics: Arc<Metrics>,
+    mut last: oneshot::Receiver<()>,
+) {
+    let mut look = tokio::time::interval(limits::SEAL_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let is_last = tokio::select! {
+            _ = &mut last => true,
+            _ = look.tick() => false,
+        };
+        if !vault.is_sound() {
+            return;
+        }
+        if vault.tell_unwritten().await.is_err() {
+            tracing::warn!("calls without an audit entry are not written down yet");
+        }
+        match sealer.catch_up().await {
+            Ok(size) => metrics.sealed(size),
+            Err(error) => {
+                metrics.seal_failures.inc();
+                tracing::error!(reason = error.reason(), "the log is not sealed");
+            }
+        }
+        if is_last {
+            return;
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Founding a vault, and starting one: master keys unwrapped, tenants ready,
 //! and whatever a crash left half done finished before the first call.
 
+use super::job::Runners;
 use super::keyring::Keyring;
-use super::seal::SealState;
+use super::sealed::SealState;
 use super::{Inner, Vault};
 use crate::audit::Log;
 use crate::clock::Instant;
@@ -13,7 +14,8 @@ use crate::keys::Providers;
 use crate::limits;
 use crate::store::{EpochKey, EpochRow, EpochState, Rows, Store, TenantRow, sqlite};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use tokio::sync::Semaphore;
 
 /// The context of an epoch's master key.
 pub(super) fn master_place(deployment: Deployment, epoch: u32) -> WrapContext {
@@ -58,6 +60,11 @@ pub(super) fn new_epoch(
     Ok((row, master))
 }
 
+/// Half of the machine is left to those who are served while a job goes on.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |many| (many.get() / 2).max(1))
+}
+
 /// Reads what start-up needs, on this thread.
 pub(super) fn at_start<T: Send + 'static>(
     store: &dyn Store,
@@ -84,9 +91,16 @@ impl Vault {
             keyring: Arc::new(Keyring::new(deployment)),
             log: Log::new(Arc::clone(&store), node, boot),
             quota: Arc::default(),
+            signing: OnceLock::new(),
             purging: Mutex::default(),
             seal: SealState::at_start(),
+            ledger: OnceLock::new(),
             providers,
+            key_backup: OnceLock::new(),
+            opening: tokio::sync::Mutex::default(),
+            making: tokio::sync::RwLock::default(),
+            runners: Runners::default(),
+            crypto_room: Semaphore::new(threads()),
             store,
         })))
     }

@@ -217,6 +217,12 @@ async fn kill_9_under_sixteen_writers_loses_nothing_that_was_acknowledged() {
         }
     }
     server.stop();
+    // One log through all of it: no break in the tree, no call without a reason.
+    let out = crate::provable::export_of(&place);
+    let mut report = crate::provable::against(&out, Vec::new());
+    let mut rows = oubliette::store::sqlite::open_rows(&place.data()).expect("rows");
+    report.hold_against_vault(&mut rows).expect("rows");
+    assert_eq!(report.findings(), Vec::<String>::new());
     let known = written_down(&place);
     let (mut received, mut acknowledged, mut erased) = (0, 0, 0);
     for writer in &writers {
@@ -238,7 +244,8 @@ async fn kill_9_under_sixteen_writers_loses_nothing_that_was_acknowledged() {
     println!(
         "{cycles} times kill -9 under {WORKERS} writers: {acknowledged} changes acknowledged, \
          0 lost; {erased} erased, 0 came back; {received} plaintexts received, all written down; \
-         {in_flight} calls cut off, each repeated once; {} leaves without a hole",
+         {in_flight} calls cut off, each repeated once; {} leaves without a hole, \
+         0 chain breaks",
         Log::of(&place).count()
     );
 }

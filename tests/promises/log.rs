@@ -34,6 +34,7 @@ pub struct Leaf {
 /// What a leaf says beyond how a call ended.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[allow(dead_code)] // The form is what is checked.
 pub enum Fact {
     /// An erasure's leaf, of the keys.
     Shredded { keys: String, epoch: u32 },
@@ -46,6 +47,31 @@ pub enum Fact {
     Sealed { by: String },
     /// The master keys were opened again.
     Unsealed { by: String },
+    /// Calls that ended without an entry.
+    Unwritten { calls: Vec<(u64, u64)> },
+    /// What a customer said, and in which event.
+    Consent { status: String, event: u32 },
+    /// A new epoch is open.
+    EpochOpened { epoch: u32, closing: u32 },
+    /// An epoch's certificate.
+    EpochClosed {
+        epoch: u32,
+        receipts: Vec<Receipt>,
+        assurance: String,
+        erased: u64,
+        root: String,
+        backup: String,
+    },
+}
+
+/// What a provider said of an epoch's key.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)] // The form is what is checked.
+pub struct Receipt {
+    pub provider: String,
+    pub key: String,
+    pub state: String,
 }
 
 impl Leaf {

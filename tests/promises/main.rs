@@ -18,6 +18,10 @@
 
 mod bad_input;
 mod caller;
+mod closed;
+mod closing_killed;
+mod consent;
+mod exported;
 mod fails_closed;
 mod faulty;
 mod forgotten;
@@ -31,13 +35,16 @@ mod once;
 mod pending;
 mod place;
 mod process;
+mod provable;
 mod providers;
 mod raw;
 mod rules;
 mod seal;
 mod sealed;
+mod silence;
 mod streams;
 mod tampered;
 #[path = "../provider_conformance/transit_stand_in.rs"]
 mod transit_stand_in;
+mod unlinkable;
 mod written;

@@ -8,6 +8,7 @@
 )]
 
 mod customers;
+mod epochs;
 mod erasure;
 mod files;
 mod house;
@@ -21,6 +22,7 @@ mod requests;
 mod reserve;
 mod shared;
 mod sqlite;
+mod tree;
 
 use house::{Backend, House};
 

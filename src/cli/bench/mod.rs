@@ -6,6 +6,7 @@ mod echo;
 mod fill;
 mod load;
 mod report;
+mod rewrap;
 mod scene;
 
 use super::child::Server;
@@ -32,6 +33,8 @@ pub enum Bench {
     Read(Options),
     /// Measure PutRecord: every write durable before it is answered
     Write(Options),
+    /// Measure closing an epoch: the daily case, and every page dirty
+    Rewrap(rewrap::Rewrap),
     /// The echo that the vault is measured against
     #[command(hide = true)]
     EchoServer(echo::EchoServer),
@@ -72,6 +75,7 @@ impl Bench {
     pub fn json(&self) -> bool {
         match self {
             Self::Read(options) | Self::Write(options) => options.json,
+            Self::Rewrap(rewrap) => rewrap.json,
             Self::EchoServer(_) => false,
         }
     }
@@ -81,6 +85,7 @@ impl Bench {
         match self {
             Self::Read(options) => options.start(What::Read),
             Self::Write(options) => options.start(What::Write),
+            Self::Rewrap(rewrap) => block_on(until_interrupted(rewrap.run())),
             Self::EchoServer(echo) => echo.run(),
         }
     }

@@ -1,6 +1,7 @@
 //! `oubliette quickstart`: the whole story on a small CRM, over real gRPC, with
 //! every claim checked as it is made.
 
+mod consenting;
 mod crm;
 mod forgetting;
 mod guarding;
@@ -67,6 +68,7 @@ async fn tell(story: &mut Story, stage: &mut Stage, crm: &Crm) -> Done {
     reading::support(story, stage, crm).await?;
     reading::recommender(story, stage, crm).await?;
     guarding::denials(story, stage, crm).await?;
+    consenting::consent(story, stage, crm).await?;
     guarding::tenants(story, stage, crm).await?;
     writing::changes(story, stage, crm).await?;
     forgetting::erase(story, stage, crm).await?;

@@ -1,14 +1,25 @@
 //! The embedded store: SQLite, two files, a writer thread each and a few
 //! reader threads.
 
+mod consent;
+mod copy;
+mod epochs;
 mod error;
+mod jobs;
 mod keys_file;
+mod ledger;
+mod pack;
 mod quiet;
 mod reader;
 mod reserve;
+mod restoring;
 mod schema;
+mod seed;
+mod tree;
 mod vault_file;
 mod writer;
+
+pub use seed::{Seed, Seedling};
 
 use super::change::{
     CreateCustomer, CreateKeys, CreateOutcome, DeleteRecord, EraseIntent, NewPage, PutOutcome,
@@ -29,6 +40,10 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use writer::Writer;
+
+pub use copy::{copy_data, deployment, mark_of_data, mark_of_keys, settle_log};
+pub use pack::{Image, KeysBuild, KeysScan, PartRows, Traces, traces};
+pub use restoring::{Purged, Restoring};
 
 /// What must be current after a restore.
 pub const KEYS_FILE: &str = "keys.db";
@@ -55,6 +70,7 @@ pub struct Sqlite {
     // Readers end before the writers close their files.
     readers: Option<SyncSender<ReadJob>>,
     threads: Vec<std::thread::JoinHandle<()>>,
+    aside: Mutex<Reader>,
     keys: Writer,
     vault: Writer,
     reserve: Reserve,
@@ -82,6 +98,7 @@ impl Sqlite {
         Ok(Self {
             readers: Some(queue),
             threads,
+            aside: Mutex::new(Reader::open(dir)?),
             keys: Writer::start("keys-writer", keys)?,
             vault: Writer::start("vault-writer", vault)?,
             reserve: Reserve::open(dir)?,

@@ -1,0 +1,53 @@
+//! `oubliette audit`: the log, exported, proven and verified by anybody.
+
+mod export;
+mod verify;
+
+use super::stop::{Done, Stop};
+use crate::config::Config;
+use clap::Subcommand;
+use std::path::Path;
+
+/// What can be done with the audit log.
+#[derive(Subcommand, Debug)]
+pub enum Audit {
+    /// Write the log as files that any web server can publish (C2SP tlog-tiles)
+    Export(export::Export),
+    /// Write a proof that one entry is in the log (C2SP tlog-proof)
+    Proof(export::Proof),
+    /// Check an exported log, or a proof, offline
+    ///
+    /// Exit codes: 0 verified, 1 refused, 2 when --require-anchor was given and
+    /// nothing from outside covers the end.
+    Verify(verify::Verify),
+}
+
+impl Audit {
+    /// Whether the answer is for programs.
+    pub fn json(&self) -> bool {
+        match self {
+            Self::Export(export) => export.json,
+            Self::Proof(_) => false,
+            Self::Verify(verify) => verify.json,
+        }
+    }
+
+    /// Does it.
+    pub fn run(self) -> Done {
+        match self {
+            Self::Export(export) => export.run(),
+            Self::Proof(proof) => proof.run(),
+            Self::Verify(verify) => verify.run(),
+        }
+    }
+}
+
+/// The configuration of a vault's directory.
+fn config_of(dir: &Path) -> Done<Config> {
+    Ok(Config::load(&dir.join(super::init::CONFIG))?)
+}
+
+/// Reads a small text file.
+fn read_text(path: &Path) -> Done<String> {
+    std::fs::read_to_string(path).map_err(|error| Stop::file(path, "read", &error))
+}
