@@ -31,7 +31,6 @@ const SECRET: &[&str] = &[
     "GetCustomerResponse",
     "EraseCustomerRequest",
     "EraseCustomerResponse",
-    "UnsealRequest",
     "RecordConsentRequest",
     "RecordConsentResponse",
     "WithdrawConsentRequest",
@@ -48,6 +47,7 @@ const SECRET: &[&str] = &[
     "ConsentEvent",
     "GetReceiptRequest",
     "GetReceiptResponse",
+    "UnsealRequest",
 ];
 
 /// Messages without secrets that hold one of the above.

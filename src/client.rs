@@ -176,11 +176,6 @@ unary! {
         "Says what state a customer is in.";
     customers.erase_customer(EraseCustomerRequest) -> EraseCustomerResponse,
         "Forgets a customer.";
-    keys.seal(SealRequest) -> SealResponse, "Lets go of every key in memory.";
-    keys.unseal(UnsealRequest) -> UnsealResponse,
-        "Opens the master keys, or gives a piece of what that takes.";
-    keys.get_seal_status(GetSealStatusRequest) -> GetSealStatusResponse,
-        "Says whether the vault is sealed, and what it waits for.";
     consent.record_consent(RecordConsentRequest) -> RecordConsentResponse,
         "Puts on record that a customer was asked, said yes, or said no.";
     consent.withdraw_consent(WithdrawConsentRequest) -> WithdrawConsentResponse,
@@ -194,6 +189,11 @@ unary! {
         "Lists what was said, oldest first.";
     consent.get_receipt(GetReceiptRequest) -> GetReceiptResponse,
         "Gives the signed receipt of one event.";
+    keys.seal(SealRequest) -> SealResponse, "Lets go of every key in memory.";
+    keys.unseal(UnsealRequest) -> UnsealResponse,
+        "Opens the master keys, or gives a piece of what that takes.";
+    keys.get_seal_status(GetSealStatusRequest) -> GetSealStatusResponse,
+        "Says whether the vault is sealed, and what it waits for.";
     keys.get_key_status(GetKeyStatusRequest) -> GetKeyStatusResponse,
         "Says which epochs, pages and keys there are.";
     keys.plan_epoch_close(PlanEpochCloseRequest) -> PlanEpochCloseResponse,

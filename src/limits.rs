@@ -184,34 +184,6 @@ pub const RESERVE_BYTES: u64 = 16 << 20;
 /// Page keys kept unwrapped.
 pub const PAGE_KEYS_CACHED: usize = 65_536;
 
-/// One call to a key provider, from asking to the answer.
-pub const PROVIDER_TIME: Duration = Duration::from_secs(10);
-/// Calls waiting for a key provider that answers one at a time.
-pub const PROVIDER_QUEUE: usize = 8;
-/// What a key provider may answer to one call.
-pub const PROVIDER_REPLY_BYTES: u64 = 64 << 10;
-/// A file with a provider's PIN or token.
-pub const PROVIDER_SECRET_BYTES: u64 = 8 << 10;
-/// How long a running vault goes on from memory while no provider answers,
-/// where the configuration names no time.
-pub const WITHOUT_PROVIDER: Duration = Duration::from_secs(24 * 3_600);
-/// The longest time that it may name.
-pub const WITHOUT_PROVIDER_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
-/// How often the providers are asked whether the open epoch's key is there.
-pub const PROVIDER_LOOK: Duration = Duration::from_secs(15);
-/// Tries in a row that may fail to open the lock of the keys before each has
-/// to wait.
-pub const UNLOCK_TRIES: u32 = 5;
-/// How long.
-pub const UNLOCK_PAUSE: Duration = Duration::from_secs(60);
-/// The shortest passphrase.
-pub const PASSPHRASE_LEAST: usize = 12;
-/// A passphrase or a share.
-pub const UNLOCK_BYTES: usize = 1_024;
-/// People among whom the lock of the keys may be split.
-pub const UNLOCK_SHARES: u8 = 32;
-/// Key providers of one vault.
-pub const PROVIDERS: usize = 4;
 /// Entries of the ledger that are read, copied or backed up together.
 pub const LEDGER_PART: u64 = 4_096;
 /// Bytes of a key backup's parts that go into one pack.
@@ -247,6 +219,34 @@ pub const EPOCH_LOOK: Duration = Duration::from_secs(60);
 pub const WATCH_LOOK: Duration = Duration::from_millis(200);
 /// How long a job waits before it tries again after a failure that may pass.
 pub const JOB_PAUSE: Duration = Duration::from_secs(2);
+/// One call to a key provider, from asking to the answer.
+pub const PROVIDER_TIME: Duration = Duration::from_secs(10);
+/// Calls waiting for a key provider that answers one at a time.
+pub const PROVIDER_QUEUE: usize = 8;
+/// What a key provider may answer to one call.
+pub const PROVIDER_REPLY_BYTES: u64 = 64 << 10;
+/// A file with a provider's PIN or token.
+pub const PROVIDER_SECRET_BYTES: u64 = 8 << 10;
+/// How long a running vault goes on from memory while no provider answers,
+/// where the configuration names no time.
+pub const WITHOUT_PROVIDER: Duration = Duration::from_secs(24 * 3_600);
+/// The longest time that it may name.
+pub const WITHOUT_PROVIDER_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// How often the providers are asked whether the open epoch's key is there.
+pub const PROVIDER_LOOK: Duration = Duration::from_secs(15);
+/// Tries in a row that may fail to open the lock of the keys before each has
+/// to wait.
+pub const UNLOCK_TRIES: u32 = 5;
+/// How long.
+pub const UNLOCK_PAUSE: Duration = Duration::from_secs(60);
+/// The shortest passphrase.
+pub const PASSPHRASE_LEAST: usize = 12;
+/// A passphrase or a share.
+pub const UNLOCK_BYTES: usize = 1_024;
+/// People among whom the lock of the keys may be split.
+pub const UNLOCK_SHARES: u8 = 32;
+/// Key providers of one vault.
+pub const PROVIDERS: usize = 4;
 
 /// A principal's default calls a second, where its role names none.
 pub const CALLS_PER_SECOND: u32 = 20_000;

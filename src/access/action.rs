@@ -26,12 +26,6 @@ pub enum Action {
     EraseCustomer,
     /// KeyService.GetKeyStatus.
     GetKeyStatus,
-    /// KeyService.Seal.
-    Seal,
-    /// KeyService.Unseal.
-    Unseal,
-    /// KeyService.GetSealStatus.
-    GetSealStatus,
     /// ConsentService.RecordConsent.
     RecordConsent,
     /// ConsentService.WithdrawConsent.
@@ -54,6 +48,12 @@ pub enum Action {
     ControlJob,
     /// KeyService.WatchJob.
     WatchJob,
+    /// KeyService.Seal.
+    Seal,
+    /// KeyService.Unseal.
+    Unseal,
+    /// KeyService.GetSealStatus.
+    GetSealStatus,
     /// CreateCustomer with `recreate_erased`.
     RecreateCustomer,
     /// To be told CUSTOMER_ERASED instead of CUSTOMER_NOT_FOUND.
@@ -74,9 +74,6 @@ impl Action {
         Self::GetCustomer,
         Self::EraseCustomer,
         Self::GetKeyStatus,
-        Self::Seal,
-        Self::Unseal,
-        Self::GetSealStatus,
         Self::RecordConsent,
         Self::WithdrawConsent,
         Self::Object,
@@ -88,6 +85,9 @@ impl Action {
         Self::CloseEpoch,
         Self::ControlJob,
         Self::WatchJob,
+        Self::Seal,
+        Self::Unseal,
+        Self::GetSealStatus,
         Self::RecreateCustomer,
         Self::KnowErased,
     ];
@@ -106,9 +106,6 @@ impl Action {
             Self::GetCustomer => "get_customer",
             Self::EraseCustomer => "erase_customer",
             Self::GetKeyStatus => "get_key_status",
-            Self::Seal => "seal",
-            Self::Unseal => "unseal",
-            Self::GetSealStatus => "get_seal_status",
             Self::RecordConsent => "record_consent",
             Self::WithdrawConsent => "withdraw_consent",
             Self::Object => "object",
@@ -120,6 +117,9 @@ impl Action {
             Self::CloseEpoch => "close_epoch",
             Self::ControlJob => "control_job",
             Self::WatchJob => "watch_job",
+            Self::Seal => "seal",
+            Self::Unseal => "unseal",
+            Self::GetSealStatus => "get_seal_status",
             Self::RecreateCustomer => "recreate_customer",
             Self::KnowErased => "know_erased",
         }

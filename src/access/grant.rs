@@ -213,15 +213,6 @@ pub struct Erase {
 /// Showing the key tree.
 pub struct KeyStatus;
 
-/// Letting go of every key in memory.
-pub struct Seal;
-
-/// Opening the master keys again.
-pub struct Unseal;
-
-/// Showing whether the vault is sealed.
-pub struct SealStatus;
-
 /// Closing the active epoch, for real or as a dry run.
 pub struct CloseEpoch;
 
@@ -236,6 +227,15 @@ pub struct WatchJob {
     /// Its number.
     pub job: u64,
 }
+
+/// Letting go of every key in memory.
+pub struct Seal;
+
+/// Opening the master keys again.
+pub struct Unseal;
+
+/// Showing whether the vault is sealed.
+pub struct SealStatus;
 
 impl<A> Grant<A> {
     /// Who was granted it.

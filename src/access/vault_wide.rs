@@ -57,28 +57,6 @@ impl Snapshot {
         Ok(Grant { decided, target })
     }
 
-    /// Decides whether the vault is sealed.
-    pub fn seal(&self, principal: &Arc<Principal>) -> Result<Grant<Seal>> {
-        let decided = self.vault_wide(principal, Action::Seal)?;
-        let target = Seal;
-        Ok(Grant { decided, target })
-    }
-
-    /// Decides whether the vault is unsealed, or a piece of what that takes is
-    /// given.
-    pub fn unseal(&self, principal: &Arc<Principal>) -> Result<Grant<Unseal>> {
-        let decided = self.vault_wide(principal, Action::Unseal)?;
-        let target = Unseal;
-        Ok(Grant { decided, target })
-    }
-
-    /// Decides whether it is shown that the vault is sealed.
-    pub fn seal_status(&self, principal: &Arc<Principal>) -> Result<Grant<SealStatus>> {
-        let decided = self.vault_wide(principal, Action::GetSealStatus)?;
-        let target = SealStatus;
-        Ok(Grant { decided, target })
-    }
-
     /// Decides whether a dry run of a closing is made: it opens samples and
     /// shows counts.
     pub fn plan_close(&self, principal: &Arc<Principal>) -> Result<Grant<CloseEpoch>> {
@@ -105,6 +83,28 @@ impl Snapshot {
     pub fn watch_job(&self, principal: &Arc<Principal>, job: u64) -> Result<Grant<WatchJob>> {
         let decided = self.vault_wide(principal, Action::WatchJob)?;
         let target = WatchJob { job };
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether the vault is sealed.
+    pub fn seal(&self, principal: &Arc<Principal>) -> Result<Grant<Seal>> {
+        let decided = self.vault_wide(principal, Action::Seal)?;
+        let target = Seal;
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether the vault is unsealed, or a piece of what that takes is
+    /// given.
+    pub fn unseal(&self, principal: &Arc<Principal>) -> Result<Grant<Unseal>> {
+        let decided = self.vault_wide(principal, Action::Unseal)?;
+        let target = Unseal;
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether it is shown that the vault is sealed.
+    pub fn seal_status(&self, principal: &Arc<Principal>) -> Result<Grant<SealStatus>> {
+        let decided = self.vault_wide(principal, Action::GetSealStatus)?;
+        let target = SealStatus;
         Ok(Grant { decided, target })
     }
 

@@ -38,23 +38,6 @@ pub enum Fact {
         /// The epoch whose destruction makes it final (L4).
         epoch: u32,
     },
-    /// The key providers of the configuration were replaced while serving.
-    Providers {
-        /// The kinds that take new epochs.
-        taking: Vec<&'static str>,
-        /// The kinds that only open and destroy what they have.
-        retiring: Vec<&'static str>,
-    },
-    /// The vault let go of every key.
-    Sealed {
-        /// `hand`, or `provider`: none answered for as long as is allowed.
-        by: &'static str,
-    },
-    /// The master keys were opened again.
-    Unsealed {
-        /// `hand`, or `provider`: it answers again.
-        by: &'static str,
-    },
     /// Calls of this start of the server ended without a durable entry, so
     /// that nothing left the vault for them.
     Unwritten {
@@ -67,6 +50,8 @@ pub enum Fact {
         kept_dead: u64,
         /// Deletions of records that were made again.
         deletions: u64,
+        /// Withdrawals and objections that are made again at the start.
+        narrowed: u64,
         /// Customers without keys, whose rows were removed.
         without_keys: u64,
         /// Customers with keys, of whom no data is there.
@@ -108,6 +93,23 @@ pub enum Fact {
         root: String,
         /// Whether a key backup under the next epoch was taken and tested.
         backup: &'static str,
+    },
+    /// The key providers of the configuration were replaced while serving.
+    Providers {
+        /// The kinds that take new epochs.
+        taking: Vec<&'static str>,
+        /// The kinds that only open and destroy what they have.
+        retiring: Vec<&'static str>,
+    },
+    /// The vault let go of every key.
+    Sealed {
+        /// `hand`, or `provider`: none answered for as long as is allowed.
+        by: &'static str,
+    },
+    /// The master keys were opened again.
+    Unsealed {
+        /// `hand`, or `provider`: it answers again.
+        by: &'static str,
     },
 }
 

@@ -3,6 +3,7 @@
 
 use super::failed;
 use crate::error::{Error, Result};
+use age::secrecy::ExposeSecret;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -42,6 +43,25 @@ impl Recipient {
 }
 
 impl Identity {
+    /// Makes a new identity in a file of its own, as `age-keygen` does; answers
+    /// the recipient.
+    pub fn create(path: &Path) -> Result<String> {
+        let identity = age::x25519::Identity::generate();
+        let (secret, recipient) = (identity.to_string(), identity.to_public().to_string());
+        let write = || {
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)?;
+            writeln!(file, "# public key: {recipient}")?;
+            writeln!(file, "{}", secret.expose_secret())?;
+            file.sync_all()
+        };
+        write().map_err(|why| failed(path, &why))?;
+        Ok(recipient)
+    }
+
     /// Reads a file as `age-keygen` writes it: the first line that is no
     /// comment.
     pub fn load(path: &Path) -> Result<Self> {
@@ -88,7 +108,6 @@ mod tests {
 
     #[test]
     fn what_is_written_to_a_recipient_opens_for_its_identity_alone() {
-        use age::secrecy::ExposeSecret;
         let dir = tempfile::tempdir().unwrap();
         let identity = age::x25519::Identity::generate();
         let recipient = Recipient::parse(&identity.to_public().to_string()).unwrap();

@@ -4,6 +4,7 @@
 use super::age_file::Recipient;
 use super::failed;
 use super::manifest::{Manifest, Pack, digest_of, newest};
+use crate::clock::Instant;
 use crate::error::{Error, Result, Unavailable};
 use crate::keys::signing::SigningKey;
 use crate::limits;
@@ -12,7 +13,52 @@ use crate::store::sqlite::{Image, KeysScan, PartRows};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Where a vault's key backups go: what the close of an epoch asks before it
+/// destroys the old key.
+pub struct KeyBackups {
+    /// Where `keys.db` is.
+    pub data: PathBuf,
+    /// The directory of the backups.
+    pub dir: PathBuf,
+    /// Whom they are encrypted to.
+    pub recipient: Recipient,
+    /// Signs them.
+    pub key: SigningKey,
+}
+
+impl KeyBackups {
+    /// Takes a backup and reads it back: every part is opened again before it
+    /// is encrypted, and every file hashed as it lies on the disk. Refused
+    /// where it does not hold `epoch`. Blocks.
+    pub fn take_and_test(&self, epoch: u32) -> Result<()> {
+        let now = Instant::now().seconds();
+        let Self {
+            data,
+            dir,
+            recipient,
+            key,
+        } = self;
+        let taken = back_up_keys(data, dir, recipient, key, now, false, |_, _| {})?;
+        let Some((manifest, _)) = newest(dir, key.public())? else {
+            return Err(Error::Internal("a key backup that is not there"));
+        };
+        for pack in &manifest.packs {
+            if digest_of(&dir.join(&pack.file))? != pack.sha256 {
+                return Err(Error::Setup(format!(
+                    "{} is not as it was written; see to the disk of the key backups, and take \
+                     a new one with: oubliette backup keys --full",
+                    dir.join(&pack.file).display()
+                )));
+            }
+        }
+        if manifest != taken.manifest || !manifest.epochs.contains(&epoch) {
+            return Err(Error::Internal("a key backup of another moment"));
+        }
+        Ok(())
+    }
+}
 
 /// What a key backup came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,6 +194,7 @@ impl<'a> Backup<'a> {
             return Ok(());
         };
         let bytes = image.bytes()?;
+        self.read_back(&bytes)?;
         // A try that was given up may have left files of these names.
         for number in 0.. {
             let file = format!(
@@ -163,6 +210,23 @@ impl<'a> Backup<'a> {
             let sha256 = digest_of(&path)?;
             self.packs.push(Pack { file, sha256 });
             break;
+        }
+        Ok(())
+    }
+
+    /// The image, opened again, holds what was read: the pack is written only
+    /// then.
+    fn read_back(&self, bytes: &[u8]) -> Result<()> {
+        let image = Image::open(bytes)?;
+        let own = self
+            .parts
+            .iter()
+            .filter(|(_, (_, pack))| *pack == self.packs.len());
+        for (name, (digest, _)) in own {
+            let part = Part::parse(name).ok_or(Error::Internal("a part's name"))?;
+            if hex::encode(image.read(part)?.digest()) != *digest {
+                return Err(Error::Internal("a pack that does not hold what was read"));
+            }
         }
         Ok(())
     }

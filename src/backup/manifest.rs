@@ -3,6 +3,7 @@
 //! only packs of parts that changed and names the earlier packs for the rest.
 
 use super::failed;
+use crate::crypto::Deployment;
 use crate::error::{Error, Result};
 use crate::keys::signing::{PublicKey, SigningKey};
 use crate::limits;
@@ -102,6 +103,15 @@ impl Manifest {
             File::open(dir)?.sync_all()
         };
         write().map_err(|why| failed(&path, &why))
+    }
+
+    /// Of which vault.
+    pub fn deployment(&self) -> Result<Deployment> {
+        let mut bytes = [0; 16];
+        hex::decode_to_slice(&self.vault, &mut bytes).map_err(|_| {
+            Error::Setup("a key backup's manifest names no vault; take another copy".to_owned())
+        })?;
+        Ok(Deployment(bytes))
     }
 
     /// Reads one and checks that `public` signed it.

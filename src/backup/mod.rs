@@ -3,6 +3,7 @@
 //! only with the provider's keys, which are in none of them.
 
 mod age_file;
+pub mod attack;
 mod data;
 mod keys;
 mod ledger;
@@ -11,7 +12,7 @@ mod rebuild;
 
 pub use age_file::{Identity, Recipient};
 pub use data::{back_up_data, place_data};
-pub use keys::{KeysBackup, back_up_keys};
+pub use keys::{KeyBackups, KeysBackup, back_up_keys};
 pub use ledger::{Head, LEDGER_FILE, Ledger, LedgerCopy};
 pub use manifest::{Manifest, newest};
 pub use rebuild::{Evidence, Rebuilt, open_packs, rebuild_keys, test_restore};

@@ -80,6 +80,9 @@ pub struct Scope {
     /// Whether it goes on while the customer's data is restricted or held: the
     /// exceptions of GDPR art. 18(2).
     pub despite_restriction: bool,
+    /// Whether customers are named by the purpose's own handle: its streams name
+    /// nobody, and what two purposes read does not join.
+    pub handles: bool,
     /// The roles that may act for it.
     pub callers: Vec<CatalogName>,
     /// Who else gets the data (GDPR art. 13(1)(e)), for people.
@@ -180,6 +183,7 @@ impl Scope {
             confirm: self.confirm || told.confirm,
             collects: self.collects && told.collects,
             despite_restriction: self.despite_restriction && told.despite_restriction,
+            handles: self.handles || told.handles,
             callers: {
                 let told = |role: &&CatalogName| told.callers.contains(role);
                 self.callers.iter().filter(told).cloned().collect()
@@ -237,6 +241,7 @@ impl Scope {
             (on && consents)
                 .then_some("is for the exceptions of art. 18(2) that need no consent; leave it out")
         })?;
+        let handles = flag(table, "handles", false, |_| None)?;
         let grants = read_all_grants(table.need("grants")?, types, special_basis.is_some());
         Ok(Self {
             basis,
@@ -246,6 +251,7 @@ impl Scope {
             confirm,
             collects,
             despite_restriction,
+            handles,
             callers: table
                 .need("callers")?
                 .list("must be role names", CatalogName::parse)?,

@@ -5,6 +5,7 @@ use super::progress::Progress;
 use super::rules::Place;
 use super::stop::Done;
 use super::value::seconds_text;
+use crate::backup::Identity;
 use crate::serve;
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -18,6 +19,15 @@ pub enum Backup {
     /// Add to the key backups what has changed, encrypted to the recipient of
     /// [backup]; never a key in a form that a provider's key does not lock
     Keys(Keys),
+    /// Make an age identity for key backups, and print its recipient
+    Identity(MakeIdentity),
+}
+
+/// Arguments of `backup identity`.
+#[derive(Args, Debug)]
+pub struct MakeIdentity {
+    /// The new file; keep it where the backups are not
+    file: PathBuf,
 }
 
 /// Arguments of `backup data`.
@@ -51,6 +61,7 @@ impl Backup {
         match self {
             Self::Data(data) => data.json,
             Self::Keys(keys) => keys.json,
+            Self::Identity(_) => false,
         }
     }
 
@@ -59,6 +70,15 @@ impl Backup {
         match self {
             Self::Data(data) => data.run(),
             Self::Keys(keys) => keys.run(),
+            Self::Identity(make) => {
+                let recipient = Identity::create(&make.file)?;
+                Out::new(false).line(&format!(
+                    "{} is made. Under [backup] of the configuration:\n\n\
+                     recipient = \"{recipient}\"",
+                    make.file.display()
+                ));
+                Ok(())
+            }
         }
     }
 }

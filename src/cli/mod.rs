@@ -1,6 +1,7 @@
 //! The command line: one file a noun. Exit codes: 0 done, 1 refused or failed,
 //! 2 wrong usage.
 
+mod attack;
 mod audit;
 mod backup;
 mod bench;
@@ -70,13 +71,6 @@ enum Command {
     /// Look at the key tree
     #[command(subcommand)]
     Key(key::Key),
-    /// Let go of every key in memory; nothing is destroyed
-    Seal(seal::Seal),
-    /// Open the keys again: from the key provider, or with the passphrase or
-    /// the shares of its lock
-    Unseal(seal::Unseal),
-    /// Show whether the vault is sealed, and what it waits for
-    SealStatus(seal::SealStatus),
     /// Export, prove and verify the audit log
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -86,6 +80,15 @@ enum Command {
     /// Bring data or keys back from a backup, while no server runs
     #[command(subcommand)]
     Restore(restore::Restore),
+    /// See what an insider with every backup and every present key could open
+    Attack(attack::Attack),
+    /// Let go of every key in memory; nothing is destroyed
+    Seal(seal::Seal),
+    /// Open the keys again: from the key provider, or with the passphrase or
+    /// the shares of its lock
+    Unseal(seal::Unseal),
+    /// Show whether the vault is sealed, and what it waits for
+    SealStatus(seal::SealStatus),
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::Config),
@@ -133,12 +136,13 @@ impl Command {
             Self::Customer(customer) => block_on(customer.run()),
             Self::Consent(consent) => block_on(consent.run()),
             Self::Key(key) => block_on(key.run()),
-            Self::Seal(seal) => block_on(seal.run()),
-            Self::Unseal(unseal) => block_on(unseal.run()),
-            Self::SealStatus(status) => block_on(status.run()),
             Self::Audit(audit) => audit.run(),
             Self::Backup(backup) => backup.run(),
             Self::Restore(restore) => restore.run(),
+            Self::Attack(attack) => attack.run(),
+            Self::Seal(seal) => block_on(seal.run()),
+            Self::Unseal(unseal) => block_on(unseal.run()),
+            Self::SealStatus(status) => block_on(status.run()),
             Self::Config(config) => config.run(),
             Self::Catalog(catalog) => catalog.run(),
             Self::Policy(policy) => policy.run(),
@@ -161,6 +165,7 @@ impl Command {
             Self::Audit(audit) => audit.json(),
             Self::Backup(backup) => backup.json(),
             Self::Restore(restore) => restore.json(),
+            Self::Attack(attack) => attack.json,
             Self::Config(config) => config.json(),
             Self::Catalog(catalog) => catalog.json(),
             Self::Policy(policy) => policy.json(),

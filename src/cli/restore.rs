@@ -189,6 +189,7 @@ fn report(of: &Restored) -> Json {
         "kept_dead": of.purged.erased,
         "without_keys": of.purged.without_keys,
         "deletions_replayed": of.purged.deleted,
+        "narrowed": of.purged.narrowed,
         "unreadable_records": of.purged.unreadable,
         "lost": of.lost,
         "lost_numbers": of.lost_first.iter().map(|customer| customer.0).collect::<Vec<_>>(),
@@ -205,6 +206,10 @@ fn tell(out: &mut Out, of: &Restored) {
             row("customers that can be read", of.indexed),
             row("erased since, kept dead", of.purged.erased),
             row("deletions of records made again", of.purged.deleted),
+            row(
+                "withdrawals and objections to make again",
+                of.purged.narrowed,
+            ),
             row("customers with keys whose data is lost", of.lost),
             row("customers without keys, purged", of.purged.without_keys),
             row(

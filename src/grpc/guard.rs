@@ -62,9 +62,6 @@ const METHODS: [&str; 25] = [
     "/oubliette.v1.CustomerService/GetCustomer",
     "/oubliette.v1.CustomerService/EraseCustomer",
     "/oubliette.v1.KeyService/GetKeyStatus",
-    "/oubliette.v1.KeyService/Seal",
-    "/oubliette.v1.KeyService/Unseal",
-    "/oubliette.v1.KeyService/GetSealStatus",
     "/oubliette.v1.ConsentService/RecordConsent",
     "/oubliette.v1.ConsentService/WithdrawConsent",
     "/oubliette.v1.ConsentService/Object",
@@ -76,6 +73,9 @@ const METHODS: [&str; 25] = [
     "/oubliette.v1.KeyService/CloseEpoch",
     "/oubliette.v1.KeyService/ControlJob",
     "/oubliette.v1.KeyService/WatchJob",
+    "/oubliette.v1.KeyService/Seal",
+    "/oubliette.v1.KeyService/Unseal",
+    "/oubliette.v1.KeyService/GetSealStatus",
 ];
 
 /// Health and reflection: the only calls that are not guarded. A service that

@@ -139,33 +139,6 @@ impl KeyService for Keys {
         guarded.answer(counted)
     }
 
-    async fn seal(
-        &self,
-        request: Request<pb::SealRequest>,
-    ) -> std::result::Result<Response<pb::SealResponse>, Status> {
-        let guarded = Guarded::of(&request)?;
-        let sealed = seal::seal(&self.vault, &guarded).await;
-        guarded.answer(sealed)
-    }
-
-    async fn unseal(
-        &self,
-        request: Request<pb::UnsealRequest>,
-    ) -> std::result::Result<Response<pb::UnsealResponse>, Status> {
-        let guarded = Guarded::of(&request)?;
-        let unsealed = seal::unseal(&self.vault, &guarded, request.into_inner()).await;
-        guarded.answer(unsealed)
-    }
-
-    async fn get_seal_status(
-        &self,
-        request: Request<pb::GetSealStatusRequest>,
-    ) -> std::result::Result<Response<pb::GetSealStatusResponse>, Status> {
-        let guarded = Guarded::of(&request)?;
-        let told = seal::status(&self.vault, &guarded).await;
-        guarded.answer(told)
-    }
-
     async fn plan_epoch_close(
         &self,
         request: Request<pb::PlanEpochCloseRequest>,
@@ -211,5 +184,26 @@ impl KeyService for Keys {
             (Err(error), _) | (_, Err(error)) => Err(error),
         };
         guarded.answer(opened)
+    }
+
+    async fn seal(&self, request: Request<pb::SealRequest>) -> Reply<pb::SealResponse> {
+        let guarded = Guarded::of(&request)?;
+        let sealed = seal::seal(&self.vault, &guarded).await;
+        guarded.answer(sealed)
+    }
+
+    async fn unseal(&self, request: Request<pb::UnsealRequest>) -> Reply<pb::UnsealResponse> {
+        let guarded = Guarded::of(&request)?;
+        let unsealed = seal::unseal(&self.vault, &guarded, request.into_inner()).await;
+        guarded.answer(unsealed)
+    }
+
+    async fn get_seal_status(
+        &self,
+        request: Request<pb::GetSealStatusRequest>,
+    ) -> Reply<pb::GetSealStatusResponse> {
+        let guarded = Guarded::of(&request)?;
+        let told = seal::status(&self.vault, &guarded).await;
+        guarded.answer(told)
     }
 }

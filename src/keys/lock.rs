@@ -387,8 +387,8 @@ mod tests {
         assert!(Lock::parse(&good).is_some());
         for bad in [
             "",
-            &good[1..],
-            &good[..good.len() - 1],
+            good.get(1..).unwrap(),
+            good.get(..good.len() - 1).unwrap(),
             &format!("{good}\n"),
         ] {
             assert!(Lock::parse(bad).is_none());

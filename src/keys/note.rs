@@ -47,7 +47,14 @@ mod tests {
             let opened = String::from_utf8(flipped);
             assert!(opened.is_err() || open(&opened.unwrap(), key.public()).is_none());
         }
-        for other in ["", "\n", "\n\n", "a\n\nb", &format!("{note}\n"), &note[1..]] {
+        for other in [
+            "",
+            "\n",
+            "\n\n",
+            "a\n\nb",
+            &format!("{note}\n"),
+            note.get(1..).unwrap(),
+        ] {
             assert_eq!(open(other, key.public()), None);
         }
     }

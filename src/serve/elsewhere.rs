@@ -3,10 +3,12 @@
 //! server.
 
 use super::lock::DirectoryLock;
-use super::run::{providers, unsealed};
+use super::providers::Built;
+use super::run::unsealed;
+use crate::backup::attack::{self, Found};
 use crate::backup::{
-    Evidence, Identity, KeysBackup, Ledger, LedgerCopy, Manifest, Rebuilt, back_up_data,
-    back_up_keys, newest, place_data, rebuild_keys,
+    Evidence, Identity, KeyBackups, KeysBackup, Ledger, LedgerCopy, Manifest, Rebuilt,
+    back_up_data, back_up_keys, newest, place_data, rebuild_keys,
 };
 use crate::clock::Instant;
 use crate::config::{Backup, Config};
@@ -15,8 +17,10 @@ use crate::error::{Error, Result};
 use crate::keys::Providers;
 use crate::keys::signing::{PublicKey, SigningKey};
 use crate::store::CopyMark;
-use crate::store::sqlite::{KEYS_FILE, Traces, VAULT_FILE, mark_of_data, mark_of_keys, traces};
-use crate::vault::{Restored, Unproven};
+use crate::store::sqlite::{
+    KEYS_FILE, Traces, VAULT_FILE, deployment, mark_of_data, mark_of_keys, traces,
+};
+use crate::vault::{KeyBackup, Restored, Unproven};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -51,6 +55,26 @@ pub(super) fn ledger_copy(
     LedgerCopy::open(dir, deployment, key).map(Some)
 }
 
+/// Where key backups go, if the configuration says so: for the close of an
+/// epoch.
+pub fn key_backups(config: &Config) -> Result<Option<KeyBackups>> {
+    let (Some(dir), Some(recipient)) = (&config.backup.keys_to, &config.backup.recipient) else {
+        return Ok(None);
+    };
+    Ok(Some(KeyBackups {
+        data: config.data.clone(),
+        dir: dir.clone(),
+        recipient: recipient.clone(),
+        key: vault_key(config)?,
+    }))
+}
+
+impl KeyBackup for KeyBackups {
+    fn take_and_test(&self, epoch: u32) -> Result<()> {
+        KeyBackups::take_and_test(self, epoch)
+    }
+}
+
 /// Backs up the data beside the server.
 ///
 /// # Errors
@@ -79,6 +103,19 @@ pub fn backup_keys(
     back_up_keys(&config.data, dir, recipient, &key, now, is_full, told)
 }
 
+/// Attacks with the backups in `dirs`, the present files, and the provider's
+/// present keys.
+///
+/// # Errors
+/// [`Error::Setup`] when a file cannot be read, [`Error::Unavailable`] when a
+/// provider cannot be asked.
+pub fn attack(config: &Config, dirs: &[PathBuf], identity: Option<&Path>) -> Result<Found> {
+    let identity = identity.map(Identity::load).transpose()?;
+    let providers = Built::new(&config.providers)?.providers()?;
+    let own = deployment(&config.data)?;
+    attack::attack(dirs, &config.data, own, &providers, identity.as_ref())
+}
+
 /// What a restore of data came to.
 pub struct DataRestore {
     /// When the backup was taken, in seconds since 1970.
@@ -97,7 +134,7 @@ pub struct DataRestore {
 pub fn restore_data(config: &Config, from: &Path) -> Result<DataRestore> {
     let _lock = DirectoryLock::take(&config.data)?;
     let of = mark_of_data(from)?;
-    let own = crate::store::sqlite::deployment(&config.data)?;
+    let own = deployment(&config.data)?;
     if of.is_some_and(|mark| mark.deployment != own) {
         return Err(Error::Setup(format!(
             "{} is a backup of another vault than the keys here; name one of this vault",
@@ -164,7 +201,9 @@ pub fn restore_keys(config: &Config, source: &KeysSource) -> Result<KeysRestore>
     };
     let doubts = doubts(ledger.as_ref(), &manifest, &traces, source.checkpoint);
     approved(&doubts, source)?;
-    let newest_key = newest_key(&providers(config)?, &manifest)?;
+    let providers = Built::new(&config.providers)?.providers()?;
+    let own = manifest.deployment()?;
+    let newest_key = newest_key(&providers, own, &manifest)?;
     let evidence = Evidence {
         traces,
         newest_key,
@@ -266,13 +305,10 @@ fn approved(doubts: &[String], source: &KeysSource) -> Result<()> {
 
 /// The newest epoch that a provider has a key of: one beyond those of the
 /// backup where there is a stray.
-fn newest_key(providers: &Providers, manifest: &Manifest) -> Result<u32> {
+fn newest_key(providers: &Providers, deployment: Deployment, manifest: &Manifest) -> Result<u32> {
     let newest = manifest.epochs.last().copied().unwrap_or_default();
-    let mut deployment = [0; 16];
-    hex::decode_to_slice(&manifest.vault, &mut deployment)
-        .map_err(|_| Error::Setup("the backup does not say which vault it is of".to_owned()))?;
     for provider in providers.iter() {
-        if !provider.stray(Deployment(deployment), newest)?.is_empty() {
+        if !provider.stray(deployment, newest)?.is_empty() {
             return Ok(newest + 1);
         }
     }

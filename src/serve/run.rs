@@ -1,7 +1,7 @@
 //! The composition root: the one place that names a concrete store and a
 //! concrete provider and puts them together.
 
-use super::elsewhere::{ledger_copy, refuse_copies, vault_key};
+use super::elsewhere::{key_backups, ledger_copy, refuse_copies, vault_key};
 use super::harden::harden;
 use super::listener::{Bounds, Listener, Security};
 use super::lock::DirectoryLock;
@@ -46,7 +46,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`Error::Setup`] when there is one, or a file cannot be made.
 pub fn found(config: &Config) -> Result<()> {
-    vault::found(&config.data, &providers(config)?)
+    vault::found(&config.data, &Built::new(&config.providers)?.providers()?)
 }
 
 /// Opens the vault that a configuration describes for reading only, whether it
@@ -56,10 +56,6 @@ pub fn found(config: &Config) -> Result<()> {
 /// [`Error::Setup`] when there is none.
 pub fn open_rows(config: &Config) -> Result<impl Rows + use<>> {
     sqlite::open_rows(&config.data)
-}
-
-pub(super) fn providers(config: &Config) -> Result<Providers> {
-    Built::new(&config.providers)?.providers()
 }
 
 /// Serves until a signal ends it; calls `ready` once it does.
@@ -110,6 +106,13 @@ pub async fn run_over(
     );
     let (vault, built) = open_vault(&config, open).await?;
     vault.sign_with(vault_key(&config)?)?;
+    if let Some(backups) = key_backups(&config)? {
+        vault.back_up_keys_with(Arc::new(backups));
+    }
+    let origin = vault.log_origin(&config.trust_domain);
+    let key = SigningKey::load(&config.signing.log, origin)?;
+    let sealer = vault.sealer(key).await?;
+    tokio::spawn(vault.clone().keep_ledger());
     let tenants = access.now().tenants().cloned().collect();
     match vault.come_up(tenants).await {
         Ok(()) => {}
@@ -118,10 +121,6 @@ pub async fn run_over(
         }
         Err(why) => return Err(why),
     }
-    let origin = vault.log_origin(&config.trust_domain);
-    let key = SigningKey::load(&config.signing.log, origin)?;
-    let sealer = vault.sealer(key).await?;
-    tokio::spawn(vault.clone().keep_ledger());
     let without = config.seal.without_provider;
     tokio::spawn(keep(vault.clone(), Arc::clone(&access), without));
     tokio::spawn(super::epochs::keep(vault.clone(), config.epochs));
@@ -158,9 +157,9 @@ pub async fn run_over(
         metrics: Arc::clone(&metrics),
     };
     let beside = beside(&readiness, config.reflection)?;
-    let guard = Guard::new(parts, routes(&vault), beside);
     let (end_sealing, last) = oneshot::channel::<()>();
     let sealing = tokio::spawn(seal(sealer, vault.clone(), Arc::clone(&metrics), last));
+    let guard = Guard::new(parts, routes(&vault), beside);
     readiness.set(keys_state(&vault)).await;
     let _told = AddressFile::write(&config.data, address)?;
     ready(address);
@@ -178,7 +177,7 @@ pub async fn run_over(
 
 /// The vault of a configuration, for a tool that serves nobody. Blocks.
 pub(super) fn unsealed(config: &Config) -> Result<(Vault, Arc<Providers>)> {
-    let providers = Arc::new(providers(config)?);
+    let providers = Arc::new(Built::new(&config.providers)?.providers()?);
     let store = open_store(&config.data)?;
     let vault = Vault::unseal(store, Arc::clone(&providers), NODE.to_owned())?;
     Ok((vault, providers))
@@ -289,17 +288,6 @@ async fn ended(
     }
 }
 
-/// Whether calls can be served, as far as keys are concerned.
-fn keys_state(vault: &Vault) -> State {
-    if vault.is_sealed() {
-        State::Impaired("sealed")
-    } else if vault.provider_answers() {
-        State::Ready
-    } else {
-        State::Troubled("key_provider")
-    }
-}
-
 /// Seals the log behind the calls until `last` is dropped, and then once more.
 async fn seal(
     mut sealer: Sealer,
@@ -330,6 +318,17 @@ async fn seal(
         if is_last {
             return;
         }
+    }
+}
+
+/// Whether calls can be served, as far as keys are concerned.
+fn keys_state(vault: &Vault) -> State {
+    if vault.is_sealed() {
+        State::Impaired("sealed")
+    } else if vault.provider_answers() {
+        State::Ready
+    } else {
+        State::Troubled("key_provider")
     }
 }
 

@@ -43,6 +43,9 @@ pub trait LedgerRows {
     fn ledger(&mut self, after: u64, most: usize) -> Result<Vec<LedgerEntry>>;
     /// `keys.db`: the number of the last entry; 0 where there is none.
     fn ledger_end(&mut self) -> Result<u64>;
+    /// `vault.db`: when a restore was made whose ledger is not known to be
+    /// complete, in seconds since 1970; `None`: there was none.
+    fn unproven(&mut self) -> Result<Option<i64>>;
     /// `vault.db`: the number of the newest audit leaf; 0 where there is none.
     fn newest_leaf(&mut self) -> Result<u64>;
     /// A customer who is shredded in `vault.db` and not in `keys.db`, or whose

@@ -117,17 +117,19 @@ impl Keyring {
         })));
     }
 
-    /// Lets go of every key.
-    pub fn seal(&self) {
-        self.unsealed.store(None);
-    }
-
     /// What customers' states are judged by on a day.
     pub fn at(&self, today: Day) -> Moment {
         Moment {
             today,
             lineage: self.lineage.load(Ordering::Acquire),
         }
+    }
+
+    /// From here on consent that is older than this restore, in seconds since
+    /// 1970, is not relied on.
+    pub fn doubt_consent_before(&self, restore: i64) {
+        let restore = u32::try_from(restore).unwrap_or(u32::MAX);
+        self.lineage.store(restore, Ordering::Release);
     }
 
     /// Adds the master key of a new epoch, which wraps from here on.
@@ -143,6 +145,11 @@ impl Keyring {
         self.change(|open| {
             open.masters.remove(&epoch);
         })
+    }
+
+    /// Lets go of every key.
+    pub fn seal(&self) {
+        self.unsealed.store(None);
     }
 
     /// From here on these are the tenants.

@@ -25,6 +25,7 @@ struct Seen {
     newer: Option<CustomerNumber>,
     end: u64,
     at_copys_end: Option<LedgerEntry>,
+    unproven: Option<i64>,
 }
 
 impl Vault {
@@ -35,6 +36,7 @@ impl Vault {
         let seen = at_start(&*self.0.store, move |rows| {
             Ok(Seen {
                 newer: rows.newer_than_keys()?,
+                unproven: rows.unproven()?,
                 end: rows.ledger_end()?,
                 at_copys_end: match reached {
                     0 => None,
@@ -49,6 +51,9 @@ impl Vault {
                  of the ledger",
                 customer.0
             )));
+        }
+        if let Some(restore) = seen.unproven {
+            self.0.keyring.doubt_consent_before(restore);
         }
         let Some(copy) = copy else { return Ok(()) };
         self.same_story(&copy, &seen)?;
@@ -142,6 +147,9 @@ impl Vault {
 
     /// Keeps the copy up to date for as long as the process runs.
     pub async fn keep_ledger(self) {
+        if self.0.ledger.get().is_none() {
+            return;
+        }
         let mut look = tokio::time::interval(limits::LEDGER_LOOK);
         loop {
             look.tick().await;

@@ -24,10 +24,10 @@ mod request;
 mod restore;
 mod rewrap;
 mod seal;
-mod sealed;
 mod seed;
 mod status;
 mod stream;
+mod tree;
 mod unseal;
 mod write;
 
@@ -40,7 +40,7 @@ pub use open::{OpenedRecord, RecordView};
 pub use read::Outcomes;
 pub use refuse::Refused;
 pub use restore::{Restored, Unproven};
-pub use sealed::{ProviderView, SealView, SealedBy};
+pub use seal::{ProviderView, SealView, SealedBy};
 pub use seed::{Closed, Seeding, seeded_id};
 pub use status::{EpochView, StatusView};
 pub use stream::Chunk;
@@ -65,7 +65,7 @@ pub struct Vault(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn Store>,
-    seal: sealed::SealState,
+    seal: seal::SealState,
     keyring: Arc<Keyring>,
     log: Log,
     quota: Arc<CustomerQuota>,

@@ -6,6 +6,7 @@ use super::keyring::CustomerKeyring;
 use crate::access::{CustomerData, Facts, Grant, Moment, Permit, Read, Withheld};
 use crate::catalog::{Form, RecordType, Value};
 use crate::clock::Day;
+use crate::crypto::mac::mac;
 use crate::crypto::manifest::verify_manifest;
 use crate::crypto::record::open_group;
 use crate::crypto::{
@@ -51,6 +52,8 @@ pub struct OpenedRecord {
     pub view: RecordView,
     /// The fields that hold a value, by rising number.
     pub fields: Vec<(CatalogName, Form, Value)>,
+    /// What the purpose calls the customer, where it has names of its own.
+    pub handle: Option<String>,
     /// What was granted and is not opened: the customer's state or the value's
     /// age says no.
     pub withheld: Vec<Withheld>,
@@ -177,8 +180,19 @@ pub fn open_record(
         record_type: Arc::clone(&read.record_type),
         view: RecordView::of(row),
         fields,
+        handle: scope
+            .filter(|scope| scope.handles)
+            .and_then(|_| permit.grant().purpose())
+            .map(|purpose| handle(keys, purpose.number)),
         withheld,
     })
+}
+
+/// What a purpose calls a customer: always the same, unlike what any other
+/// purpose calls them, and nobody's once their keys are gone.
+fn handle(keys: &CustomerKeyring, purpose: u16) -> String {
+    let whole = mac(&keys.consent().handles, &[&purpose.to_be_bytes()]);
+    hex::encode(whole.first_chunk::<16>().unwrap_or(&[0; 16]))
 }
 
 /// Whether a record's last change is so many days ago.

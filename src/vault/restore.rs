@@ -74,6 +74,7 @@ impl Vault {
         leaf.fact = Some(Fact::Restored {
             kept_dead: of.purged.erased,
             deletions: of.purged.deleted,
+            narrowed: of.purged.narrowed,
             without_keys: of.purged.without_keys,
             lost: of.lost,
             proven: of.is_proven,

@@ -3,7 +3,7 @@
 
 use super::job::Runners;
 use super::keyring::Keyring;
-use super::sealed::SealState;
+use super::seal::SealState;
 use super::{Inner, Vault};
 use crate::audit::Log;
 use crate::clock::Instant;
@@ -93,7 +93,6 @@ impl Vault {
             quota: Arc::default(),
             signing: OnceLock::new(),
             purging: Mutex::default(),
-            seal: SealState::at_start(),
             ledger: OnceLock::new(),
             providers,
             key_backup: OnceLock::new(),
@@ -101,6 +100,7 @@ impl Vault {
             making: tokio::sync::RwLock::default(),
             runners: Runners::default(),
             crypto_room: Semaphore::new(threads()),
+            seal: SealState::at_start(),
             store,
         })))
     }

@@ -433,9 +433,9 @@ impl World {
             let epoch = backup.epochs[&page.epoch].keys;
             epoch.is_some_and(|(provider, _)| self.live.contains(&provider))
         };
-        let keeps_active = backup.epochs.values().filter_map(|epoch| epoch.keys);
+        let mut keeps_active = backup.epochs.values().filter_map(|epoch| epoch.keys);
         let newest = keeps_active
-            .last()
+            .next_back()
             .is_some_and(|(key, _)| self.live.contains(&key));
         if !newest || !backup.pages.values().all(opens) {
             return "a key backup that is too old";

@@ -38,15 +38,6 @@ pub struct Leaf {
 pub enum Fact {
     /// An erasure's leaf, of the keys.
     Shredded { keys: String, epoch: u32 },
-    /// The key providers were replaced while serving.
-    Providers {
-        taking: Vec<String>,
-        retiring: Vec<String>,
-    },
-    /// The vault let go of every key.
-    Sealed { by: String },
-    /// The master keys were opened again.
-    Unsealed { by: String },
     /// Calls that ended without an entry.
     Unwritten { calls: Vec<(u64, u64)> },
     /// What a customer said, and in which event.
@@ -62,6 +53,15 @@ pub enum Fact {
         root: String,
         backup: String,
     },
+    /// The key providers were replaced while serving.
+    Providers {
+        taking: Vec<String>,
+        retiring: Vec<String>,
+    },
+    /// The vault let go of every key.
+    Sealed { by: String },
+    /// The master keys were opened again.
+    Unsealed { by: String },
 }
 
 /// What a provider said of an epoch's key.

@@ -16,11 +16,13 @@
     reason = "a test fails loudly"
 )]
 
+mod attack;
 mod bad_input;
 mod caller;
 mod closed;
 mod closing_killed;
 mod consent;
+mod disaster;
 mod exported;
 mod fails_closed;
 mod faulty;
@@ -38,12 +40,14 @@ mod process;
 mod provable;
 mod providers;
 mod raw;
+mod restore;
 mod rules;
 mod seal;
 mod sealed;
 mod silence;
 mod streams;
 mod tampered;
+#[allow(dead_code, reason = "the conformance suite asks more of it")]
 #[path = "../provider_conformance/transit_stand_in.rs"]
 mod transit_stand_in;
 mod unlinkable;

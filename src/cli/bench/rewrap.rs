@@ -190,8 +190,8 @@ impl KeyProvider for Timed {
     fn assurance(&self) -> Assurance {
         self.file.assurance()
     }
-    fn create(&self, of: Deployment, epoch: u32) -> Result<String> {
-        self.time(|file| file.create(of, epoch))
+    fn create(&self, deployment: Deployment, epoch: u32) -> Result<String> {
+        self.time(|file| file.create(deployment, epoch))
     }
     fn wrap(&self, name: &str, context: &WrapContext, master: &MasterKey) -> Result<Vec<u8>> {
         self.time(|file| file.wrap(name, context, master))
@@ -205,7 +205,7 @@ impl KeyProvider for Timed {
     fn state(&self, name: &str) -> Result<KeyState> {
         self.time(|file| file.state(name))
     }
-    fn stray(&self, of: Deployment, newest: u32) -> Result<Vec<String>> {
-        self.time(|file| file.stray(of, newest))
+    fn stray(&self, deployment: Deployment, newest: u32) -> Result<Vec<String>> {
+        self.time(|file| file.stray(deployment, newest))
     }
 }

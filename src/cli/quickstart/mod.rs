@@ -3,6 +3,7 @@
 
 mod consenting;
 mod crm;
+mod drill;
 mod forgetting;
 mod guarding;
 mod reading;
@@ -71,9 +72,11 @@ async fn tell(story: &mut Story, stage: &mut Stage, crm: &Crm) -> Done {
     consenting::consent(story, stage, crm).await?;
     guarding::tenants(story, stage, crm).await?;
     writing::changes(story, stage, crm).await?;
+    drill::back_up(story, stage)?;
     forgetting::erase(story, stage, crm).await?;
     forgetting::restart(story, stage, crm).await?;
-    forgetting::look_for_plaintext(story, stage, crm)
+    forgetting::look_for_plaintext(story, stage, crm)?;
+    drill::drill(story, stage).await
 }
 
 /// Says what it all came to.

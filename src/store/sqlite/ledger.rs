@@ -41,6 +41,15 @@ impl LedgerRows for Reader {
         Ok(end(self.keys.db()?)?)
     }
 
+    fn unproven(&mut self) -> Result<Option<i64>> {
+        let sql = "SELECT time FROM unproven";
+        Ok(self
+            .vault
+            .db()?
+            .query_row(sql, [], |row| row.get(0))
+            .optional()?)
+    }
+
     fn newest_leaf(&mut self) -> Result<u64> {
         let sql = "SELECT coalesce(max(number), 0) FROM leaves";
         Ok(self.vault.db()?.query_row(sql, [], |row| row.get(0))?)

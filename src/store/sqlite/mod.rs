@@ -8,6 +8,7 @@ mod error;
 mod jobs;
 mod keys_file;
 mod ledger;
+mod loot;
 mod pack;
 mod quiet;
 mod reader;
@@ -42,6 +43,7 @@ use std::time::Instant;
 use writer::Writer;
 
 pub use copy::{copy_data, deployment, mark_of_data, mark_of_keys, settle_log};
+pub use loot::{Loot, LootKey, LootPage, LootRecord};
 pub use pack::{Image, KeysBuild, KeysScan, PartRows, Traces, traces};
 pub use restoring::{Purged, Restoring};
 

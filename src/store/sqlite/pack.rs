@@ -230,8 +230,8 @@ impl Image {
 
     /// The connection, for whoever looks at rows of an image as at those of a
     /// file.
-    pub(super) fn db(&self) -> &Connection {
-        &self.0
+    pub(super) fn into_db(self) -> Connection {
+        self.0
     }
 }
 
@@ -281,6 +281,14 @@ impl KeysBuild {
         let gone = apply(&self.0, entries).map_err(refused)?;
         let restored = || {
             self.0.execute("UPDATE pages SET dirty = 1", [])?;
+            // A closing epoch that nothing hangs on is past its gate: its
+            // provider key may be gone.
+            self.0.execute(
+                "UPDATE epochs SET state = ?1 WHERE state = ?2
+                   AND NOT EXISTS (SELECT 1 FROM pages p WHERE p.epoch = epochs.epoch)
+                   AND NOT EXISTS (SELECT 1 FROM tenants t WHERE t.epoch = epochs.epoch)",
+                [EpochState::Condemned as u8, EpochState::Closing as u8],
+            )?;
             self.0.execute(
                 "INSERT OR REPLACE INTO restored (one, floor, proven, time) VALUES (1, ?1, ?2, ?3)",
                 params![floor, is_proven, time],

@@ -20,6 +20,9 @@ pub struct Purged {
     pub deleted: u64,
     /// Records of living customers, under a generation that is gone.
     pub unreadable: u64,
+    /// Withdrawals, objections and other noes that the start will carry out
+    /// again.
+    pub narrowed: u64,
 }
 
 /// Both files, for one process alone.
@@ -177,6 +180,7 @@ fn purge(db: &Connection) -> rusqlite::Result<Purged> {
          DELETE FROM records WHERE place >> 24 IN (SELECT customer FROM temp.gone);
          DELETE FROM locators WHERE customer IN (SELECT customer FROM temp.gone);
          DELETE FROM requests WHERE customer IN (SELECT customer FROM temp.gone);
+         DELETE FROM consent_events WHERE customer IN (SELECT customer FROM temp.gone);
          DELETE FROM main.customers WHERE customer IN (SELECT customer FROM temp.gone);",
     )?;
     let count = |is_erased: bool| {
@@ -198,7 +202,15 @@ fn purge(db: &Connection) -> rusqlite::Result<Purged> {
            (SELECT 1 FROM keys.customer_keys k WHERE k.customer = r.place >> 24
             AND k.kind = 2 AND k.generation = r.generation)",
     )?;
+    let narrowed = db.query_row(
+        "SELECT count(*) FROM keys.ledger l WHERE kind > 2
+           AND entry > coalesce((SELECT entry FROM ledger_done), 0)
+           AND EXISTS (SELECT 1 FROM main.customers c WHERE c.customer = l.customer)",
+        [],
+        |row| row.get(0),
+    )?;
     Ok(Purged {
+        narrowed,
         erased: count(true)?,
         without_keys: count(false)?,
         deleted,
