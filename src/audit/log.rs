@@ -9,8 +9,8 @@ use crate::store::{LeafRow, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Something whose audit entry is durable. Only [`Log::record`] makes one, and
-/// only what is in one may leave the vault.
+/// Something whose audit entry is durable. Only [`Log`] makes one, and only
+/// what is in one may leave the vault.
 pub struct Recorded<T>(T);
 
 impl<T> Recorded<T> {
@@ -81,18 +81,40 @@ impl Log {
         opened: T,
     ) -> Result<Recorded<T>> {
         if leaves.is_empty() {
-            return Err(Error::Internal("nothing to write down"));
+            return Err(NOTHING);
         }
         let appended = self.store.append(leaves).in_time().await;
-        match appended {
-            Ok(_) => {
-                call.mark_recorded();
-                Ok(Recorded(opened))
-            }
-            Err(Error::Unavailable(Unavailable::DiskFull)) => {
-                Err(Error::Unavailable(Unavailable::DiskFull))
-            }
-            Err(_) => Err(Error::Unavailable(Unavailable::AuditWrite)),
+        recorded(call, appended, opened)
+    }
+
+    /// The same for whoever does not wait: `answer` is called once the leaves
+    /// are durable, from whichever thread knows.
+    pub fn record_then<T: Send + 'static>(
+        &self,
+        call: Arc<Call>,
+        leaves: Vec<LeafRow>,
+        opened: T,
+        answer: impl FnOnce(Result<Recorded<T>>) + Send + 'static,
+    ) {
+        if leaves.is_empty() {
+            return answer(Err(NOTHING));
         }
+        let tell = move |appended| answer(recorded(&call, appended, opened));
+        self.store.append_then(leaves, Box::new(tell));
+    }
+}
+
+const NOTHING: Error = Error::Internal("nothing to write down");
+
+fn recorded<T>(call: &Call, appended: Result<u64>, opened: T) -> Result<Recorded<T>> {
+    match appended {
+        Ok(_) => {
+            call.mark_recorded();
+            Ok(Recorded(opened))
+        }
+        Err(Error::Unavailable(Unavailable::DiskFull)) => {
+            Err(Error::Unavailable(Unavailable::DiskFull))
+        }
+        Err(_) => Err(Error::Unavailable(Unavailable::AuditWrite)),
     }
 }

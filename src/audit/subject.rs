@@ -60,7 +60,8 @@ impl Subject {
         detail: &Detail,
         now: Instant,
     ) -> Result<Self> {
-        let nonce = random_bytes::<16>()?;
+        // One draw for both.
+        let (nonce, row_nonce) = split(random_bytes::<24>()?);
         let [high, low] = halves(&nonce);
         let context = MessageContext {
             deployment,
@@ -71,7 +72,6 @@ impl Subject {
             extra: low,
         };
         let sealed = message::seal(&keys.audit_detail, &context.bytes(), &encode(detail))?;
-        let row_nonce = random_bytes::<8>()?;
         let slot = now.seconds() / limits::HISTORY_SLOT.as_secs().cast_signed();
         let slot_bytes = slot.to_be_bytes();
         let [first, _] = halves(first_16(&mac(
@@ -123,6 +123,13 @@ impl Subject {
 
 /// Version, suite, salt, commitment, 64 bytes, tag.
 const DETAIL_OF_ONE: usize = 2 + 24 + 32 + DETAIL_STEP + 16;
+
+fn split(drawn: [u8; 24]) -> ([u8; 16], [u8; 8]) {
+    let (mut first, mut rest) = ([0; 16], [0; 8]);
+    let slots = first.iter_mut().chain(&mut rest);
+    slots.zip(drawn).for_each(|(slot, byte)| *slot = byte);
+    (first, rest)
+}
 
 pub(super) fn first_16(bytes: &[u8; 32]) -> &[u8; 16] {
     bytes.first_chunk().unwrap_or(&[0; 16])

@@ -337,8 +337,10 @@ impl Watch {
             ),
             Err(unwritten) => {
                 self.parts.metrics.audit_write_failures.inc();
-                let error = match unwritten {
-                    Error::Unavailable(Unavailable::DiskFull) => unwritten,
+                let error = match (error, unwritten) {
+                    // Who changed something must know that it may be done.
+                    (unknown @ Error::Unavailable(Unavailable::OutcomeUnknown), _) => unknown,
+                    (_, full @ Error::Unavailable(Unavailable::DiskFull)) => full,
                     _ => Error::Unavailable(Unavailable::AuditWrite),
                 };
                 (status(&error).into_http(), error.reason())

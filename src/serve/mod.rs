@@ -17,7 +17,7 @@ pub mod telemetry;
 pub mod tls;
 
 pub use elsewhere::{
-    DataRestore, KeysRestore, KeysSource, attack, backup_data, backup_keys, key_backups,
-    restore_data, restore_keys, vault_key,
+    DataRestore, KeysRestore, KeysSource, attack, backup_data, backup_keys, restore_data,
+    restore_keys, vault_key,
 };
 pub use run::{ADDRESS_FILE, found, open_rows, run, run_over};

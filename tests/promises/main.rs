@@ -24,6 +24,7 @@ mod closed;
 mod closing_killed;
 mod consent;
 mod disaster;
+mod disk;
 mod exported;
 mod fails_closed;
 mod faulty;

@@ -29,10 +29,12 @@ pub struct House {
 
 impl House {
     pub fn new(is_strict: bool) -> Self {
-        let house = Self {
-            place: Place::quick(),
-            elsewhere: tempfile::tempdir().expect("a directory"),
-        };
+        let place = Place::quick();
+        let beside = place.path();
+        let beside = beside.parent().expect("a directory");
+        // On the same file system, so that the tests can move files.
+        let elsewhere = tempfile::tempdir_in(beside).expect("a directory");
+        let house = Self { place, elsewhere };
         let identity = age::x25519::Identity::generate();
         let secret = identity.to_string();
         fs::write(

@@ -11,12 +11,15 @@ use std::sync::PoisonError;
 
 impl TreeStore for Sqlite {
     fn seal(&self, seal: Seal) -> Pending<bool> {
-        self.ordinary(&self.vault, move |db| grow(db, &seal))
+        match self.reserve.check() {
+            Ok(()) => self.vault.append(move |db| grow(db, &seal)),
+            Err(error) => Pending::refused(error),
+        }
     }
 
     fn aside(&self, job: ReadJob) {
         let mut reader = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
-        let _held = self.quiet.read();
+        let _held = self.reads.hold();
         job(&mut *reader);
         reader.refresh();
     }

@@ -89,7 +89,11 @@ impl Vault {
                     state: "gone",
                 })
                 .collect(),
-            assurance: word(self.0.providers.assurance()),
+            assurance: word(
+                self.0
+                    .providers
+                    .assurance_of(keys.iter().map(|key| key.provider.as_str())),
+            ),
             erased: erased.len() as u64,
             root: hex::encode(merkle::root(&erased)),
             backup: self.backup_word(),
