@@ -3,6 +3,10 @@
 //! and nothing a customer said is ever in it; `grpc::status` alone turns it
 //! into a gRPC status.
 
+mod missing;
+
+pub use missing::Missing;
+
 use crate::id::CatalogName;
 use std::fmt;
 use std::time::Duration;
@@ -166,23 +170,6 @@ pub enum Rule {
     RetentionOver,
 }
 
-/// What is missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Missing {
-    /// The customer.
-    Customer,
-    /// The record.
-    Record,
-    /// The certificate.
-    Certificate,
-    /// A person's request.
-    Request,
-    /// The method.
-    Method,
-    /// The job, or it is done.
-    Job,
-}
-
 /// Which measure is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Exhausted {
@@ -253,12 +240,7 @@ impl Error {
             Self::Invalid(_) => "INVALID_REQUEST",
             Self::Unauthenticated(why) => why.reason(),
             Self::Denied(denial) => denial.rule.reason(),
-            Self::NotFound(Missing::Customer) => "CUSTOMER_NOT_FOUND",
-            Self::NotFound(Missing::Record) => "RECORD_NOT_FOUND",
-            Self::NotFound(Missing::Request) => "REQUEST_NOT_FOUND",
-            Self::NotFound(Missing::Certificate) => "CERTIFICATE_NOT_FOUND",
-            Self::NotFound(Missing::Method) => "METHOD_NOT_FOUND",
-            Self::NotFound(Missing::Job) => "JOB_NOT_FOUND",
+            Self::NotFound(what) => what.reason(),
             Self::CustomerErased => "CUSTOMER_ERASED",
             Self::CustomerExists => "CUSTOMER_EXISTS",
             Self::CustomerWasErased => "CUSTOMER_WAS_ERASED",
@@ -519,16 +501,7 @@ impl fmt::Display for Error {
             Self::Unauthenticated(Unauthenticated::UnknownPrincipal) => {
                 "the certificate is good but the roles file lists no such principal; add it there"
             }
-            Self::NotFound(Missing::Customer) => "no such customer; CreateCustomer makes one",
-            Self::NotFound(Missing::Record) => "no such record of this type; PutRecord makes one",
-            Self::NotFound(Missing::Request) => "no such request; ListRequests shows what there is",
-            Self::NotFound(Missing::Certificate) => {
-                "no such certificate; its name came with the erasure's reply and is nowhere else"
-            }
-            Self::NotFound(Missing::Job) => {
-                "no such job under way; `oubliette key status` lists those that are"
-            }
-            Self::NotFound(Missing::Method) => "no such method; compare the versions of both sides",
+            Self::NotFound(what) => what.text(),
             Self::CustomerErased => {
                 "the customer was forgotten; their keys are destroyed and nothing brings them back"
             }

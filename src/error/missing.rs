@@ -1,0 +1,46 @@
+//! What is missing, and what to say of it.
+
+/// What is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// The customer.
+    Customer,
+    /// The record.
+    Record,
+    /// The certificate.
+    Certificate,
+    /// A person's request.
+    Request,
+    /// The method.
+    Method,
+    /// The job, or it is done.
+    Job,
+}
+
+impl Missing {
+    /// The stable reason.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::Customer => "CUSTOMER_NOT_FOUND",
+            Self::Record => "RECORD_NOT_FOUND",
+            Self::Request => "REQUEST_NOT_FOUND",
+            Self::Certificate => "CERTIFICATE_NOT_FOUND",
+            Self::Method => "METHOD_NOT_FOUND",
+            Self::Job => "JOB_NOT_FOUND",
+        }
+    }
+
+    /// What happened and what to do.
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Customer => "no such customer; CreateCustomer makes one",
+            Self::Record => "no such record of this type; PutRecord makes one",
+            Self::Request => "no such request; ListRequests shows what there is",
+            Self::Certificate => {
+                "no such certificate; its name came with the erasure's reply and is nowhere else"
+            }
+            Self::Job => "no such job under way; `oubliette key status` lists those that are",
+            Self::Method => "no such method; compare the versions of both sides",
+        }
+    }
+}
