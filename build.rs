@@ -31,6 +31,7 @@ const SECRET: &[&str] = &[
     "GetCustomerResponse",
     "EraseCustomerRequest",
     "EraseCustomerResponse",
+    "ListCustomerEntriesRequest",
 ];
 
 /// Messages without secrets that hold one of the above.
@@ -46,6 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "oubliette/v1/record_service.proto",
             "oubliette/v1/customer_service.proto",
             "oubliette/v1/key_service.proto",
+            "oubliette/v1/audit_service.proto",
         ])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(

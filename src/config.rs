@@ -4,6 +4,7 @@
 
 pub mod check;
 
+use crate::audit::anchor::Mode;
 use crate::catalog::{Entry, Section, read_text};
 use crate::error::{Error, Result};
 use crate::id::{ServiceName, TenantName};
@@ -25,6 +26,8 @@ pub struct Config {
     pub provider: Provider,
     /// The keys that sign what strangers check.
     pub signing: Signing,
+    /// Where checkpoints of the audit log are anchored outside, if anywhere.
+    pub anchor: Option<(PathBuf, Mode)>,
     /// The catalog's directory.
     pub catalog: PathBuf,
     /// The Cedar policies.
@@ -146,6 +149,10 @@ impl Config {
             data: file_in(base, &root.need("data")?)?,
             provider: provider(base, root.need("provider")?.section()?)?,
             signing: signing(base, root.need("signing")?.section()?)?,
+            anchor: match root.take("audit") {
+                Some(entry) => anchor(base, entry.section()?)?,
+                None => None,
+            },
             catalog: file_in(base, &root.need("catalog")?)?,
             policy: file_in(base, &root.need("policy")?)?,
             roles: file_in(base, &root.need("roles")?)?,
@@ -202,6 +209,21 @@ fn signing(base: &Path, mut table: Section<'_>) -> Result<Signing> {
     };
     table.finish()?;
     Ok(signing)
+}
+
+fn anchor(base: &Path, mut table: Section<'_>) -> Result<Option<(PathBuf, Mode)>> {
+    let mut mode = Mode::default();
+    if let Some(entry) = table.take("mode") {
+        let rule = "must be \"strict\" or \"report\"";
+        mode = entry.parsed(rule, |text| match text {
+            "strict" => Some(Mode::Strict),
+            "report" => Some(Mode::Report),
+            _ => None,
+        })?;
+    }
+    let path = file_in(base, &table.need("anchor")?)?;
+    table.finish()?;
+    Ok(Some((path, mode)))
 }
 
 fn transport(base: &Path, root: &mut Section<'_>) -> Result<Transport> {

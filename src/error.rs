@@ -131,6 +131,8 @@ pub enum Missing {
     Record,
     /// The method.
     Method,
+    /// The audit entry, or one under a checkpoint.
+    Entry,
 }
 
 /// Which measure is full.
@@ -202,6 +204,7 @@ impl Error {
             Self::NotFound(Missing::Customer) => "CUSTOMER_NOT_FOUND",
             Self::NotFound(Missing::Record) => "RECORD_NOT_FOUND",
             Self::NotFound(Missing::Method) => "METHOD_NOT_FOUND",
+            Self::NotFound(Missing::Entry) => "ENTRY_NOT_FOUND",
             Self::CustomerErased => "CUSTOMER_ERASED",
             Self::CustomerExists => "CUSTOMER_EXISTS",
             Self::CustomerWasErased => "CUSTOMER_WAS_ERASED",
@@ -357,6 +360,9 @@ impl fmt::Display for Error {
             }
             Self::NotFound(Missing::Customer) => "no such customer; CreateCustomer makes one",
             Self::NotFound(Missing::Record) => "no such record of this type; PutRecord makes one",
+            Self::NotFound(Missing::Entry) => {
+                "no such audit entry under a checkpoint; a new one is sealed within a second"
+            }
             Self::NotFound(Missing::Method) => "no such method; compare the versions of both sides",
             Self::CustomerErased => {
                 "the customer was forgotten; their keys are destroyed and nothing brings them back"

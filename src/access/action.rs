@@ -26,6 +26,16 @@ pub enum Action {
     EraseCustomer,
     /// KeyService.GetKeyStatus.
     GetKeyStatus,
+    /// AuditService.ListEntries.
+    ListEntries,
+    /// AuditService.ListCustomerEntries.
+    ListCustomerEntries,
+    /// AuditService.WatchEntries.
+    WatchEntries,
+    /// AuditService.GetCheckpoint.
+    GetCheckpoint,
+    /// AuditService.GetEntryProof.
+    GetEntryProof,
     /// CreateCustomer with `recreate_erased`.
     RecreateCustomer,
     /// To be told CUSTOMER_ERASED instead of CUSTOMER_NOT_FOUND.
@@ -34,7 +44,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 18] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -46,6 +56,11 @@ impl Action {
         Self::GetCustomer,
         Self::EraseCustomer,
         Self::GetKeyStatus,
+        Self::ListEntries,
+        Self::ListCustomerEntries,
+        Self::WatchEntries,
+        Self::GetCheckpoint,
+        Self::GetEntryProof,
         Self::RecreateCustomer,
         Self::KnowErased,
     ];
@@ -64,6 +79,11 @@ impl Action {
             Self::GetCustomer => "get_customer",
             Self::EraseCustomer => "erase_customer",
             Self::GetKeyStatus => "get_key_status",
+            Self::ListEntries => "list_entries",
+            Self::ListCustomerEntries => "list_customer_entries",
+            Self::WatchEntries => "watch_entries",
+            Self::GetCheckpoint => "get_checkpoint",
+            Self::GetEntryProof => "get_entry_proof",
             Self::RecreateCustomer => "recreate_customer",
             Self::KnowErased => "know_erased",
         }

@@ -157,6 +157,15 @@ pub struct Erase {
 /// Showing the key tree.
 pub struct KeyStatus;
 
+/// Looking at the audit log.
+pub struct Entries;
+
+/// Looking at the entries about a customer.
+pub struct CustomerEntries {
+    /// Whom.
+    pub customer: CustomerId,
+}
+
 impl<A> Grant<A> {
     /// Who was granted it.
     pub fn principal(&self) -> &Arc<Principal> {

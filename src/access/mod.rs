@@ -25,8 +25,8 @@ pub use action::Action;
 pub use explain::Explained;
 pub use facts::{Facts, STATE_BYTES, State};
 pub use grant::{
-    Change, Create, CustomerData, Delete, Erase, Grant, GrantedField, KeyStatus, List, Permit,
-    Read, ReadTarget, Show, Withheld, Write,
+    Change, Create, CustomerData, CustomerEntries, Delete, Entries, Erase, Grant, GrantedField,
+    KeyStatus, List, Permit, Read, ReadTarget, Show, Withheld, Write,
 };
 pub use read::{ReadAsk, ReadMode};
 pub use roles::{Principal, Quotas, Roles};

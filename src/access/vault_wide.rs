@@ -1,7 +1,7 @@
 //! Who may create, show and forget customers, and look at the keys.
 
 use super::action::Action;
-use super::grant::{Create, Decided, Erase, Grant, KeyStatus, Show};
+use super::grant::{Create, CustomerEntries, Decided, Entries, Erase, Grant, KeyStatus, Show};
 use super::roles::Principal;
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
@@ -51,6 +51,25 @@ impl Snapshot {
     pub fn key_status(&self, principal: &Arc<Principal>) -> Result<Grant<KeyStatus>> {
         let decided = self.vault_wide(principal, Action::GetKeyStatus)?;
         let target = KeyStatus;
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether the audit log is looked at, by one of its actions.
+    pub fn entries(&self, principal: &Arc<Principal>, action: Action) -> Result<Grant<Entries>> {
+        let decided = self.vault_wide(principal, action)?;
+        let target = Entries;
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether the entries about a customer are shown. Also those about
+    /// a restricted one are: the log is kept for such questions.
+    pub fn customer_entries(
+        &self,
+        principal: &Arc<Principal>,
+        customer: CustomerId,
+    ) -> Result<Grant<CustomerEntries>> {
+        let decided = self.vault_wide(principal, Action::ListCustomerEntries)?;
+        let target = CustomerEntries { customer };
         Ok(Grant { decided, target })
     }
 

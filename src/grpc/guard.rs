@@ -50,7 +50,7 @@ pub struct Guard {
 }
 
 /// The RPCs' names, so that a label or a leaf never repeats a caller's text.
-const METHODS: [&str; 11] = [
+const METHODS: [&str; 16] = [
     "/oubliette.v1.RecordService/PutRecord",
     "/oubliette.v1.RecordService/GetRecord",
     "/oubliette.v1.RecordService/BatchGetRecords",
@@ -62,6 +62,11 @@ const METHODS: [&str; 11] = [
     "/oubliette.v1.CustomerService/GetCustomer",
     "/oubliette.v1.CustomerService/EraseCustomer",
     "/oubliette.v1.KeyService/GetKeyStatus",
+    "/oubliette.v1.AuditService/ListEntries",
+    "/oubliette.v1.AuditService/ListCustomerEntries",
+    "/oubliette.v1.AuditService/WatchEntries",
+    "/oubliette.v1.AuditService/GetCheckpoint",
+    "/oubliette.v1.AuditService/GetEntryProof",
 ];
 
 /// Health and reflection: the only calls that are not guarded. A service that

@@ -3,6 +3,7 @@
 //! writes down whatever no use case wrote down itself.
 
 mod asked;
+mod audit;
 mod call;
 mod customers;
 mod guard;
@@ -19,6 +20,7 @@ pub use shed::Shed;
 pub use status::{DOMAIN, status};
 
 use crate::limits;
+use crate::pb::audit_service_server::AuditServiceServer;
 use crate::pb::customer_service_server::CustomerServiceServer;
 use crate::pb::key_service_server::KeyServiceServer;
 use crate::pb::record_service_server::RecordServiceServer;
@@ -26,10 +28,11 @@ use crate::vault::Vault;
 use tonic::service::Routes;
 
 /// The services' full names, as health and reflection know them.
-pub const SERVICES: [&str; 3] = [
+pub const SERVICES: [&str; 4] = [
     "oubliette.v1.RecordService",
     "oubliette.v1.CustomerService",
     "oubliette.v1.KeyService",
+    "oubliette.v1.AuditService",
 ];
 
 /// The services over a vault, message sizes bounded.
@@ -45,6 +48,10 @@ pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
         vault: vault.clone(),
         assurance,
     };
+    let audit = audit::Audit {
+        vault: vault.clone(),
+        streams: stream::Places::default(),
+    };
     Routes::new(
         RecordServiceServer::new(records)
             .max_decoding_message_size(limits::REQUEST_BYTES)
@@ -57,6 +64,11 @@ pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
     )
     .add_service(
         KeyServiceServer::new(keys)
+            .max_decoding_message_size(limits::REQUEST_BYTES)
+            .max_encoding_message_size(limits::REPLY_BYTES),
+    )
+    .add_service(
+        AuditServiceServer::new(audit)
             .max_decoding_message_size(limits::REQUEST_BYTES)
             .max_encoding_message_size(limits::REPLY_BYTES),
     )

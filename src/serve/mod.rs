@@ -9,8 +9,9 @@ pub mod probes;
 pub mod readiness;
 pub mod reload;
 mod run;
+mod sealing;
 pub mod server;
 pub mod telemetry;
 pub mod tls;
 
-pub use run::{ADDRESS_FILE, found, open_rows, run, run_over};
+pub use run::{ADDRESS_FILE, found, open_rows, open_store, run, run_over};

@@ -4,6 +4,7 @@
 mod cursor;
 mod customer;
 mod delete;
+mod entries;
 mod erase;
 mod find;
 mod index;
@@ -22,6 +23,7 @@ mod unseal;
 mod write;
 
 pub use customer::{CustomerView, Level};
+pub use entries::{CustomerEntry, EntryFilter, EntryPage, EntryView};
 pub use list::Listed;
 pub use open::{OpenedRecord, RecordView};
 pub use read::Outcomes;

@@ -16,6 +16,7 @@
     reason = "a test fails loudly"
 )]
 
+mod anchored;
 mod bad_input;
 mod caller;
 mod exported;
@@ -33,6 +34,7 @@ mod pending;
 mod place;
 mod process;
 mod provable;
+mod questions;
 mod raw;
 mod rules;
 mod sealed;

@@ -2,6 +2,7 @@
 //! TLS and load, in the same run. Each server is a process of its own; the
 //! load comes from this one.
 
+mod audit;
 mod echo;
 mod fill;
 mod load;
@@ -32,6 +33,8 @@ pub enum Bench {
     Read(Options),
     /// Measure PutRecord: every write durable before it is answered
     Write(Options),
+    /// Measure what an audit entry costs, part by part
+    Audit(audit::Audit),
     /// The echo that the vault is measured against
     #[command(hide = true)]
     EchoServer(echo::EchoServer),
@@ -72,6 +75,7 @@ impl Bench {
     pub fn json(&self) -> bool {
         match self {
             Self::Read(options) | Self::Write(options) => options.json,
+            Self::Audit(audit) => audit.json,
             Self::EchoServer(_) => false,
         }
     }
@@ -81,6 +85,7 @@ impl Bench {
         match self {
             Self::Read(options) => options.start(What::Read),
             Self::Write(options) => options.start(What::Write),
+            Self::Audit(audit) => audit.run(),
             Self::EchoServer(echo) => echo.run(),
         }
     }

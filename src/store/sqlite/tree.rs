@@ -96,6 +96,33 @@ impl TreeRows for Reader {
             .query_row([], |row| row.get(0))?)
     }
 
+    fn sealed_before(&mut self, time: i64) -> Result<u64> {
+        Ok(self
+            .vault
+            .db()?
+            .prepare_cached("SELECT coalesce(max(size), 0) FROM checkpoints WHERE time < ?1")?
+            .query_row([time], |row| reader::number(row, 0))?)
+    }
+
+    fn sealed_after(&mut self, time: i64) -> Result<Option<u64>> {
+        Ok(self
+            .vault
+            .db()?
+            .prepare_cached("SELECT min(size) FROM checkpoints WHERE time >= ?1")?
+            .query_row([time], |row| row.get(0))?)
+    }
+
+    fn history(&mut self, slot: i64, locator: &[u8; 16]) -> Result<Vec<([u8; 8], u64)>> {
+        let mut statement = self
+            .vault
+            .db()?
+            .prepare_cached("SELECT nonce, masked FROM history WHERE slot = ?1 AND locator = ?2")?;
+        let rows = statement.query_map(params![slot, &locator[..]], |row| {
+            Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
     fn fences(&mut self) -> Result<Vec<(CustomerNumber, Fence)>> {
         let mut statement = self
             .keys
