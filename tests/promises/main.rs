@@ -16,6 +16,7 @@
     reason = "a test fails loudly"
 )]
 
+mod anchored;
 mod attack;
 mod bad_input;
 mod caller;
@@ -40,6 +41,7 @@ mod place;
 mod process;
 mod provable;
 mod providers;
+mod questions;
 mod raw;
 mod restore;
 mod rules;
