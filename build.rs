@@ -48,6 +48,7 @@ const SECRET: &[&str] = &[
     "GetReceiptRequest",
     "GetReceiptResponse",
     "UnsealRequest",
+    "ListCustomerEntriesRequest",
 ];
 
 /// Messages without secrets that hold one of the above.
@@ -71,6 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "oubliette/v1/customer_service.proto",
             "oubliette/v1/key_service.proto",
             "oubliette/v1/consent_service.proto",
+            "oubliette/v1/audit_service.proto",
         ])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(

@@ -172,6 +172,8 @@ pub enum Missing {
     Method,
     /// The job, or it is done.
     Job,
+    /// The audit entry, or one under a checkpoint.
+    Entry,
 }
 
 /// Which measure is full.
@@ -248,6 +250,7 @@ impl Error {
             Self::NotFound(Missing::Record) => "RECORD_NOT_FOUND",
             Self::NotFound(Missing::Method) => "METHOD_NOT_FOUND",
             Self::NotFound(Missing::Job) => "JOB_NOT_FOUND",
+            Self::NotFound(Missing::Entry) => "ENTRY_NOT_FOUND",
             Self::CustomerErased => "CUSTOMER_ERASED",
             Self::CustomerExists => "CUSTOMER_EXISTS",
             Self::CustomerWasErased => "CUSTOMER_WAS_ERASED",
@@ -504,6 +507,9 @@ impl fmt::Display for Error {
             Self::NotFound(Missing::Record) => "no such record of this type; PutRecord makes one",
             Self::NotFound(Missing::Job) => {
                 "no such job under way; `oubliette key status` lists those that are"
+            }
+            Self::NotFound(Missing::Entry) => {
+                "no such audit entry under a checkpoint; a new one is sealed within a second"
             }
             Self::NotFound(Missing::Method) => "no such method; compare the versions of both sides",
             Self::CustomerErased => {

@@ -148,8 +148,15 @@ pub const READER_THREADS: usize = 1;
 pub const READ_QUEUE: usize = 4_096;
 /// Reads that share one state of the files.
 pub const READS_PER_STATE: usize = 64;
-/// How long such a state is held before the next read gets a newer one.
+/// How long a state of `keys.db` is held, and how long jobs may hold up a
+/// checkpoint.
 pub const READ_STATE_TIME: Duration = Duration::from_millis(10);
+/// How long a state of `vault.db` is held while nothing but the log changes.
+pub const KEPT_STATE_TIME: Duration = Duration::from_secs(1);
+/// A reader's page cache, a file, in KiB (negative, as SQLite wants it).
+pub const READER_CACHE_KIB: i64 = -65_536;
+/// Pages in a write-ahead log before it is copied into its file.
+pub const LOG_PAGES: u64 = 8_192;
 /// Changes waiting for a file's writer thread.
 pub const WRITE_QUEUE: usize = 8_192;
 /// How long a statement waits for another process that has the file.
@@ -171,7 +178,7 @@ pub const TRUNCATE_TIME: Duration = Duration::from_secs(4);
 pub const TRUNCATE_PAUSE: Duration = Duration::from_millis(20);
 /// How long emptying a log waits for reads of our own that are under way.
 pub const QUIET_TIME: Duration = Duration::from_millis(50);
-/// How often it looks whether they have ended.
+/// How often it is looked whether a job has ended that nobody waits beside.
 pub const QUIET_LOOK: Duration = Duration::from_micros(200);
 /// Rows that one transaction of a purge deletes.
 pub const PURGE_ROWS: usize = 2_000;
@@ -255,6 +262,10 @@ pub const STRANGER_CALLS_PER_SECOND: u32 = 100;
 /// A principal's default distinct customers an hour, where its role names none.
 pub const CUSTOMERS_PER_HOUR: u64 = 1_000_000;
 
+/// History rows of one commit from which on they are kept as a batch.
+pub const HISTORY_BATCH: usize = 8;
+/// Such batches before they are folded into a sorted run.
+pub const HISTORY_BATCHES: usize = 512;
 /// Length of a history slot: a customer's audit entries are found slot by slot.
 pub const HISTORY_SLOT: Duration = Duration::from_secs(3_600);
 
@@ -267,6 +278,11 @@ pub const LEAVES_PER_READ: usize = 256;
 pub const LEAVES_PER_SEAL: u64 = 1_000;
 /// How often new leaves are sealed under a checkpoint.
 pub const SEAL_EVERY: Duration = Duration::from_millis(500);
+
+/// Entries that one question to the log looks at; the reply says where to go on.
+pub const ENTRIES_LOOKED_AT: u64 = 20_000;
+/// The longest span of one question about a customer.
+pub const HISTORY_SPAN: Duration = Duration::from_secs(31 * 24 * 3_600);
 
 /// How long the command line's client tries to connect.
 pub const CLIENT_CONNECT_TIME: Duration = Duration::from_secs(5);

@@ -29,9 +29,9 @@ pub use explain::Explained;
 pub use facts::Facts;
 pub use gate::{Moment, denied_by};
 pub use grant::{
-    Change, CloseEpoch, ControlJob, Create, CustomerData, Delete, Erase, Grant, GrantedField,
-    KeyStatus, List, Permit, Read, ReadTarget, Seal, SealStatus, Show, Unseal, WatchJob, Withheld,
-    Write,
+    Change, CloseEpoch, ControlJob, Create, CustomerData, CustomerEntries, Delete, Entries, Erase,
+    Grant, GrantedField, KeyStatus, List, Permit, Read, ReadTarget, Seal, SealStatus, Show, Unseal,
+    WatchJob, Withheld, Write,
 };
 pub use read::{ReadAsk, ReadMode};
 pub use roles::{Principal, Quotas, Roles};

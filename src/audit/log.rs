@@ -1,16 +1,17 @@
 //! The log: leaves are appended to `vault.db` by its one writer, all that wait
 //! together in one commit.
 
+use super::sealer::aside;
 use super::unwritten::Unwritten;
 use super::{Call, Leaf, Subject};
 use crate::clock::Instant;
 use crate::error::{Error, Result, Unavailable};
-use crate::store::{LeafRow, Store};
+use crate::store::{LeafRow, Rows, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Something whose audit entry is durable. Only [`Log::record`] makes one, and
-/// only what is in one may leave the vault.
+/// Something whose audit entry is durable. Only [`Log`] makes one, and only
+/// what is in one may leave the vault.
 pub struct Recorded<T>(T);
 
 impl<T> Recorded<T> {
@@ -52,6 +53,15 @@ impl Log {
         Call::new(now, number, principal, method, Arc::clone(&self.unwritten))
     }
 
+    /// Reads beside the calls that change or open something: for questions to
+    /// the log, which may look at many entries.
+    pub async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn Rows) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        aside(&self.store, work).await
+    }
+
     /// Numbers of calls that ended without a durable entry, as ranges.
     pub fn take_unwritten(&self) -> Vec<(u64, u64)> {
         self.unwritten.take()
@@ -81,18 +91,40 @@ impl Log {
         opened: T,
     ) -> Result<Recorded<T>> {
         if leaves.is_empty() {
-            return Err(Error::Internal("nothing to write down"));
+            return Err(NOTHING);
         }
         let appended = self.store.append(leaves).in_time().await;
-        match appended {
-            Ok(_) => {
-                call.mark_recorded();
-                Ok(Recorded(opened))
-            }
-            Err(Error::Unavailable(Unavailable::DiskFull)) => {
-                Err(Error::Unavailable(Unavailable::DiskFull))
-            }
-            Err(_) => Err(Error::Unavailable(Unavailable::AuditWrite)),
+        recorded(call, appended, opened)
+    }
+
+    /// The same for whoever does not wait: `answer` is called once the leaves
+    /// are durable, from whichever thread knows.
+    pub fn record_then<T: Send + 'static>(
+        &self,
+        call: Arc<Call>,
+        leaves: Vec<LeafRow>,
+        opened: T,
+        answer: impl FnOnce(Result<Recorded<T>>) + Send + 'static,
+    ) {
+        if leaves.is_empty() {
+            return answer(Err(NOTHING));
         }
+        let tell = move |appended| answer(recorded(&call, appended, opened));
+        self.store.append_then(leaves, Box::new(tell));
+    }
+}
+
+const NOTHING: Error = Error::Internal("nothing to write down");
+
+fn recorded<T>(call: &Call, appended: Result<u64>, opened: T) -> Result<Recorded<T>> {
+    match appended {
+        Ok(_) => {
+            call.mark_recorded();
+            Ok(Recorded(opened))
+        }
+        Err(Error::Unavailable(Unavailable::DiskFull)) => {
+            Err(Error::Unavailable(Unavailable::DiskFull))
+        }
+        Err(_) => Err(Error::Unavailable(Unavailable::AuditWrite)),
     }
 }

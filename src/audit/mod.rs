@@ -2,9 +2,11 @@
 //! before its reply: only a [`Recorded`] lets opened values out, and only
 //! [`Log::record`] makes one.
 
+pub mod anchor;
 mod call;
 pub mod checkpoint;
 pub mod export;
+pub mod history;
 mod leaf;
 mod log;
 pub mod merkle;

@@ -50,7 +50,7 @@ pub struct Guard {
 }
 
 /// The RPCs' names, so that a label or a leaf never repeats a caller's text.
-const METHODS: [&str; 25] = [
+const METHODS: [&str; 30] = [
     "/oubliette.v1.RecordService/PutRecord",
     "/oubliette.v1.RecordService/GetRecord",
     "/oubliette.v1.RecordService/BatchGetRecords",
@@ -76,6 +76,11 @@ const METHODS: [&str; 25] = [
     "/oubliette.v1.KeyService/Seal",
     "/oubliette.v1.KeyService/Unseal",
     "/oubliette.v1.KeyService/GetSealStatus",
+    "/oubliette.v1.AuditService/ListEntries",
+    "/oubliette.v1.AuditService/ListCustomerEntries",
+    "/oubliette.v1.AuditService/WatchEntries",
+    "/oubliette.v1.AuditService/GetCheckpoint",
+    "/oubliette.v1.AuditService/GetEntryProof",
 ];
 
 /// Health and reflection: the only calls that are not guarded. A service that
@@ -325,8 +330,10 @@ impl Watch {
             ),
             Err(unwritten) => {
                 self.parts.metrics.audit_write_failures.inc();
-                let error = match unwritten {
-                    Error::Unavailable(Unavailable::DiskFull) => unwritten,
+                let error = match (error, unwritten) {
+                    // Who changed something must know that it may be done.
+                    (unknown @ Error::Unavailable(Unavailable::OutcomeUnknown), _) => unknown,
+                    (_, full @ Error::Unavailable(Unavailable::DiskFull)) => full,
                     _ => Error::Unavailable(Unavailable::AuditWrite),
                 };
                 (status(&error).into_http(), error.reason())

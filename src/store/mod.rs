@@ -95,6 +95,9 @@ pub enum DataFile {
     Vault,
 }
 
+/// Told what a change has come to. It must not block.
+pub type Answer<T> = Box<dyn FnOnce(Result<T>) + Send>;
+
 /// A piece of work for a reader thread.
 pub type ReadJob = Box<dyn FnOnce(&mut dyn Rows) + Send>;
 
@@ -102,9 +105,18 @@ pub type ReadJob = Box<dyn FnOnce(&mut dyn Rows) + Send>;
 pub trait Store: EpochStore + JobStore + ConsentStore + TreeStore + Send + Sync {
     /// Queues work for a reader thread; refuses when the queue is full.
     fn read(&self, job: ReadJob) -> Result<()>;
+    /// The same for a job that does not look at the log: the state it sees may
+    /// lack entries that were only appended. Reads under load then keep their
+    /// state while the log grows.
+    fn read_beside_log(&self, job: ReadJob) -> Result<()> {
+        self.read(job)
+    }
 
     /// `vault.db`: appends audit leaves, in order; answers the first's number.
     fn append(&self, leaves: Vec<LeafRow>) -> Pending<u64>;
+    /// The same, answered by a call, from whichever thread knows: for callers
+    /// that do not wait. One that is dropped uncalled means OUTCOME_UNKNOWN.
+    fn append_then(&self, leaves: Vec<LeafRow>, answer: Answer<u64>);
 
     /// `keys.db`: allocates a customer's number and notes the intent to create
     /// them; answers the page that shall wrap their keys, if there is one.
@@ -241,6 +253,9 @@ pub trait Rows: EpochRows + JobRows + ConsentRows + LedgerRows + TreeRows {
     fn erasures(&mut self) -> Result<Vec<ErasureRow>>;
     /// `vault.db`: one erasure.
     fn erasure(&mut self, customer: CustomerNumber) -> Result<Option<ErasureRow>>;
+    /// `vault.db`: a customer's history rows of one slot, by their locator in
+    /// it: each row's nonce and its masked leaf number, in no order.
+    fn history(&mut self, slot: i64, locator: &[u8; 16]) -> Result<Vec<([u8; 8], u64)>>;
     /// `vault.db`: how many audit leaves there are.
     fn leaf_count(&mut self) -> Result<u64>;
     /// `vault.db`: audit leaves from a number on: the leaf and its detail.

@@ -5,6 +5,7 @@ mod consent;
 mod cursor;
 mod customer;
 mod delete;
+mod entries;
 mod epoch;
 mod erase;
 mod find;
@@ -33,6 +34,7 @@ mod write;
 
 pub use consent::{ConsentView, Event, History, PurposeView, Receipt, Said};
 pub use customer::{CustomerView, Level};
+pub use entries::{CustomerEntry, EntryFilter, EntryPage, EntryView};
 pub use epoch::{ClosePlan, KeyBackup};
 pub use job::Order;
 pub use list::Listed;

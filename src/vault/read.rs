@@ -10,11 +10,12 @@ use crate::access::{Grant, Read, ReadTarget};
 use crate::audit::{Call, Recorded, Verdict};
 use crate::clock::Instant;
 use crate::crypto::index::record_locator;
-use crate::error::{Error, Missing, Result};
+use crate::error::{Error, Missing, Result, Unavailable};
 use crate::id::RecordName;
 use crate::limits;
 use crate::store::{LeafRow, Rows};
 use std::sync::Arc;
+use tokio::sync::oneshot;
 
 /// What became of each name, in the order asked for.
 pub type Outcomes = Vec<Result<OpenedRecord>>;
@@ -42,35 +43,71 @@ impl Vault {
         grant: &Arc<Grant<Read>>,
     ) -> Result<Recorded<Outcomes>> {
         let tenant = self.tenant(grant.principal().tenant())?;
-        let (asked, now, quota) = (Arc::clone(grant), call.time, self.quota());
-        let reading = self
-            .on_rows(move |rows, keyring| {
-                Ok(Reader {
-                    rows,
-                    keyring,
-                    tenant: &tenant,
-                    grant: &asked,
-                    quota: &quota,
-                    now,
-                }
-                .all())
-            })
-            .await?;
-        if let ReadTarget::One(_) = grant.target().target {
-            // The one failure is the call's own: refused and written down there.
-            if let Some(Err(error)) = reading.outcomes.first() {
-                return Err(error.clone());
+        let (answer, done) = oneshot::channel();
+        let (vault, call, grant) = (self.clone(), Arc::clone(call), Arc::clone(grant));
+        self.0.store.read_beside_log(Box::new(move |rows| {
+            // The caller may be gone; then nobody needs the answer.
+            if !answer.is_closed() {
+                let reading = vault.open_all(rows, &tenant, &call, &grant);
+                vault.enter(call, &grant, reading, |read| {
+                    let _ = answer.send(read);
+                });
             }
+        }))?;
+        // The entry goes from the reader's thread straight to the log, and the
+        // caller wakes once, when it is durable.
+        tokio::time::timeout(limits::COMMIT_TIME, done)
+            .await
+            .map_err(|_| Error::Unavailable(Unavailable::StoreSlow))?
+            .unwrap_or(Err(Error::Unavailable(Unavailable::AuditWrite)))
+    }
+
+    fn open_all(
+        &self,
+        rows: &mut dyn Rows,
+        tenant: &Tenant,
+        call: &Call,
+        grant: &Arc<Grant<Read>>,
+    ) -> Reading {
+        let reader = Reader {
+            rows,
+            keyring: &self.0.keyring,
+            tenant,
+            grant,
+            quota: &self.0.quota,
+            now: call.time,
+        };
+        reader.all()
+    }
+
+    /// Tells `answer` what was opened, once every entry is durable.
+    fn enter(
+        &self,
+        call: Arc<Call>,
+        grant: &Grant<Read>,
+        reading: Reading,
+        answer: impl FnOnce(Result<Recorded<Outcomes>>) + Send + 'static,
+    ) {
+        if let ReadTarget::One(_) = grant.target().target
+            && let Some(Err(error)) = reading.outcomes.first()
+        {
+            // The one failure is the call's own: refused and written down there.
+            return answer(Err(error.clone()));
         }
-        let leaves = self.read_leaves(call, grant, &reading)?;
-        self.0.log.record(call, leaves, reading.outcomes).await
+        match self.read_leaves(&call, grant, &reading) {
+            Ok(leaves) => self
+                .0
+                .log
+                .record_then(call, leaves, reading.outcomes, answer),
+            Err(error) => answer(Err(error)),
+        }
     }
 
     /// One leaf for a call about one customer; else one for the call and one
     /// for each customer whose data was opened or denied in it.
     fn read_leaves(
         &self,
-        call: &Arc<Call>,
+        call: &Call,
         grant: &Grant<Read>,
         reading: &Reading,
     ) -> Result<Vec<LeafRow>> {
@@ -109,7 +146,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn all(&mut self) -> Reading {
+    fn all(mut self) -> Reading {
         let grant = Arc::clone(self.grant);
         let names = match &grant.target().target {
             ReadTarget::One(name) => std::slice::from_ref(name),

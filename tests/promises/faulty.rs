@@ -5,7 +5,7 @@ use oubliette::error::{Error, Result};
 use oubliette::id::CustomerNumber;
 use oubliette::store::sqlite::Sqlite;
 use oubliette::store::{
-    ConsentChange, ConsentOutcome, ConsentStore, CreateCustomer, CreateKeys, CreateOutcome,
+    Answer, ConsentChange, ConsentOutcome, ConsentStore, CreateCustomer, CreateKeys, CreateOutcome,
     DataFile, DeleteRecord, EpochRow, EpochStore, EraseIntent, Fence, JobOrders, JobState,
     JobStore, LeafRow, Narrowing, NewJob, NewPage, PageRow, PageSwap, Pending, Progress,
     PutOutcome, PutRecord, ReadJob, RecordKey, Seal, SplitIndex, Store, Swapped, TenantRow,
@@ -14,6 +14,7 @@ use oubliette::store::{
 use std::any::Any;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 
 /// A change on its way to the store.
@@ -83,6 +84,8 @@ impl Director {
 /// The embedded store, directed.
 pub struct Faulty {
     store: Arc<Sqlite>,
+    /// Calls also come from the store's own threads.
+    runtime: Handle,
     director: Director,
     held: Mutex<Vec<Box<dyn Any + Send>>>,
 }
@@ -93,6 +96,7 @@ pub fn open(director: &Director) -> impl FnOnce(&Path) -> Result<Arc<dyn Store>>
     move |data| {
         Ok(Arc::new(Faulty {
             store: Arc::new(Sqlite::open(data)?),
+            runtime: Handle::current(),
             director,
             held: Mutex::default(),
         }))
@@ -106,6 +110,21 @@ fn answered<T>(answer: Result<T>) -> Pending<T> {
 }
 
 impl Faulty {
+    fn queue(&self, job: ReadJob, read: fn(&Sqlite, ReadJob) -> Result<()>) -> Result<()> {
+        match self.director.act(Step::Read) {
+            Act::Refuse(error) => Err(error),
+            Act::Wait(gate) => {
+                let store = Arc::clone(&self.store);
+                self.runtime.spawn(async move {
+                    gate.acquire().await.expect("open").forget();
+                    read(&store, job).expect("room");
+                });
+                Ok(())
+            }
+            _ => read(&self.store, job),
+        }
+    }
+
     fn act<T: Send + 'static>(
         &self,
         step: Step,
@@ -122,7 +141,7 @@ impl Faulty {
             Act::Wait(gate) => {
                 let (sender, receiver) = oneshot::channel();
                 let store = Arc::clone(&self.store);
-                tokio::spawn(async move {
+                self.runtime.spawn(async move {
                     gate.acquire().await.expect("open").forget();
                     let _sent = sender.send(change(&store).await);
                 });
@@ -157,21 +176,27 @@ impl ConsentStore for Faulty {
 
 impl Store for Faulty {
     fn read(&self, job: ReadJob) -> Result<()> {
-        match self.director.act(Step::Read) {
-            Act::Refuse(error) => Err(error),
-            Act::Wait(gate) => {
-                let store = Arc::clone(&self.store);
-                tokio::spawn(async move {
-                    gate.acquire().await.expect("open").forget();
-                    store.read(job).expect("room");
-                });
-                Ok(())
-            }
-            _ => self.store.read(job),
-        }
+        self.queue(job, Sqlite::read)
+    }
+    fn read_beside_log(&self, job: ReadJob) -> Result<()> {
+        self.queue(job, Sqlite::read_beside_log)
     }
     fn append(&self, leaves: Vec<LeafRow>) -> Pending<u64> {
         self.act(Step::Append, |s| s.append(leaves))
+    }
+    fn append_then(&self, leaves: Vec<LeafRow>, answer: Answer<u64>) {
+        match self.director.act(Step::Append) {
+            Act::Go | Act::Busy => self.store.append_then(leaves, answer),
+            Act::Refuse(error) => answer(Err(error)),
+            Act::Hang => self.held.lock().expect("no panic").push(Box::new(answer)),
+            Act::Wait(gate) => {
+                let store = Arc::clone(&self.store);
+                self.runtime.spawn(async move {
+                    gate.acquire().await.expect("open").forget();
+                    store.append_then(leaves, answer);
+                });
+            }
+        }
     }
     fn allocate_customer(&self) -> Pending<(CustomerNumber, Option<PageRow>)> {
         self.act(Step::Other, Sqlite::allocate_customer)

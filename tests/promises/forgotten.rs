@@ -49,7 +49,7 @@ fn add(needles: &mut Needles, db: &Connection, sql: &str) {
 async fn after_an_erasure_neither_keys_nor_ciphertext_are_in_any_file() {
     const COUNT: usize = 100;
     let place = Place::quick();
-    let server = Server::start(&place);
+    let server = Server::alone(&place);
     let w = connect(&place, &server, "acme/w00").await;
     fill(&w, COUNT).await;
     let mut shredded = 0;
@@ -154,7 +154,7 @@ async fn no_request_that_starts_after_the_reply_gets_a_plaintext() {
     const COUNT: usize = 40;
     const READERS: usize = 64;
     let place = Place::quick();
-    let server = Server::start(&place);
+    let server = Server::alone(&place);
     let w = connect(&place, &server, "acme/w00").await;
     fill(&w, COUNT).await;
     let (order, done) = (Order::default(), Arc::new(AtomicBool::new(false)));

@@ -16,6 +16,7 @@
     reason = "a test fails loudly"
 )]
 
+mod anchored;
 mod attack;
 mod bad_input;
 mod caller;
@@ -23,6 +24,7 @@ mod closed;
 mod closing_killed;
 mod consent;
 mod disaster;
+mod disk;
 mod exported;
 mod fails_closed;
 mod faulty;
@@ -39,6 +41,7 @@ mod place;
 mod process;
 mod provable;
 mod providers;
+mod questions;
 mod raw;
 mod restore;
 mod rules;

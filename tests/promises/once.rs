@@ -36,7 +36,7 @@ fn reused<T>(answer: Answer<T>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_that_is_asked_for_sixteen_times_at_once_is_made_once() {
     let place = Place::quick();
-    let server = Server::start(&place);
+    let server = Server::alone(&place);
     let w = connect(&place, &server, "acme/w00").await;
     for round in 0..8 {
         let (id, name) = (format!("c{round}"), record(&format!("c{round}"), "r"));
@@ -107,7 +107,7 @@ async fn a_change_that_is_asked_for_sixteen_times_at_once_is_made_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_id_stands_for_one_content_of_one_principal() {
     let place = Place::quick();
-    let server = Server::start(&place);
+    let server = Server::alone(&place);
     let w = connect(&place, &server, "acme/w00").await;
     let other = connect(&place, &server, "acme/w01").await;
     let (a, b) = (record("a", "r"), record("b", "r"));
@@ -151,14 +151,14 @@ async fn an_id_stands_for_one_content_of_one_principal() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ids_are_known_after_a_restart() {
     let place = Place::quick();
-    let server = Server::start(&place);
+    let server = Server::alone(&place);
     let w = connect(&place, &server, "acme/w00").await;
     let (ask, name) = (request_id(), record("a", "r"));
     w.create_as("a", false, ask.clone()).await.expect("created");
     let put = put_request(&name, named("A"));
     w.put_as(put.clone()).await.expect("written");
     server.stop();
-    let server = Server::start(&place);
+    let server = Server::alone(&place);
     let w = connect(&place, &server, "acme/w00").await;
     w.create_as("a", false, ask).await.expect("as before");
     assert_eq!(w.put_as(put.clone()).await.expect("as before"), 1);
@@ -170,7 +170,7 @@ async fn ids_are_known_after_a_restart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_writers_who_expect_the_same_revision_one_wins() {
     let place = Place::quick();
-    let server = Server::start(&place);
+    let server = Server::alone(&place);
     let w = connect(&place, &server, "acme/w00").await;
     w.create("a").await.expect("created");
     let name = record("a", "r");

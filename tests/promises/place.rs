@@ -145,8 +145,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Over the store that it has in the field.
+    /// Over files that the test may change meanwhile.
     pub fn start(place: &Place) -> Self {
+        Self::over(place, |data| Ok(Arc::new(Sqlite::open_shared(data)?)))
+    }
+
+    /// Over files that are its own, as in the field.
+    pub fn alone(place: &Place) -> Self {
         Self::over(place, |data| Ok(Arc::new(Sqlite::open(data)?)))
     }
 

@@ -1,11 +1,12 @@
 //! A server as a process of its own.
 
 use crate::place::{LONG, Place};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Instant;
 
 /// A running process; killed when this is dropped, and it ends when this
@@ -40,15 +41,23 @@ impl Process {
 
     /// Starts a server.
     pub fn with_metrics(place: &Place, metrics: &str) -> Self {
+        Self::spawn(place, serve(place, metrics))
+    }
+
+    /// Starts a server in an environment with more in it.
+    pub fn within(place: &Place, more: &[(&str, &OsStr)]) -> Self {
+        let mut command = serve(place, "127.0.0.1:0");
+        command.envs(more.iter().copied());
+        Self::spawn(place, command)
+    }
+
+    fn spawn(place: &Place, mut command: Command) -> Self {
         let log = File::options()
             .create(true)
             .append(true)
             .open(log_file(place))
             .expect("a log");
-        let mut child = serve(place, metrics)
-            .stderr(log)
-            .spawn()
-            .expect("a process");
+        let mut child = command.stderr(log).spawn().expect("a process");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("stdout");
         let _read = BufReader::new(stdout).read_line(&mut line);
@@ -97,6 +106,11 @@ impl Process {
         drop(self.child.stdin.take());
         let ended = self.child.wait().expect("a child");
         assert!(ended.success(), "{ended}");
+    }
+
+    /// How it ended by itself.
+    pub fn ended(&mut self) -> ExitStatus {
+        self.child.wait().expect("a child")
     }
 
     /// Whether it still runs.

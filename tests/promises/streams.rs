@@ -49,7 +49,7 @@ fn keep(found: &mut BTreeMap<String, usize>, chunk: pb::StreamRecordsResponse) {
 async fn a_cursor_goes_on_exactly_where_it_was_also_after_a_restart() {
     const COUNT: usize = 300;
     let place = Place::quick();
-    let mut server = Server::start(&place);
+    let mut server = Server::alone(&place);
     let w = connect(&place, &server, "acme/w00").await;
     fill(&w, COUNT, 0).await;
     let (mut found, mut cursor, mut restarts) = (BTreeMap::new(), String::new(), 0);
@@ -64,7 +64,7 @@ async fn a_cursor_goes_on_exactly_where_it_was_also_after_a_restart() {
         keep(&mut found, chunk);
         drop(stream);
         server.stop();
-        server = Server::start(&place);
+        server = Server::alone(&place);
         restarts += 1;
     }
     println!("{COUNT} records in {restarts} streams, a restart after each chunk");
@@ -79,7 +79,7 @@ async fn an_open_stream_passes_an_erased_customer_over_within_one_chunk() {
     const CHUNK: usize = 5;
     const COUNT: usize = 60;
     let place = Place::quick();
-    let server = Server::start(&place);
+    let server = Server::alone(&place);
     let w = connect(&place, &server, "acme/w00").await;
     fill(&w, COUNT, 200_000).await;
     let reader = slow(&place, &server, "acme/reader").await;
@@ -142,7 +142,7 @@ async fn reload(place: &Place, server: &Server, version: u32) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_purpose_that_is_taken_back_ends_an_open_stream() {
     let place = Place::quick();
-    let server = Server::start(&place);
+    let server = Server::alone(&place);
     let w = connect(&place, &server, "acme/w00").await;
     let reader = slow(&place, &server, "acme/reader").await;
     fill(&w, 60, 200_000).await;

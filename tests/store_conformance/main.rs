@@ -7,10 +7,12 @@
     clippy::indexing_slicing
 )]
 
+mod beside_log;
 mod customers;
 mod epochs;
 mod erasure;
 mod files;
+mod history;
 mod house;
 mod index;
 mod keys;

@@ -174,13 +174,18 @@ fn end_epoch(db: &Connection, epoch: u32) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn certify_epoch(db: &Connection, epoch: u32, today: Day, leaf: LeafRow) -> rusqlite::Result<bool> {
+fn certify_epoch(
+    db: &Connection,
+    epoch: u32,
+    today: Day,
+    leaf: &LeafRow,
+) -> rusqlite::Result<bool> {
     let first = db.execute(
         "INSERT INTO closed_epochs (epoch, day) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
         params![epoch, today.0],
     )?;
     if first == 1 {
-        append(db, &[leaf])?;
+        append(db, std::slice::from_ref(leaf))?;
     }
     Ok(first == 1)
 }
@@ -234,7 +239,7 @@ impl EpochStore for Sqlite {
 
     fn certify_epoch(&self, epoch: u32, today: Day, leaf: LeafRow) -> Pending<bool> {
         self.vault
-            .change(move |db| certify_epoch(db, epoch, today, leaf))
+            .change(move |db| certify_epoch(db, epoch, today, &leaf))
     }
 }
 

@@ -1,17 +1,20 @@
 //! The embedded store: SQLite, two files, a writer thread each and a few
 //! reader threads.
 
+mod checkpoint;
+mod commit;
 mod consent;
 mod copy;
 mod epochs;
 mod error;
+mod history;
 mod jobs;
 mod keys_file;
 mod ledger;
 mod loot;
 mod pack;
-mod quiet;
 mod reader;
+mod reads;
 mod reserve;
 mod restoring;
 mod schema;
@@ -27,20 +30,20 @@ use super::change::{
     PutRecord, SplitIndex, Tombstone,
 };
 use super::row::{EpochRow, Fence, LeafRow, PageRow, RecordKey, TenantRow};
-use super::{DataFile, Pending, ReadJob, Rows, Store};
+use super::{Answer, DataFile, Pending, ReadJob, Rows, Store};
 use crate::clock::Day;
-use crate::error::{Error, Result, Unavailable};
+use crate::error::{Error, Result};
 use crate::id::CustomerNumber;
 use crate::limits;
-use quiet::Quiet;
+use checkpoint::{Checkpoints, truncate};
+use history::Folds;
 use reader::Reader;
+use reads::{Needs, Reads};
 use reserve::Reserve;
 use rusqlite::Connection;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
-use writer::Writer;
+use std::sync::{Arc, Mutex};
+use writer::{Care, Writer};
 
 pub use copy::{copy_data, deployment, mark_of_data, mark_of_keys, settle_log};
 pub use loot::{Loot, LootKey, LootPage, LootRecord};
@@ -69,52 +72,75 @@ pub fn open_rows(dir: &Path) -> Result<impl Rows + use<>> {
 
 /// The embedded store.
 pub struct Sqlite {
-    // Readers end before the writers close their files.
-    readers: Option<SyncSender<ReadJob>>,
+    reads: Arc<Reads>,
     threads: Vec<std::thread::JoinHandle<()>>,
     aside: Mutex<Reader>,
     keys: Writer,
     vault: Writer,
     reserve: Reserve,
-    quiet: Arc<Quiet>,
 }
 
 impl Sqlite {
-    /// Opens the vault in `dir` and starts its threads.
+    /// Opens the vault in `dir`, which nobody else writes to, and starts its
+    /// threads.
     pub fn open(dir: &Path) -> Result<Self> {
+        Self::start(dir, Reader::beside)
+    }
+
+    /// The same where others may write to the files too, as tests do that
+    /// damage them: no state outlives the jobs that share it.
+    pub fn open_shared(dir: &Path) -> Result<Self> {
+        Self::start(dir, |dir, _, _| Reader::open(dir))
+    }
+
+    fn start(dir: &Path, reader: fn(&Path, &Writer, &Writer) -> Result<Reader>) -> Result<Self> {
         let keys = schema::open_writer(&dir.join(KEYS_FILE), schema::KEYS)?;
         let vault = schema::open_writer(&dir.join(VAULT_FILE), schema::VAULT)?;
-        let (queue, jobs) = sync_channel::<ReadJob>(limits::READ_QUEUE);
-        let jobs = Arc::new(Mutex::new(jobs));
-        let quiet = Arc::new(Quiet::default());
-        let mut threads = Vec::with_capacity(limits::READER_THREADS);
+        let reads = Arc::new(Reads::default());
+        let of_keys = Care {
+            checkpoints: Checkpoints::new(Arc::clone(&reads)),
+            folds: None,
+        };
+        let of_vault = Care {
+            checkpoints: Checkpoints::new(Arc::clone(&reads)),
+            folds: Some(Folds::of(&vault)?),
+        };
+        let keys = Writer::start("keys-writer", keys, of_keys)?;
+        let vault = Writer::start("vault-writer", vault, of_vault)?;
+        let mut store = Self {
+            threads: Vec::with_capacity(limits::READER_THREADS),
+            aside: Mutex::new(Reader::open(dir)?),
+            reserve: Reserve::open(dir)?,
+            reads,
+            keys,
+            vault,
+        };
         for number in 0..limits::READER_THREADS {
-            let (mut reader, jobs) = (Reader::open(dir)?, Arc::clone(&jobs));
-            let quiet = Arc::clone(&quiet);
+            let mut reader = reader(dir, &store.keys, &store.vault)?;
+            let reads = Arc::clone(&store.reads);
             let thread = std::thread::Builder::new()
                 .name(format!("reader-{number}"))
-                .spawn(move || serve_reads(&mut reader, &jobs, &quiet))
+                .spawn(move || reads.serve(&mut reader))
                 .map_err(|_| Error::Internal("thread"))?;
-            threads.push(thread);
+            store.threads.push(thread);
         }
-        Ok(Self {
-            readers: Some(queue),
-            threads,
-            aside: Mutex::new(Reader::open(dir)?),
-            keys: Writer::start("keys-writer", keys)?,
-            vault: Writer::start("vault-writer", vault)?,
-            reserve: Reserve::open(dir)?,
-            quiet,
-        })
+        Ok(store)
     }
 }
 
 impl Sqlite {
+    fn writer(&self, file: DataFile) -> &Writer {
+        match file {
+            DataFile::Keys => &self.keys,
+            DataFile::Vault => &self.vault,
+        }
+    }
+
     /// A change that the reserve is not for.
     fn ordinary<T: Send + 'static>(
         &self,
         writer: &Writer,
-        change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        change: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Pending<T> {
         match self.reserve.check() {
             Ok(()) => writer.change(change),
@@ -125,7 +151,8 @@ impl Sqlite {
 
 impl Drop for Sqlite {
     fn drop(&mut self) {
-        self.readers = None;
+        // Readers end before the writers close their files.
+        self.reads.close();
         // A job may hold the last handle, so that this runs on a reader thread.
         let own = std::thread::current().id();
         for thread in self.threads.drain(..) {
@@ -136,62 +163,28 @@ impl Drop for Sqlite {
     }
 }
 
-/// Jobs that wait together share one state of the files: it is taken after the
-/// last of them came. None is held longer than a few jobs take.
-fn serve_reads(reader: &mut Reader, jobs: &Mutex<Receiver<ReadJob>>, quiet: &Quiet) {
-    let mut together = Vec::with_capacity(limits::READS_PER_STATE);
-    loop {
-        {
-            let jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
-            let Ok(first) = jobs.recv() else { return };
-            together.push(first);
-            let waiting = jobs.try_iter().take(limits::READS_PER_STATE - 1);
-            together.extend(waiting);
-        }
-        let mut held = quiet.read();
-        let mut since = Instant::now();
-        for job in together.drain(..) {
-            job(reader);
-            if since.elapsed() > limits::READ_STATE_TIME {
-                reader.refresh();
-                drop(held);
-                held = quiet.read();
-                since = Instant::now();
-            }
-        }
-        reader.refresh();
-    }
-}
-
-/// Tries to empty the write-ahead log; false while another's reader holds it,
-/// which is not waited for: changes would wait with it.
-fn truncate(db: &Connection, quiet: &Quiet) -> rusqlite::Result<bool> {
-    db.busy_timeout(std::time::Duration::ZERO)?;
-    let emptied = quiet.during(|| {
-        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
-            row.get::<_, i64>(0).map(|busy| busy == 0)
-        })
-    });
-    db.busy_timeout(limits::BUSY_TIME)?;
-    emptied
-}
-
 impl Store for Sqlite {
     fn read(&self, job: ReadJob) -> Result<()> {
-        let queue = self
-            .readers
-            .as_ref()
-            .ok_or(Error::Unavailable(Unavailable::Draining))?;
-        queue.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => Error::Unavailable(Unavailable::StoreSlow),
-            TrySendError::Disconnected(_) => Error::Unavailable(Unavailable::Draining),
-        })
+        self.reads.push(job, Needs::Everything)
+    }
+
+    fn read_beside_log(&self, job: ReadJob) -> Result<()> {
+        self.reads.push(job, Needs::AllButTheLog)
     }
 
     fn append(&self, leaves: Vec<LeafRow>) -> Pending<u64> {
         match self.reserve.check() {
             Ok(()) => self.vault.append(move |db| vault_file::append(db, &leaves)),
             Err(error) => Pending::refused(error),
+        }
+    }
+
+    fn append_then(&self, leaves: Vec<LeafRow>, answer: Answer<u64>) {
+        match self.reserve.check() {
+            Ok(()) => self
+                .vault
+                .append_then(move |db| vault_file::append(db, &leaves), answer),
+            Err(error) => answer(Err(error)),
         }
     }
 
@@ -248,11 +241,8 @@ impl Store for Sqlite {
     }
 
     fn truncate(&self, file: DataFile) -> Pending<bool> {
-        let quiet = Arc::clone(&self.quiet);
-        match file {
-            DataFile::Keys => self.keys.between(move |db| truncate(db, &quiet)),
-            DataFile::Vault => self.vault.between(move |db| truncate(db, &quiet)),
-        }
+        let reads = Arc::clone(&self.reads);
+        self.writer(file).between(move |db| truncate(db, &reads))
     }
 
     fn record_shred(&self, customer: CustomerNumber, leaf: LeafRow) -> Pending<()> {
@@ -311,10 +301,7 @@ impl Store for Sqlite {
     }
 
     fn activity(&self, file: DataFile) -> (u64, u64) {
-        match file {
-            DataFile::Keys => self.keys.counts(),
-            DataFile::Vault => self.vault.counts(),
-        }
+        self.writer(file).counts().told()
     }
 
     fn failed(&self) -> bool {

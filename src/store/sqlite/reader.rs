@@ -1,12 +1,16 @@
 //! Reads: one connection a file, never written through.
 
+use super::history;
 use super::keys_file::{self, FIELD, IDENTITY};
+use super::reads::Needs;
 use super::schema;
 use super::vault_file::{key_at, place};
+use super::writer::{Committed, Counts, Writer};
 use super::{KEYS_FILE, VAULT_FILE};
 use crate::clock::Day;
 use crate::error::{Error, Lost, Result};
 use crate::id::{CustomerNumber, TenantName, TenantNumber};
+use crate::limits;
 use crate::store::{
     CustomerKeys, CustomerRow, EpochKey, EpochRow, EpochState, ErasureRow, Fence, GenerationKeys,
     IndexRef, KeyCounts, KeyRow, PageKind, PageRow, RecordKey, RecordRow, RequestKey, RequestRow,
@@ -14,6 +18,8 @@ use crate::store::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 pub struct Reader {
     pub(super) keys: Snapshot,
@@ -23,24 +29,67 @@ pub struct Reader {
 /// One file, seen as it was when the first read since [`Snapshot::end`] began.
 pub(super) struct Snapshot {
     db: Connection,
-    is_open: bool,
+    /// What the file's writer has committed; `None` where others write too.
+    written: Option<Arc<Counts>>,
+    longest: Duration,
+    open: Option<Opened>,
+}
+
+struct Opened {
+    since: Instant,
+    /// What was committed before: the state may hold more.
+    holds: Committed,
 }
 
 impl Snapshot {
-    fn new(db: Connection) -> Self {
-        Self { db, is_open: false }
+    fn new(db: Connection, written: Option<Arc<Counts>>, longest: Duration) -> Self {
+        Self {
+            db,
+            written,
+            longest,
+            open: None,
+        }
     }
 
     pub(super) fn db(&mut self) -> Result<&Connection> {
-        if !self.is_open {
+        if self.open.is_none() {
+            let holds = self.committed();
             self.db.prepare_cached("BEGIN")?.execute([])?;
-            self.is_open = true;
+            self.open = Some(Opened {
+                since: Instant::now(),
+                holds,
+            });
         }
         Ok(&self.db)
     }
 
+    fn committed(&self) -> Committed {
+        let written = self.written.as_ref();
+        written.map_or_else(Committed::default, |counts| counts.committed())
+    }
+
+    /// Ends a state that lacks, or may lack, what a read needs.
+    fn catch_up(&mut self, needs: Needs) {
+        let Some(open) = &self.open else { return };
+        let now = self.committed();
+        let lacks = match needs {
+            Needs::Everything => now != open.holds,
+            Needs::AllButTheLog => now.beside_log != open.holds.beside_log,
+        };
+        if lacks || self.written.is_none() {
+            self.end();
+        }
+    }
+
+    fn end_if_old(&mut self, now: Instant) {
+        let is_old = |open: &Opened| now.duration_since(open.since) > self.longest;
+        if self.open.as_ref().is_some_and(is_old) {
+            self.end();
+        }
+    }
+
     fn end(&mut self) {
-        if std::mem::take(&mut self.is_open) {
+        if self.open.take().is_some() {
             let ended = self
                 .db
                 .prepare_cached("COMMIT")
@@ -53,11 +102,46 @@ impl Snapshot {
 }
 
 impl Reader {
+    /// Over the files in `dir`, also beside a running server.
     pub fn open(dir: &Path) -> Result<Self> {
+        Self::over(dir, None, None)
+    }
+
+    /// Beside the only writers, by whose counts a state is known to be new.
+    pub fn beside(dir: &Path, keys: &Writer, vault: &Writer) -> Result<Self> {
+        Self::over(dir, Some(keys.counts()), Some(vault.counts()))
+    }
+
+    fn over(dir: &Path, keys: Option<Arc<Counts>>, vault: Option<Arc<Counts>>) -> Result<Self> {
+        let keys_db = schema::open_reader(&dir.join(KEYS_FILE), schema::KEYS)?;
+        let vault_db = schema::open_reader(&dir.join(VAULT_FILE), schema::VAULT)?;
         Ok(Self {
-            keys: Snapshot::new(schema::open_reader(&dir.join(KEYS_FILE), schema::KEYS)?),
-            vault: Snapshot::new(schema::open_reader(&dir.join(VAULT_FILE), schema::VAULT)?),
+            keys: Snapshot::new(keys_db, keys, limits::READ_STATE_TIME),
+            vault: Snapshot::new(vault_db, vault, limits::KEPT_STATE_TIME),
         })
+    }
+
+    /// From here on states that hold what a read needs.
+    pub fn catch_up(&mut self, needs: Needs) {
+        self.keys.catch_up(needs);
+        self.vault.catch_up(needs);
+    }
+
+    /// Ends states that were held for as long as may be.
+    pub fn let_go_of_old(&mut self, now: Instant) {
+        self.keys.end_if_old(now);
+        self.vault.end_if_old(now);
+    }
+
+    /// Whether a state is held.
+    pub fn is_holding(&self) -> bool {
+        self.keys.open.is_some() || self.vault.open.is_some()
+    }
+
+    /// Ends both states.
+    pub fn let_go(&mut self) {
+        self.keys.end();
+        self.vault.end();
     }
 
     /// `keys.db` in this job's state.
@@ -195,8 +279,7 @@ fn keys_of(db: &Connection, customer: CustomerNumber) -> rusqlite::Result<Custom
 
 impl Rows for Reader {
     fn refresh(&mut self) {
-        self.keys.end();
-        self.vault.end();
+        self.let_go();
     }
 
     fn deployment(&mut self) -> Result<Option<[u8; 16]>> {
@@ -412,6 +495,10 @@ impl Rows for Reader {
 
     fn erasure(&mut self, customer: CustomerNumber) -> Result<Option<ErasureRow>> {
         Ok(erasure(self.vault.db()?, customer)?)
+    }
+
+    fn history(&mut self, slot: i64, locator: &[u8; 16]) -> Result<Vec<([u8; 8], u64)>> {
+        Ok(history::find(self.vault.db()?, slot, locator)?)
     }
 
     fn leaf_count(&mut self) -> Result<u64> {

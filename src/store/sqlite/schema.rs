@@ -125,6 +125,16 @@ CREATE TABLE ledger_done (one INTEGER PRIMARY KEY CHECK (one = 1), entry INTEGER
     "
 CREATE TABLE closed_epochs (epoch INTEGER PRIMARY KEY, day INTEGER NOT NULL) STRICT;
 ",
+    "
+CREATE TABLE history_batches (
+    batch INTEGER PRIMARY KEY, slot INTEGER NOT NULL, rows BLOB NOT NULL) STRICT;
+ALTER TABLE history RENAME TO history_1;
+CREATE TABLE history (
+    slot INTEGER NOT NULL, run INTEGER NOT NULL, locator BLOB NOT NULL, nonce BLOB NOT NULL,
+    masked INTEGER NOT NULL, PRIMARY KEY (slot, run, locator, nonce)) STRICT, WITHOUT ROWID;
+INSERT INTO history SELECT slot, 0, locator, nonce, masked FROM history_1;
+DROP TABLE history_1;
+",
 ];
 
 /// Makes a file that must not be there yet.
@@ -165,6 +175,7 @@ pub fn open_reader(path: &Path, steps: &[&str]) -> Result<Connection> {
     prepare(&db)?;
     // The writer checks each page's cells; here MACs see to what is in them.
     db.pragma_update(None, "cell_size_check", false)
+        .and_then(|()| db.pragma_update(None, "cache_size", limits::READER_CACHE_KIB))
         .map_err(refused)?;
     Ok(db)
 }
@@ -176,9 +187,8 @@ fn missing(path: &Path) -> Error {
     ))
 }
 
-/// A commit empties the readers' page caches (and would undo a mapping of the
-/// file), at a cost that grows with the cache: so caches are small, and the
-/// kernel keeps the pages.
+/// The writer's own page cache is small: a commit costs time that grows with it,
+/// and the kernel keeps the pages. Logs are emptied by `checkpoint.rs`.
 fn prepare(db: &Connection) -> Result<()> {
     use rusqlite::config::DbConfig;
     db.set_prepared_statement_cache_capacity(64);
@@ -194,7 +204,7 @@ fn prepare(db: &Connection) -> Result<()> {
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
                  PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;
                  PRAGMA cell_size_check = ON; PRAGMA foreign_keys = ON;
-                 PRAGMA cache_size = -4096; PRAGMA wal_autocheckpoint = 8192;",
+                 PRAGMA cache_size = -4096; PRAGMA wal_autocheckpoint = 0;",
             )
         })
         .map_err(refused)

@@ -11,12 +11,15 @@ use std::sync::PoisonError;
 
 impl TreeStore for Sqlite {
     fn seal(&self, seal: Seal) -> Pending<bool> {
-        self.ordinary(&self.vault, move |db| grow(db, &seal))
+        match self.reserve.check() {
+            Ok(()) => self.vault.append(move |db| grow(db, &seal)),
+            Err(error) => Pending::refused(error),
+        }
     }
 
     fn aside(&self, job: ReadJob) {
         let mut reader = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
-        let _held = self.quiet.read();
+        let _held = self.reads.hold();
         job(&mut *reader);
         reader.refresh();
     }
@@ -94,6 +97,22 @@ impl TreeRows for Reader {
             .db()?
             .prepare_cached("SELECT coalesce(max(number), 0) FROM leaves")?
             .query_row([], |row| row.get(0))?)
+    }
+
+    fn sealed_before(&mut self, time: i64) -> Result<u64> {
+        Ok(self
+            .vault
+            .db()?
+            .prepare_cached("SELECT coalesce(max(size), 0) FROM checkpoints WHERE time < ?1")?
+            .query_row([time], |row| reader::number(row, 0))?)
+    }
+
+    fn sealed_after(&mut self, time: i64) -> Result<Option<u64>> {
+        Ok(self
+            .vault
+            .db()?
+            .prepare_cached("SELECT min(size) FROM checkpoints WHERE time >= ?1")?
+            .query_row([time], |row| row.get(0))?)
     }
 
     fn fences(&mut self) -> Result<Vec<(CustomerNumber, Fence)>> {

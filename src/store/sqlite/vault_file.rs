@@ -1,6 +1,7 @@
 //! Changes to `vault.db`. Each runs inside the writer's transaction, its audit
 //! leaf with it.
 
+use super::history;
 use super::reader::{erasure, request};
 use crate::clock::Day;
 use crate::id::CustomerNumber;
@@ -43,17 +44,8 @@ pub fn append_one(db: &Connection, leaf: &LeafRow) -> Result<u64> {
     db.prepare_cached("INSERT INTO leaves (leaf, detail) VALUES (?1, ?2)")?
         .execute(params![leaf.leaf, leaf.detail])?;
     let number = db.last_insert_rowid().unsigned_abs();
-    if let Some(history) = &leaf.history {
-        let masked = (number ^ history.mask).cast_signed();
-        db.prepare_cached(
-            "INSERT INTO history (slot, locator, nonce, masked) VALUES (?1, ?2, ?3, ?4)",
-        )?
-        .execute(params![
-            history.slot,
-            &history.locator[..],
-            &history.nonce[..],
-            masked
-        ])?;
+    if let Some(row) = &leaf.history {
+        history::note(number, row);
     }
     Ok(number)
 }

@@ -1,9 +1,11 @@
-//! One writer thread a file. Changes that wait together share one commit, each
-//! in a savepoint of its own so that a refused one spoils no other; nobody is
-//! answered before the commit is durable.
+//! One writer thread a file. Changes that wait together share one commit; one
+//! that fails spoils no other; nobody is answered before the commit is durable.
 
-use super::error::{is_damage, is_fatal, refused};
-use crate::error::{Error, Result, Unavailable};
+use super::checkpoint::Checkpoints;
+use super::commit::{Change, commit};
+use super::error::{is_fatal, refused};
+use super::history::Folds;
+use crate::error::{Error, Result};
 use crate::limits;
 use crate::store::Pending;
 use rusqlite::Connection;
@@ -12,12 +14,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
-
-/// Told how the commit went.
-type Settle = Box<dyn FnOnce(std::result::Result<(), Error>) + Send>;
-
-/// Made inside the shared transaction; answers how to settle it.
-type Change = Box<dyn FnOnce(&Connection) -> Settle + Send>;
 
 enum Job {
     /// Part of a shared transaction.
@@ -34,25 +30,65 @@ pub struct Writer {
     counts: Arc<Counts>,
 }
 
-/// How many commits there were and how many changes they carried.
+/// What a file needs beside the changes that callers make.
+pub struct Care {
+    /// Keeps its log short.
+    pub checkpoints: Checkpoints,
+    /// Keeps its history sorted, where it has one.
+    pub folds: Option<Folds>,
+}
+
+/// What was committed so far.
 #[derive(Default)]
 pub struct Counts {
-    /// Durable commits.
-    pub commits: AtomicU64,
-    /// Changes in them.
-    pub changes: AtomicU64,
+    commits: AtomicU64,
+    changes: AtomicU64,
+    beside_log: AtomicU64,
+}
+
+/// How many commits there were, as a reader compares them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// Of every kind.
+    pub commits: u64,
+    /// Of these, those that did more than append to the log.
+    pub beside_log: u64,
+}
+
+impl Counts {
+    /// Commits and the changes in them.
+    pub fn told(&self) -> (u64, u64) {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (read(&self.commits), read(&self.changes))
+    }
+
+    /// What a state that is taken from here on holds at the least.
+    pub fn committed(&self) -> Committed {
+        Committed {
+            commits: self.commits.load(Ordering::Acquire),
+            beside_log: self.beside_log.load(Ordering::Acquire),
+        }
+    }
+
+    /// Before anybody hears of the commit, so that who has heard sees it.
+    pub(super) fn count(&self, changes: u64, is_log: bool) {
+        self.changes.fetch_add(changes, Ordering::Relaxed);
+        self.beside_log
+            .fetch_add(u64::from(!is_log), Ordering::Release);
+        self.commits.fetch_add(1, Ordering::Release);
+    }
 }
 
 impl Writer {
     /// Starts the thread that owns `db`.
-    pub fn start(name: &str, db: Connection) -> Result<Self> {
+    pub fn start(name: &str, db: Connection, care: Care) -> Result<Self> {
         let (queue, jobs) = sync_channel(limits::WRITE_QUEUE);
         let failed = Arc::new(AtomicBool::new(false));
         let counts = Arc::new(Counts::default());
         let (failing, counting) = (Arc::clone(&failed), Arc::clone(&counts));
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || run(&db, &jobs, &failing, &counting))
+            .spawn(move || run(&db, &jobs, &failing, &counting, care))
             .map_err(|_| Error::Internal("thread"))?;
         Ok(Self {
             queue: Some(queue),
@@ -63,49 +99,42 @@ impl Writer {
     }
 
     /// Queues a change; the answer comes once it is durable. Should it fail, it
-    /// alone is undone.
+    /// alone is undone. It may be made anew, when another one failed.
     pub fn change<T: Send + 'static>(
         &self,
-        change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        change: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Pending<T> {
-        self.queue_change(move |db| in_savepoint(db, change))
+        let (answer, pending) = answer();
+        self.queue_change(false, change, answer);
+        pending
     }
 
-    /// The same for a change that fails only as storage does: it needs no
-    /// savepoint, and should it fail, its whole commit does.
+    /// The same for a change that touches nothing but the log.
     pub fn append<T: Send + 'static>(
         &self,
-        change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        change: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Pending<T> {
-        self.queue_change(move |db| {
-            let done = change(db);
-            if done.is_err() && !db.is_autocommit() {
-                db.execute_batch("ROLLBACK")?;
-            }
-            done
-        })
+        let (answer, pending) = answer();
+        self.append_then(change, answer);
+        pending
+    }
+
+    /// The same, answered by a call on the writer's thread.
+    pub fn append_then<T: Send + 'static>(
+        &self,
+        change: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        answer: impl FnOnce(Result<T>) + Send + 'static,
+    ) {
+        self.queue_change(true, change, answer);
     }
 
     fn queue_change<T: Send + 'static>(
         &self,
-        change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Pending<T> {
-        let (answer, pending) = oneshot::channel();
-        let failed = Arc::clone(&self.failed);
-        self.submit(Job::Change(Box::new(move |db| {
-            let done = change(db).map_err(|error| {
-                // A damaged page is its rows' loss alone: others are served.
-                if is_fatal(&error) && !is_damage(&error) {
-                    failed.store(true, Ordering::Release);
-                }
-                refused(error)
-            });
-            Box::new(move |commit| {
-                // The caller may be gone; the change stands all the same.
-                let _ = answer.send(commit.and(done));
-            })
-        })));
-        Pending::new(pending)
+        is_log: bool,
+        change: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        answer: impl FnOnce(Result<T>) + Send + 'static,
+    ) {
+        self.submit(Job::Change(Change::new(is_log, change, answer)));
     }
 
     /// Queues work that runs between transactions.
@@ -113,11 +142,11 @@ impl Writer {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Pending<T> {
-        let (answer, pending) = oneshot::channel();
+        let (answer, pending) = answer();
         self.submit(Job::Between(Box::new(move |db| {
-            let _ = answer.send(work(db).map_err(refused));
+            answer(work(db).map_err(refused));
         })));
-        Pending::new(pending)
+        pending
     }
 
     /// True once a commit failed in a way that leaves the outcome unknown, or
@@ -127,12 +156,9 @@ impl Writer {
         is_over || self.failed.load(Ordering::Acquire)
     }
 
-    /// Commits and the changes in them, so far.
-    pub fn counts(&self) -> (u64, u64) {
-        (
-            self.counts.commits.load(Ordering::Relaxed),
-            self.counts.changes.load(Ordering::Relaxed),
-        )
+    /// What was committed so far.
+    pub fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.counts)
     }
 
     fn submit(&self, job: Job) {
@@ -155,27 +181,19 @@ impl Drop for Writer {
     }
 }
 
+/// An answer and where it is waited for.
+fn answer<T>() -> (impl FnOnce(Result<T>), Pending<T>) {
+    let (answer, pending) = oneshot::channel();
+    let tell = move |done| {
+        // The caller may be gone; the change stands all the same.
+        let _ = answer.send(done);
+    };
+    (tell, Pending::new(pending))
+}
+
 fn refuse(job: Job) {
     tracing::warn!("the write queue is full");
     drop(job);
-}
-
-fn in_savepoint<T>(
-    db: &Connection,
-    change: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-) -> rusqlite::Result<T> {
-    db.prepare_cached("SAVEPOINT change")?.execute([])?;
-    let done = change(db);
-    if done.is_ok() {
-        db.prepare_cached("RELEASE change")?.execute([])?;
-    } else if !db.is_autocommit()
-        && let Err(error) = db.execute_batch("ROLLBACK TO change; RELEASE change")
-    {
-        // What cannot be taken back alone is not committed with the others.
-        let _ = db.execute_batch("ROLLBACK");
-        return Err(error);
-    }
-    done
 }
 
 impl From<rusqlite::Error> for Error {
@@ -184,7 +202,13 @@ impl From<rusqlite::Error> for Error {
     }
 }
 
-fn run(db: &Connection, jobs: &Receiver<Job>, failed: &AtomicBool, counts: &Counts) {
+fn run(
+    db: &Connection,
+    jobs: &Receiver<Job>,
+    failed: &AtomicBool,
+    counts: &Counts,
+    mut care: Care,
+) {
     let mut next = jobs.recv().ok();
     let mut last = 0_u32;
     while let Some(job) = next.take() {
@@ -210,7 +234,8 @@ fn run(db: &Connection, jobs: &Receiver<Job>, failed: &AtomicBool, counts: &Coun
                     }
                 }
                 last = u32::try_from(changes.len()).unwrap_or(u32::MAX);
-                commit(db, changes, failed, counts);
+                commit(db, changes, failed, counts, &mut care);
+                tend(db, failed, &mut care);
             }
         }
         // A file that failed is not touched again: its log may hold what the
@@ -222,53 +247,17 @@ fn run(db: &Connection, jobs: &Receiver<Job>, failed: &AtomicBool, counts: &Coun
     }
 }
 
-fn commit(db: &Connection, changes: Vec<Change>, failed: &AtomicBool, counts: &Counts) {
-    let many = u64::try_from(changes.len()).unwrap_or(u64::MAX);
-    let outcome = (|| {
-        if failed.load(Ordering::Acquire) {
-            return Err((Vec::new(), Error::Unavailable(Unavailable::OutcomeUnknown)));
-        }
-        db.execute_batch("BEGIN IMMEDIATE")
-            .map_err(|e| (Vec::new(), refused(e)))?;
-        let mut settles: Vec<Settle> = Vec::with_capacity(changes.len());
-        for change in changes {
-            settles.push(change(db));
-            // A full disk or a failed read ends the whole transaction.
-            if db.is_autocommit() {
-                let why = if failed.load(Ordering::Acquire) {
-                    Unavailable::OutcomeUnknown
-                } else {
-                    Unavailable::DiskFull
-                };
-                return Err((settles, Error::Unavailable(why)));
-            }
-        }
-        match db.execute_batch("COMMIT") {
-            Ok(()) => Ok(settles),
-            Err(error) => {
-                // The failed commit may have rolled back already.
-                let _ = db.execute_batch("ROLLBACK");
-                if is_fatal(&error) {
-                    failed.store(true, Ordering::Release);
-                    Err((settles, Error::Unavailable(Unavailable::OutcomeUnknown)))
-                } else {
-                    Err((settles, refused(error)))
-                }
-            }
-        }
-    })();
-    match outcome {
-        Ok(settles) => {
-            counts.commits.fetch_add(1, Ordering::Relaxed);
-            counts.changes.fetch_add(many, Ordering::Relaxed);
-            for settle in settles {
-                settle(Ok(()));
-            }
-        }
-        Err((settles, error)) => {
-            for settle in settles {
-                settle(Err(error.clone()));
-            }
+/// What can wait until everybody is answered. Should it fail, storage did,
+/// unless it is only for want of room: then it is tried again.
+fn tend(db: &Connection, failed: &AtomicBool, care: &mut Care) {
+    if failed.load(Ordering::Acquire) {
+        return;
+    }
+    let folded = care.folds.as_mut().map_or(Ok(()), |f| f.after_commit(db));
+    if let Err(error) = folded.and_then(|()| care.checkpoints.after_commit(db)) {
+        tracing::error!(code = ?error.sqlite_error_code(), "a file was not tended");
+        if is_fatal(&error) {
+            failed.store(true, Ordering::Release);
         }
     }
 }
@@ -276,12 +265,17 @@ fn commit(db: &Connection, changes: Vec<Change>, failed: &AtomicBool, counts: &C
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Unavailable;
 
     fn writer() -> Writer {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT")
             .unwrap();
-        Writer::start("test", db).unwrap()
+        let care = Care {
+            checkpoints: Checkpoints::new(Arc::default()),
+            folds: None,
+        };
+        Writer::start("test", db, care).unwrap()
     }
 
     #[test]
