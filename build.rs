@@ -32,10 +32,34 @@ const SECRET: &[&str] = &[
     "EraseCustomerRequest",
     "EraseCustomerResponse",
     "ListCustomerEntriesRequest",
+    "RecordConsentRequest",
+    "RecordConsentResponse",
+    "WithdrawConsentRequest",
+    "WithdrawConsentResponse",
+    "ObjectRequest",
+    "ObjectResponse",
+    "AssertBasisRequest",
+    "AssertBasisResponse",
+    "PurposeState",
+    "GetConsentStateRequest",
+    "GetConsentStateResponse",
+    "ListConsentHistoryRequest",
+    "ListConsentHistoryResponse",
+    "ConsentEvent",
+    "GetReceiptRequest",
+    "GetReceiptResponse",
+    "UnsealRequest",
 ];
 
 /// Messages without secrets that hold one of the above.
-const HOLDS_DATE: &[&str] = &["EpochStatus", "GetKeyStatusResponse"];
+const HOLDS_DATE: &[&str] = &[
+    "EpochStatus",
+    "GetKeyStatusResponse",
+    "Job",
+    "CloseEpochResponse",
+    "ControlJobResponse",
+    "WatchJobResponse",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
@@ -48,6 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "oubliette/v1/customer_service.proto",
             "oubliette/v1/key_service.proto",
             "oubliette/v1/audit_service.proto",
+            "oubliette/v1/consent_service.proto",
         ])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(

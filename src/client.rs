@@ -10,6 +10,7 @@ pub use failure::Failure;
 use crate::limits;
 use crate::pb;
 use crate::pb::audit_service_client::AuditServiceClient;
+use crate::pb::consent_service_client::ConsentServiceClient;
 use crate::pb::customer_service_client::CustomerServiceClient;
 use crate::pb::key_service_client::KeyServiceClient;
 use crate::pb::record_service_client::RecordServiceClient;
@@ -28,6 +29,7 @@ pub struct Client {
     customers: CustomerServiceClient<Channel>,
     keys: KeyServiceClient<Channel>,
     audit: AuditServiceClient<Channel>,
+    consent: ConsentServiceClient<Channel>,
 }
 
 /// A new id for one change. Repeat the change with the same id after a failure
@@ -77,7 +79,9 @@ impl Client {
                 .max_encoding_message_size(limits::REQUEST_BYTES),
             customers: CustomerServiceClient::new(channel.clone()),
             keys: KeyServiceClient::new(channel.clone()),
-            audit: AuditServiceClient::new(channel).max_decoding_message_size(limits::REPLY_BYTES),
+            audit: AuditServiceClient::new(channel.clone())
+                .max_decoding_message_size(limits::REPLY_BYTES),
+            consent: ConsentServiceClient::new(channel),
         }
     }
 
@@ -126,6 +130,36 @@ impl EntryStream {
     pub async fn next(&mut self) -> Result<Option<pb::WatchEntriesResponse>, Failure> {
         let message = self.0.message().await;
         message.map_err(|status| Failure::from_status(&status))
+    }
+}
+
+impl Client {
+    /// WatchJob: a job as it stands, again and again.
+    ///
+    /// # Errors
+    /// What the server refused, or a broken connection.
+    pub async fn watch_job(&self, request: pb::WatchJobRequest) -> Result<JobStream, Failure> {
+        let call = |request| {
+            let mut keys = self.keys.clone();
+            async move { keys.watch_job(request).await }
+        };
+        repeat(request, call).await.map(JobStream)
+    }
+}
+
+/// The open reply of WatchJob.
+pub struct JobStream(Streaming<pb::WatchJobResponse>);
+
+impl JobStream {
+    /// The job as it stands next; nothing once it is done, paused, waiting or
+    /// failed, which was the last that was sent.
+    ///
+    /// # Errors
+    /// The stream was ended by the server or the connection broke.
+    pub async fn next(&mut self) -> Result<Option<pb::Job>, Failure> {
+        let next = self.0.message().await;
+        let next = next.map_err(|status| Failure::from_status(&status))?;
+        Ok(next.and_then(|response| response.job))
     }
 }
 
@@ -178,6 +212,24 @@ unary! {
         "Says what state a customer is in.";
     customers.erase_customer(EraseCustomerRequest) -> EraseCustomerResponse,
         "Forgets a customer.";
+    consent.record_consent(RecordConsentRequest) -> RecordConsentResponse,
+        "Puts on record that a customer was asked, said yes, or said no.";
+    consent.withdraw_consent(WithdrawConsentRequest) -> WithdrawConsentResponse,
+        "Takes consent to a purpose back.";
+    consent.object(ObjectRequest) -> ObjectResponse, "Objects to a purpose.";
+    consent.assert_basis(AssertBasisRequest) -> AssertBasisResponse,
+        "Puts on record that a contract or an obligation is in force, or has ended.";
+    consent.get_consent_state(GetConsentStateRequest) -> GetConsentStateResponse,
+        "Says what stands of every purpose.";
+    consent.list_consent_history(ListConsentHistoryRequest) -> ListConsentHistoryResponse,
+        "Lists what was said, oldest first.";
+    consent.get_receipt(GetReceiptRequest) -> GetReceiptResponse,
+        "Gives the signed receipt of one event.";
+    keys.seal(SealRequest) -> SealResponse, "Lets go of every key in memory.";
+    keys.unseal(UnsealRequest) -> UnsealResponse,
+        "Opens the master keys, or gives a piece of what that takes.";
+    keys.get_seal_status(GetSealStatusRequest) -> GetSealStatusResponse,
+        "Says whether the vault is sealed, and what it waits for.";
     keys.get_key_status(GetKeyStatusRequest) -> GetKeyStatusResponse,
         "Says which epochs, pages and keys there are.";
     audit.list_entries(ListEntriesRequest) -> ListEntriesResponse,
@@ -188,6 +240,10 @@ unary! {
         "Gets the log's newest signed checkpoint.";
     audit.get_entry_proof(GetEntryProofRequest) -> GetEntryProofResponse,
         "Gets a proof that an entry is in the log.";
+    keys.plan_epoch_close(PlanEpochCloseRequest) -> PlanEpochCloseResponse,
+        "Says what closing the active epoch would do.";
+    keys.close_epoch(CloseEpochRequest) -> CloseEpochResponse, "Closes the active epoch.";
+    keys.control_job(ControlJobRequest) -> ControlJobResponse, "Pauses, resumes or paces a job.";
 }
 
 /// Makes a call, and again while the server says when to come back: at most

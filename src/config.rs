@@ -3,13 +3,19 @@
 //! secret ever stands in it: it names files.
 
 pub mod check;
+mod provider;
+
+pub use provider::{Keeper, Provider};
 
 use crate::audit::anchor::Mode;
+use crate::backup::Recipient;
 use crate::catalog::{Entry, Section, read_text};
 use crate::error::{Error, Result};
 use crate::id::{ServiceName, TenantName};
+use crate::limits;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What the server is told at start.
 #[derive(Debug)]
@@ -23,11 +29,15 @@ pub struct Config {
     /// The databases.
     pub data: PathBuf,
     /// Where the keys above the databases are kept.
-    pub provider: Provider,
+    pub providers: Vec<Provider>,
+    /// When the vault seals itself.
+    pub seal: Seal,
     /// The keys that sign what strangers check.
     pub signing: Signing,
     /// Where checkpoints of the audit log are anchored outside, if anywhere.
     pub anchor: Option<(PathBuf, Mode)>,
+    /// What is kept elsewhere.
+    pub backup: Backup,
     /// The catalog's directory.
     pub catalog: PathBuf,
     /// The Cedar policies.
@@ -42,16 +52,34 @@ pub struct Config {
     pub log: Log,
     /// Whether gRPC reflection is served.
     pub reflection: bool,
+    /// When epochs are closed.
+    pub epochs: Epochs,
 }
 
-/// Which key provider.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Provider {
-    /// One file an epoch in `directory`.
-    File {
-        /// Mode 0700, outside the data directory.
-        directory: PathBuf,
-    },
+/// When epochs are closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Epochs {
+    /// When somebody asks for it.
+    #[default]
+    OnDemand,
+    /// By itself once a day, in this hour (0 to 23, UTC); also when asked.
+    Daily(u32),
+}
+
+/// When the vault seals itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seal {
+    /// How long it goes on from memory while no key provider answers for the
+    /// key of its open epoch.
+    pub without_provider: Duration,
+}
+
+impl Default for Seal {
+    fn default() -> Self {
+        Self {
+            without_provider: limits::WITHOUT_PROVIDER,
+        }
+    }
 }
 
 /// Files of private signing keys (Ed25519, PKCS#8 in PEM).
@@ -61,6 +89,20 @@ pub struct Signing {
     pub log: PathBuf,
     /// Signs certificates, receipts, reports and ledgers.
     pub vault: PathBuf,
+}
+
+/// Where backups of keys and the copy of the ledger go; all of it may be left
+/// out.
+#[derive(Debug, Clone, Default)]
+pub struct Backup {
+    /// The directory of the key backups.
+    pub keys_to: Option<PathBuf>,
+    /// Whom they are encrypted to.
+    pub recipient: Option<Recipient>,
+    /// The directory of the signed copy of the ledger.
+    pub ledger_to: Option<PathBuf>,
+    /// Whether an erasure is acknowledged only when that copy says so.
+    pub strict: bool,
 }
 
 /// How connections are secured.
@@ -147,11 +189,19 @@ impl Config {
                 address(text).filter(|a| a.ip().is_loopback())
             })?,
             data: file_in(base, &root.need("data")?)?,
-            provider: provider(base, root.need("provider")?.section()?)?,
+            providers: provider::providers(base, &mut root)?,
+            seal: match root.take("seal") {
+                Some(entry) => seal(entry.section()?)?,
+                None => Seal::default(),
+            },
             signing: signing(base, root.need("signing")?.section()?)?,
             anchor: match root.take("audit") {
                 Some(entry) => anchor(base, entry.section()?)?,
                 None => None,
+            },
+            backup: match root.take("backup") {
+                Some(entry) => backup(base, entry.section()?)?,
+                None => Backup::default(),
             },
             catalog: file_in(base, &root.need("catalog")?)?,
             policy: file_in(base, &root.need("policy")?)?,
@@ -168,6 +218,10 @@ impl Config {
                 Some(entry) => entry.flag()?,
                 None => false,
             },
+            epochs: match root.take("epochs") {
+                Some(entry) => epochs(entry.section()?)?,
+                None => Epochs::default(),
+            },
             file: file.clone(),
         };
         root.finish()?;
@@ -178,6 +232,7 @@ impl Config {
 const ADDRESS: &str = "must be an address and port in quotes, such as \"127.0.0.1:7443\"";
 const METRICS: &str = "must be a loopback address and port, such as \"127.0.0.1:9464\", since \
                        that port has neither TLS nor callers' names; let a local collector read it";
+const RECIPIENT: &str = "must be an age recipient, age1... (age-keygen prints one)";
 const TRUST_DOMAIN: &str = "must be 1 to 255 of a-z 0-9 . _ - without spiffe:// \
                             (SPIFFE ID, section 2.1)";
 
@@ -194,12 +249,22 @@ fn file_in(base: &Path, entry: &Entry<'_>) -> Result<PathBuf> {
     Ok(base.join(entry.text(PATH_BYTES)?))
 }
 
-fn provider(base: &Path, mut table: Section<'_>) -> Result<Provider> {
-    let file = |text: &str| (text == "file").then_some(());
-    table.need("kind")?.parsed("must be \"file\"", file)?;
-    let directory = file_in(base, &table.need("directory")?)?;
+fn seal(mut table: Section<'_>) -> Result<Seal> {
+    let mut seal = Seal::default();
+    if let Some(entry) = table.take("without_provider") {
+        let most = limits::WITHOUT_PROVIDER_MAX;
+        let rule = format!(
+            "must be a time from \"0s\" to \"{}\" in quotes, such as \"24h\"",
+            humantime::format_duration(most)
+        );
+        seal.without_provider = entry.parsed(&rule, |text| {
+            humantime::parse_duration(text)
+                .ok()
+                .filter(|time| *time <= most)
+        })?;
+    }
     table.finish()?;
-    Ok(Provider::File { directory })
+    Ok(seal)
 }
 
 fn signing(base: &Path, mut table: Section<'_>) -> Result<Signing> {
@@ -224,6 +289,33 @@ fn anchor(base: &Path, mut table: Section<'_>) -> Result<Option<(PathBuf, Mode)>
     let path = file_in(base, &table.need("anchor")?)?;
     table.finish()?;
     Ok(Some((path, mode)))
+}
+
+fn backup(base: &Path, mut table: Section<'_>) -> Result<Backup> {
+    let file = |entry: Option<Entry<'_>>| entry.map(|entry| file_in(base, &entry)).transpose();
+    let backup = Backup {
+        keys_to: file(table.take("keys_to"))?,
+        recipient: match table.take("recipient") {
+            Some(entry) => Some(entry.parsed(RECIPIENT, Recipient::parse)?),
+            None => None,
+        },
+        ledger_to: file(table.take("ledger_to"))?,
+        strict: match table.take("strict") {
+            Some(entry) => entry.flag()?,
+            None => false,
+        },
+    };
+    if backup.keys_to.is_some() != backup.recipient.is_some() {
+        return Err(table.wrong(
+            "names one of keys_to and recipient; both are needed, since key backups are \
+             encrypted",
+        ));
+    }
+    if backup.strict && backup.ledger_to.is_none() {
+        return Err(table.wrong("is strict without ledger_to; name the directory of the copy"));
+    }
+    table.finish()?;
+    Ok(backup)
 }
 
 fn transport(base: &Path, root: &mut Section<'_>) -> Result<Transport> {
@@ -260,6 +352,28 @@ fn tls_files(base: &Path, mut table: Section<'_>) -> Result<TlsFiles> {
     };
     table.finish()?;
     Ok(files)
+}
+
+fn epochs(mut table: Section<'_>) -> Result<Epochs> {
+    let close =
+        table
+            .need("close")?
+            .parsed("must be \"daily\" or \"on-demand\"", |text| match text {
+                "daily" => Some(true),
+                "on-demand" => Some(false),
+                _ => None,
+            })?;
+    let rule = "must be an hour of the day in quotes, \"0\" to \"23\", UTC";
+    let hour = match table.take("hour") {
+        Some(hour) => hour.parsed(rule, |text| text.parse().ok().filter(|hour| *hour < 24))?,
+        None => 3,
+    };
+    table.finish()?;
+    Ok(if close {
+        Epochs::Daily(hour)
+    } else {
+        Epochs::OnDemand
+    })
 }
 
 fn log(mut table: Section<'_>) -> Result<Log> {
@@ -329,8 +443,13 @@ client_ca = "pki/ca.pem"
         let config = config.unwrap();
         assert_eq!(config.data, base.join("data"));
         assert_eq!(config.roles, Path::new("/etc/oubliette/roles.toml"));
-        let keys = base.join("keys");
-        assert_eq!(config.provider, Provider::File { directory: keys });
+        let directory = base.join("keys");
+        let file = Provider {
+            keeper: Keeper::File { directory },
+            retiring: false,
+        };
+        assert_eq!(config.providers, [file]);
+        assert_eq!(config.seal, Seal::default());
         let Transport::Tls(tls) = config.transport else {
             panic!("TLS was asked for");
         };
@@ -373,6 +492,29 @@ client_ca = "pki/ca.pem"
             let message = refusal(&GOOD.replacen(key, broken, 1));
             assert!(!message.contains("hunter2"), "{message}");
             assert!(message.contains("oubliette.toml:"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_backup_of_keys_has_a_recipient_and_a_strict_ledger_a_place() {
+        let with = |text: &str| load(&format!("{GOOD}[backup]\n{text}\n"));
+        let recipient =
+            "recipient = \"age1lvyvwawkr0mcnnnncaghunadrqkmuf9e6507x9y920xxpp866cnql7dp2z\"";
+        let (base, config) = with(&format!("keys_to = \"b\"\n{recipient}\nledger_to = \"l\""));
+        let backup = config.unwrap().backup;
+        assert_eq!(backup.keys_to, Some(base.join("b")));
+        assert!(!backup.strict && backup.recipient.is_some());
+        for (bad, told) in [
+            ("keys_to = \"b\"", "both are needed"),
+            (recipient, "both are needed"),
+            ("strict = true", "without ledger_to"),
+            (
+                "keys_to = \"b\"\nrecipient = \"age1x\"",
+                "must be an age recipient",
+            ),
+        ] {
+            let message = with(bad).1.err().unwrap().to_string();
+            assert!(message.contains(told), "{message}");
         }
     }
 

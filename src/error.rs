@@ -42,12 +42,19 @@ pub enum Error {
     Unavailable(Unavailable),
     /// The key is gone, remnants are not: the erasure finishes on a retry.
     ErasurePending,
+    /// The key is gone, the copy of the ledger does not say so yet: the
+    /// erasure finishes on a retry.
+    LedgerPending,
     /// The call took longer than its deadline.
     DeadlineExceeded,
     /// The caller went away.
     Cancelled,
     /// Stored bytes do not open where they stand.
     DataLoss(Lost),
+    /// What was given is no share of this vault's lock, or was mistyped.
+    NotAShare,
+    /// What was given does not open the lock of the keys.
+    DoesNotUnlock,
     /// Configuration, catalog, policy or key files are not as they must be.
     Setup(String),
     /// A promise between two parts of the program was broken.
@@ -104,6 +111,8 @@ pub enum Rule {
     PurposeMissing,
     /// The catalog has no such purpose.
     PurposeUnknown,
+    /// The purpose's notice is not published, so nobody was told of it.
+    NoticeUnpublished,
     /// The purpose is past its expiry.
     PurposeExpired,
     /// The purpose is not granted to any role of the caller.
@@ -116,10 +125,40 @@ pub enum Rule {
     Policy,
     /// A policy could not be evaluated; that is a denial.
     PolicyError,
+    /// The purpose's data does not go to this recipient.
+    RecipientNotAllowed,
+    /// The purpose's data does not go where this caller is.
+    JurisdictionNotAllowed,
     /// The purpose needs consent, and none is on record.
     ConsentMissing,
+    /// The customer was asked and said no.
+    ConsentRefused,
+    /// The customer took the consent back.
+    ConsentWithdrawn,
+    /// The consent is past its time.
+    ConsentExpired,
+    /// The consent was revoked or no longer fits what is done.
+    ConsentInvalid,
+    /// The consent is older than a restore that cannot be proven complete.
+    ConsentUnproven,
+    /// The consent was given to a notice that a material change superseded.
+    NoticeSuperseded,
+    /// The basis must be asserted for this customer, and was not.
+    BasisMissing,
+    /// The contract or obligation has ended.
+    BasisEnded,
+    /// The customer objected (GDPR art. 21).
+    Objected,
+    /// A field of a special category has no basis of its own (GDPR art. 9(2)).
+    SpecialCategory,
+    /// No purpose that is live for this customer needs the field.
+    NoLivePurpose,
     /// The customer's data is restricted (GDPR art. 18).
     Restricted,
+    /// The customer's data is held.
+    Held,
+    /// The data is past its retention.
+    RetentionOver,
 }
 
 /// What is missing.
@@ -133,6 +172,8 @@ pub enum Missing {
     Method,
     /// The audit entry, or one under a checkpoint.
     Entry,
+    /// The job, or it is done.
+    Job,
 }
 
 /// Which measure is full.
@@ -144,6 +185,8 @@ pub enum Exhausted {
     Rate,
     /// The principal's distinct customers an hour.
     DistinctCustomers,
+    /// Tries to open the lock of the keys.
+    UnlockTries,
 }
 
 /// Why the vault cannot serve.
@@ -172,6 +215,8 @@ pub enum Lost {
     Key,
     /// A customer's state does not carry its MAC.
     State,
+    /// A customer's consent events are not the chain that the state ends.
+    Consent,
     /// A record does not match its manifest or a field does not open.
     Record,
     /// An index row does not open.
@@ -205,6 +250,7 @@ impl Error {
             Self::NotFound(Missing::Record) => "RECORD_NOT_FOUND",
             Self::NotFound(Missing::Method) => "METHOD_NOT_FOUND",
             Self::NotFound(Missing::Entry) => "ENTRY_NOT_FOUND",
+            Self::NotFound(Missing::Job) => "JOB_NOT_FOUND",
             Self::CustomerErased => "CUSTOMER_ERASED",
             Self::CustomerExists => "CUSTOMER_EXISTS",
             Self::CustomerWasErased => "CUSTOMER_WAS_ERASED",
@@ -217,9 +263,13 @@ impl Error {
             Self::Exhausted(Exhausted::DistinctCustomers, _) => "DISTINCT_CUSTOMERS_EXCEEDED",
             Self::Unavailable(why) => why.reason(),
             Self::ErasurePending => "ERASURE_PENDING",
+            Self::LedgerPending => "LEDGER_PENDING",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Cancelled => "CANCELLED",
             Self::DataLoss(_) => "DATA_LOSS",
+            Self::Exhausted(Exhausted::UnlockTries, _) => "UNLOCK_TRIES_EXCEEDED",
+            Self::NotAShare => "NOT_A_SHARE",
+            Self::DoesNotUnlock => "DOES_NOT_UNLOCK",
             Self::Setup(_) => "SETUP",
             Self::Internal(_) => "INTERNAL",
         }
@@ -257,14 +307,30 @@ impl Rule {
         match self {
             Self::PurposeMissing => "PURPOSE_MISSING",
             Self::PurposeUnknown => "PURPOSE_UNKNOWN",
+            Self::NoticeUnpublished => "NOTICE_UNPUBLISHED",
             Self::PurposeExpired => "PURPOSE_EXPIRED",
             Self::PurposeNotGranted => "PURPOSE_NOT_GRANTED",
             Self::FieldNotInPurpose => "FIELD_NOT_IN_PURPOSE",
             Self::FieldNotNeeded => "FIELD_NOT_NEEDED",
             Self::Policy => "POLICY_DENIED",
             Self::PolicyError => "POLICY_ERROR",
+            Self::RecipientNotAllowed => "RECIPIENT_NOT_ALLOWED",
+            Self::JurisdictionNotAllowed => "JURISDICTION_NOT_ALLOWED",
             Self::ConsentMissing => "CONSENT_MISSING",
+            Self::ConsentRefused => "CONSENT_REFUSED",
+            Self::ConsentWithdrawn => "CONSENT_WITHDRAWN",
+            Self::ConsentExpired => "CONSENT_EXPIRED",
+            Self::ConsentInvalid => "CONSENT_INVALID",
+            Self::ConsentUnproven => "CONSENT_UNPROVEN",
+            Self::NoticeSuperseded => "NOTICE_SUPERSEDED",
+            Self::BasisMissing => "BASIS_MISSING",
+            Self::BasisEnded => "BASIS_ENDED",
+            Self::Objected => "OBJECTED",
+            Self::SpecialCategory => "SPECIAL_CATEGORY",
+            Self::NoLivePurpose => "NO_LIVE_PURPOSE",
             Self::Restricted => "RESTRICTED",
+            Self::Held => "HELD",
+            Self::RetentionOver => "RETENTION_OVER",
         }
     }
 
@@ -274,6 +340,10 @@ impl Rule {
             Self::PurposeUnknown => (
                 "the catalog declares no such purpose",
                 "name one of the catalog's purposes (oubliette catalog check lists them)",
+            ),
+            Self::NoticeUnpublished => (
+                "no notice of the purpose is published, so no customer was told of it",
+                "publish one in the catalog's notices",
             ),
             Self::PurposeExpired => ("the purpose has expired", "renew it in the catalog"),
             Self::PurposeNotGranted => (
@@ -300,10 +370,85 @@ impl Rule {
                 "the purpose needs the customer's consent and none is on record",
                 "record the customer's consent for this purpose first",
             ),
+            Self::RecipientNotAllowed | Self::JurisdictionNotAllowed => self.of_place(),
             Self::Restricted => (
                 "processing of this customer's data is restricted",
                 "wait until the restriction is lifted",
             ),
+            Self::Held => (
+                "this customer's data is held and may not be used or changed",
+                "wait until the hold is released",
+            ),
+            Self::RetentionOver => (
+                "the data is past its retention",
+                "it is swept soon; nothing brings it back",
+            ),
+            of_customer => of_customer.of_the_customers_say(),
+        }
+    }
+
+    fn of_place(self) -> (&'static str, &'static str) {
+        match self {
+            Self::RecipientNotAllowed => (
+                "the purpose's data does not go to this recipient",
+                "name the recipient in the purpose and in its notice",
+            ),
+            _ => (
+                "the purpose's data does not go where this caller is",
+                "name the caller's region in the purpose and in its notice",
+            ),
+        }
+    }
+
+    /// The rules that the customer's own word decides.
+    fn of_the_customers_say(self) -> (&'static str, &'static str) {
+        match self {
+            Self::ConsentRefused => (
+                "the customer was asked and refused",
+                "respect it; ask again only when something has changed",
+            ),
+            Self::ConsentWithdrawn => (
+                "the customer withdrew the consent to this purpose",
+                "respect it; only the customer can give it again",
+            ),
+            Self::ConsentExpired => (
+                "the customer's consent is past its time",
+                "ask the customer again",
+            ),
+            Self::ConsentInvalid => (
+                "the customer's consent was revoked or no longer fits the purpose",
+                "ask the customer again",
+            ),
+            Self::ConsentUnproven => (
+                "the consent on record is older than a restore that cannot be proven complete",
+                "ask the customer again, or record the consent from your own evidence",
+            ),
+            Self::NoticeSuperseded => (
+                "the consent was given to a notice that a material change superseded",
+                "show the customer the new notice and ask again",
+            ),
+            Self::BasisMissing => (
+                "the purpose's basis must be in force for this customer, and none is on record",
+                "call AssertBasis once the contract or obligation exists",
+            ),
+            Self::BasisEnded => (
+                "the contract or obligation that the purpose rests on has ended",
+                "call AssertBasis if there is a new one",
+            ),
+            Self::Objected => (
+                "the customer objected to this purpose",
+                "respect it; only the customer can take the objection back",
+            ),
+            Self::SpecialCategory => (
+                "the field is of a special category and has no basis of its own (GDPR art. 9(2))",
+                "ask for explicit consent to this purpose, or read with WHAT_I_MAY_SEE",
+            ),
+            Self::NoLivePurpose => (
+                "no purpose that is live for this customer needs this field, so it is not stored",
+                "leave the field out, or record consent to a purpose that needs it first",
+            ),
+            // Every other rule has its own words above.
+            _ => ("a rule denies it", "see the reason"),
         }
     }
 }
@@ -363,6 +508,9 @@ impl fmt::Display for Error {
             Self::NotFound(Missing::Entry) => {
                 "no such audit entry under a checkpoint; a new one is sealed within a second"
             }
+            Self::NotFound(Missing::Job) => {
+                "no such job under way; `oubliette key status` lists those that are"
+            }
             Self::NotFound(Missing::Method) => "no such method; compare the versions of both sides",
             Self::CustomerErased => {
                 "the customer was forgotten; their keys are destroyed and nothing brings them back"
@@ -387,6 +535,16 @@ impl fmt::Display for Error {
                 "the caller has touched as many different customers as it may in an hour; \
                  wait, or raise the limit in the roles file"
             }
+            Self::Exhausted(Exhausted::UnlockTries, _) => {
+                "the lock was tried too often in a row; wait, then try again"
+            }
+            Self::NotAShare => {
+                "that is no share of this vault's lock, or it was mistyped; check it and give it \
+                 again"
+            }
+            Self::DoesNotUnlock => {
+                "that does not open the lock; where it is held by shares, give all of them again"
+            }
             Self::Unavailable(Unavailable::AuditWrite) => {
                 "the audit entry could not be written, so nothing was answered; try again"
             }
@@ -399,7 +557,9 @@ impl fmt::Display for Error {
             Self::Unavailable(Unavailable::StoreSlow) => {
                 "storage did not answer in time; repeat with the same request id"
             }
-            Self::Unavailable(Unavailable::Sealed) => "the vault is sealed; unseal it",
+            Self::Unavailable(Unavailable::Sealed) => {
+                "the vault is sealed; unseal it (oubliette unseal)"
+            }
             Self::Unavailable(Unavailable::KeyProvider) => {
                 "a key provider does not answer as it must; see the server's log, and try again"
             }
@@ -409,6 +569,11 @@ impl fmt::Display for Error {
             Self::ErasurePending => {
                 "the key is destroyed and nothing can be read any more, but a long-running reader \
                  still holds remnants on disk; repeat the call to finish"
+            }
+            Self::LedgerPending => {
+                "the key is destroyed and nothing can be read any more, but the copy of the \
+                 ledger cannot be written, and it must be before this is confirmed; see to the \
+                 directory that [backup] ledger_to names, and repeat the call to finish"
             }
             Self::DeadlineExceeded => "the call took longer than its deadline",
             Self::Cancelled => "the caller went away",

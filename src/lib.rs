@@ -11,7 +11,7 @@
 //! | 2 | [`crypto`], [`catalog`]: sealing; what may be stored and why |
 //! | 3 | [`access`]: policy and the customer's state become a permit |
 //! | 4 | [`store`], [`keys`]: rows; where master keys are kept |
-//! | 5 | [`audit`], [`authn`]: what is written down; who is calling |
+//! | 5 | [`audit`], [`authn`], [`backup`]: what is written down; who is calling; what is kept elsewhere |
 //! | 6 | [`vault`]: one file a use case |
 //! | 7 | [`grpc`]: the wire |
 //! | 8 | [`serve`], [`config`]: put together and run |
@@ -20,6 +20,7 @@
 pub mod access;
 pub mod audit;
 pub mod authn;
+pub mod backup;
 pub mod catalog;
 pub mod cli;
 pub mod client;

@@ -28,6 +28,20 @@ pub const JSON_DEPTH: usize = 32;
 pub const CATALOG_ENTRIES: usize = 256;
 /// A title in the catalog.
 pub const TITLE_BYTES: usize = 400;
+/// Versions of a purpose's notice.
+pub const NOTICE_VERSIONS: u32 = 1_000;
+/// A notice's text in one language.
+pub const NOTICE_BYTES: usize = 16 << 10;
+/// A language tag (RFC 5646, 4.4.1).
+pub const LANGUAGE_BYTES: usize = 35;
+/// What proves a consent.
+pub const EVIDENCE_BYTES: usize = 64 << 10;
+/// Entries of the ledger that are carried out together at start.
+pub const REPLAY_ENTRIES: usize = 1_000;
+/// What is on record of a customer's say: two for each purpose at most.
+pub const STANDINGS: usize = 2 * CATALOG_ENTRIES;
+/// The longest retention that a catalog may name: a hundred years, in days.
+pub const RETENTION_DAYS: u32 = 36_525;
 /// Principals that a roles file may list.
 pub const PRINCIPALS: usize = 4_096;
 /// One file of the catalog, the policy or the roles.
@@ -169,6 +183,70 @@ pub const REQUEST_ID_TIME: Duration = Duration::from_secs(24 * 3_600);
 pub const RESERVE_BYTES: u64 = 16 << 20;
 /// Page keys kept unwrapped.
 pub const PAGE_KEYS_CACHED: usize = 65_536;
+
+/// Entries of the ledger that are read, copied or backed up together.
+pub const LEDGER_PART: u64 = 4_096;
+/// Bytes of a key backup's parts that go into one pack.
+pub const PACK_BYTES: usize = 16 << 20;
+/// How often a key backup begins anew because an epoch was opened or closed
+/// meanwhile.
+pub const BACKUP_TRIES: usize = 4;
+/// A manifest of a key backup.
+pub const MANIFEST_BYTES: usize = 256 << 20;
+/// Numbers that are left out after a restore of keys: what was given out after
+/// the backup is never given out again.
+pub const NUMBERS_SKIPPED: u64 = 1 << 20;
+/// Customers that a restore looks at together.
+pub const RESTORE_BATCH: usize = 4_096;
+/// Numbers of lost customers that a restore tells one by one.
+pub const LOST_TOLD: usize = 100;
+/// How often the copy of the ledger is brought up to date where nothing was
+/// erased.
+pub const LEDGER_LOOK: Duration = Duration::from_secs(60);
+/// Pages that a closing epoch's pass reads at a time.
+pub const CLOSE_PAGES_READ: usize = 64;
+/// Dirty pages, of up to 512 keys each, that it stores together.
+pub const CLOSE_PAGES_TOGETHER: usize = 4;
+/// Such groups that are under way before the next pages are read.
+pub const CLOSE_UNDER_WAY: usize = 4;
+/// Passes over what is left before the job pauses and begins again.
+pub const CLOSE_PASSES: usize = 64;
+/// Customers that are opened before an epoch is destroyed.
+pub const CLOSE_SAMPLES: usize = 16;
+/// How often it is looked whether the daily closing is due.
+pub const EPOCH_LOOK: Duration = Duration::from_secs(60);
+/// How often a watched job is looked at.
+pub const WATCH_LOOK: Duration = Duration::from_millis(200);
+/// How long a job waits before it tries again after a failure that may pass.
+pub const JOB_PAUSE: Duration = Duration::from_secs(2);
+/// One call to a key provider, from asking to the answer.
+pub const PROVIDER_TIME: Duration = Duration::from_secs(10);
+/// Calls waiting for a key provider that answers one at a time.
+pub const PROVIDER_QUEUE: usize = 8;
+/// What a key provider may answer to one call.
+pub const PROVIDER_REPLY_BYTES: u64 = 64 << 10;
+/// A file with a provider's PIN or token.
+pub const PROVIDER_SECRET_BYTES: u64 = 8 << 10;
+/// How long a running vault goes on from memory while no provider answers,
+/// where the configuration names no time.
+pub const WITHOUT_PROVIDER: Duration = Duration::from_secs(24 * 3_600);
+/// The longest time that it may name.
+pub const WITHOUT_PROVIDER_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// How often the providers are asked whether the open epoch's key is there.
+pub const PROVIDER_LOOK: Duration = Duration::from_secs(15);
+/// Tries in a row that may fail to open the lock of the keys before each has
+/// to wait.
+pub const UNLOCK_TRIES: u32 = 5;
+/// How long.
+pub const UNLOCK_PAUSE: Duration = Duration::from_secs(60);
+/// The shortest passphrase.
+pub const PASSPHRASE_LEAST: usize = 12;
+/// A passphrase or a share.
+pub const UNLOCK_BYTES: usize = 1_024;
+/// People among whom the lock of the keys may be split.
+pub const UNLOCK_SHARES: u8 = 32;
+/// Key providers of one vault.
+pub const PROVIDERS: usize = 4;
 
 /// A principal's default calls a second, where its role names none.
 pub const CALLS_PER_SECOND: u32 = 20_000;

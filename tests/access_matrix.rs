@@ -84,7 +84,6 @@ fn every_rpc_has_an_action_and_a_rule() {
             .unwrap_or_else(|| panic!("{service}.{method} has no action in access::Action"));
         let open = |line: &Line| line.outcome.is_ok();
         let some_rule = lines(&rules, action).iter().any(open);
-        // Consent cannot be recorded yet; everything else must be open to some.
         assert!(
             some_rule,
             "{service}.{method}: nobody may call it: it has no rule"
@@ -189,7 +188,8 @@ fn lines(rules: &Snapshot, action: Action) -> Vec<Line> {
         .purposes()
         .map(|p| p.name.to_string())
         .collect();
-    let purposes = names(action.needs_purpose(), purposes);
+    let has_purpose = action.needs_purpose() || action.is_said_of_a_purpose();
+    let purposes = names(has_purpose, purposes);
     let mut lines = Vec::new();
     for (principal, roles) in rules.roles().names() {
         for record_type in &types {
@@ -330,11 +330,11 @@ fn ceilings(out: &mut String, rules: &Snapshot) {
     )
     .unwrap();
     for purpose in rules.catalog().purposes() {
-        let basis = (purpose.basis.name(), purpose.mechanism.name());
+        let basis = (purpose.scope.basis.name(), purpose.scope.mechanism.name());
         writeln!(out, "  {} ({}, {})", purpose.name, basis.0, basis.1).unwrap();
         for record_type in rules.catalog().record_types() {
             let shown = record_type.fields().iter().filter_map(|field| {
-                let form = purpose.ceiling(record_type.number, field.number)?;
+                let form = purpose.scope.ceiling(record_type.number, field.number)?;
                 Some(format!("{} {}", field.name, form_text(form)))
             });
             let shown: Vec<_> = shown.collect();

@@ -41,7 +41,7 @@ fn providers(dir: &Path) -> Result<Providers> {
 fn open_vault(dir: &Path) -> Result<Vault> {
     let providers = providers(dir)?;
     let store = Arc::new(Sqlite::open(&dir.join("data"))?);
-    let vault = Vault::unseal(store, &providers, "1".to_owned())?;
+    let vault = Vault::unseal(store, Arc::new(providers), "1".to_owned())?;
     let names = ["acme", "globex"].map(|name| TenantName::parse(name).unwrap());
     vault.ensure_tenants(names.iter())?;
     Ok(vault)

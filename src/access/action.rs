@@ -36,6 +36,34 @@ pub enum Action {
     GetCheckpoint,
     /// AuditService.GetEntryProof.
     GetEntryProof,
+    /// ConsentService.RecordConsent.
+    RecordConsent,
+    /// ConsentService.WithdrawConsent.
+    WithdrawConsent,
+    /// ConsentService.Object.
+    Object,
+    /// ConsentService.AssertBasis.
+    AssertBasis,
+    /// ConsentService.GetConsentState.
+    GetConsentState,
+    /// ConsentService.ListConsentHistory.
+    ListConsentHistory,
+    /// ConsentService.GetReceipt.
+    GetReceipt,
+    /// KeyService.PlanEpochClose.
+    PlanEpochClose,
+    /// KeyService.CloseEpoch.
+    CloseEpoch,
+    /// KeyService.ControlJob.
+    ControlJob,
+    /// KeyService.WatchJob.
+    WatchJob,
+    /// KeyService.Seal.
+    Seal,
+    /// KeyService.Unseal.
+    Unseal,
+    /// KeyService.GetSealStatus.
+    GetSealStatus,
     /// CreateCustomer with `recreate_erased`.
     RecreateCustomer,
     /// To be told CUSTOMER_ERASED instead of CUSTOMER_NOT_FOUND.
@@ -44,7 +72,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 32] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -61,6 +89,20 @@ impl Action {
         Self::WatchEntries,
         Self::GetCheckpoint,
         Self::GetEntryProof,
+        Self::RecordConsent,
+        Self::WithdrawConsent,
+        Self::Object,
+        Self::AssertBasis,
+        Self::GetConsentState,
+        Self::ListConsentHistory,
+        Self::GetReceipt,
+        Self::PlanEpochClose,
+        Self::CloseEpoch,
+        Self::ControlJob,
+        Self::WatchJob,
+        Self::Seal,
+        Self::Unseal,
+        Self::GetSealStatus,
         Self::RecreateCustomer,
         Self::KnowErased,
     ];
@@ -84,6 +126,20 @@ impl Action {
             Self::WatchEntries => "watch_entries",
             Self::GetCheckpoint => "get_checkpoint",
             Self::GetEntryProof => "get_entry_proof",
+            Self::RecordConsent => "record_consent",
+            Self::WithdrawConsent => "withdraw_consent",
+            Self::Object => "object",
+            Self::AssertBasis => "assert_basis",
+            Self::GetConsentState => "get_consent_state",
+            Self::ListConsentHistory => "list_consent_history",
+            Self::GetReceipt => "get_receipt",
+            Self::PlanEpochClose => "plan_epoch_close",
+            Self::CloseEpoch => "close_epoch",
+            Self::ControlJob => "control_job",
+            Self::WatchJob => "watch_job",
+            Self::Seal => "seal",
+            Self::Unseal => "unseal",
+            Self::GetSealStatus => "get_seal_status",
             Self::RecreateCustomer => "recreate_customer",
             Self::KnowErased => "know_erased",
         }
@@ -96,6 +152,14 @@ impl Action {
                 self,
                 Self::PutRecord | Self::UpdateRecord | Self::DeleteRecord
             )
+    }
+
+    /// Whether it puts on record what a customer says of a purpose.
+    pub fn is_said_of_a_purpose(self) -> bool {
+        matches!(
+            self,
+            Self::RecordConsent | Self::WithdrawConsent | Self::Object | Self::AssertBasis
+        )
     }
 
     /// Whether it opens something, so that it needs a purpose.

@@ -44,6 +44,10 @@ impl Snapshot {
             let (decided, _) = self.decide_list(principal, record_type, purpose, today)?;
             return Ok(allowed(&decided.policies));
         }
+        if action.is_said_of_a_purpose() {
+            let decided = self.decide_say(principal, action, purpose, today)?;
+            return Ok(allowed(&decided.policies));
+        }
         if action.needs_purpose() {
             return self.explain_read(principal, action, (record_type, purpose), today);
         }

@@ -6,8 +6,10 @@
 
 use super::action::Action;
 use super::facts::Facts;
+use super::gate::{self, Moment};
 use super::roles::Principal;
-use crate::catalog::{Basis, Field, Form, Purpose, RecordType, Value};
+use super::state::State;
+use crate::catalog::{Basis, Catalog, Field, Form, Purpose, RecordType, Value};
 use crate::error::{Denial, Error, Result, Rule};
 use crate::id::{CustomerId, CustomerNumber, FieldNumber, RecordName};
 use std::sync::Arc;
@@ -34,23 +36,73 @@ pub(super) struct Decided {
 pub struct Permit<A> {
     grant: Arc<Grant<A>>,
     customer: CustomerNumber,
+    opens_special: bool,
 }
 
 /// A target that is a customer's data, so that their state has a say.
 pub trait CustomerData: sealed::Sealed {}
 
 mod sealed {
-    pub trait Sealed {}
-    impl Sealed for super::Read {}
-    impl Sealed for super::Write {}
-    impl Sealed for super::Delete {}
-    impl Sealed for super::List {}
+    use super::{Moment, Purpose, Result, State};
+
+    pub trait Sealed {
+        /// Whether the state allows it, and special categories with it.
+        fn allowed(&self, purpose: Option<&Purpose>, state: &State, at: Moment) -> Result<bool>;
+    }
 }
 
 impl CustomerData for Read {}
 impl CustomerData for Write {}
 impl CustomerData for Delete {}
 impl CustomerData for List {}
+
+const NO_PURPOSE: Error = Error::Internal("a read without a purpose");
+
+impl sealed::Sealed for Read {
+    fn allowed(&self, purpose: Option<&Purpose>, state: &State, at: Moment) -> Result<bool> {
+        let purpose = purpose.ok_or(NO_PURPOSE)?;
+        gate::no_basis(purpose, state, at).map_or(Ok(()), |rule| Err(Error::denied(rule)))?;
+        let mut special = self.fields.iter().filter(|granted| granted.field.special);
+        let opens_special = match special.next() {
+            None => false,
+            Some(first) => match gate::no_special_basis(purpose, state, at) {
+                None => true,
+                Some(rule) if self.is_whole || special.count() + 1 == self.fields.len() => {
+                    return Err(Error::Denied(gate::about(rule, &first.field)));
+                }
+                Some(_) => false,
+            },
+        };
+        gate::open(state, purpose.scope.despite_restriction)?;
+        Ok(opens_special)
+    }
+}
+
+impl sealed::Sealed for List {
+    fn allowed(&self, purpose: Option<&Purpose>, state: &State, at: Moment) -> Result<bool> {
+        let purpose = purpose.ok_or(NO_PURPOSE)?;
+        gate::no_basis(purpose, state, at).map_or(Ok(()), |rule| Err(Error::denied(rule)))?;
+        gate::open(state, purpose.scope.despite_restriction)?;
+        Ok(false)
+    }
+}
+
+impl sealed::Sealed for Write {
+    fn allowed(&self, _: Option<&Purpose>, state: &State, at: Moment) -> Result<bool> {
+        for (field, _) in &self.values {
+            gate::collected(&self.catalog, &self.record_type, field, state, at)?;
+        }
+        gate::open(state, false)?;
+        Ok(false)
+    }
+}
+
+impl sealed::Sealed for Delete {
+    fn allowed(&self, _: Option<&Purpose>, state: &State, _: Moment) -> Result<bool> {
+        gate::open(state, false)?;
+        Ok(false)
+    }
+}
 
 /// Reading records of one type.
 pub struct Read {
@@ -62,6 +114,8 @@ pub struct Read {
     pub fields: Vec<GrantedField>,
     /// What was asked for and is not given.
     pub withheld: Vec<Withheld>,
+    /// Whether one field that may not be opened denies the whole read.
+    pub is_whole: bool,
 }
 
 /// Which records are read.
@@ -105,6 +159,8 @@ pub struct Write {
     /// The other fields of the type that the caller may take away, which is
     /// what a replacement does to those it leaves out. Ordered by number.
     pub may_drop: Vec<FieldNumber>,
+    /// The catalog that says which purposes collect which fields.
+    pub catalog: Arc<Catalog>,
 }
 
 /// What becomes of the fields that a write gives no value.
@@ -166,6 +222,30 @@ pub struct CustomerEntries {
     pub customer: CustomerId,
 }
 
+/// Closing the active epoch, for real or as a dry run.
+pub struct CloseEpoch;
+
+/// Pausing, resuming or pacing a job.
+pub struct ControlJob {
+    /// Its number.
+    pub job: u64,
+}
+
+/// Watching a job.
+pub struct WatchJob {
+    /// Its number.
+    pub job: u64,
+}
+
+/// Letting go of every key in memory.
+pub struct Seal;
+
+/// Opening the master keys again.
+pub struct Unseal;
+
+/// Showing whether the vault is sealed.
+pub struct SealStatus;
+
 impl<A> Grant<A> {
     /// Who was granted it.
     pub fn principal(&self) -> &Arc<Principal> {
@@ -184,7 +264,7 @@ impl<A> Grant<A> {
 
     /// The legal basis: the purpose's.
     pub fn basis(&self) -> Option<Basis> {
-        self.purpose().map(|purpose| purpose.basis)
+        self.purpose().map(|purpose| purpose.scope.basis)
     }
 
     /// The ids of the policies that decided, sorted.
@@ -210,22 +290,35 @@ impl<A> Grant<A> {
 }
 
 impl<A: CustomerData> Grant<A> {
-    /// The permit for one customer, if their state allows it: restricted data
-    /// is neither read nor changed (GDPR art. 18(2)). `facts` must be those of
-    /// `customer`.
-    pub fn permit(self: &Arc<Self>, customer: CustomerNumber, facts: &Facts) -> Result<Permit<A>> {
+    /// The permit for one customer, if their state allows it at that moment:
+    /// see [`gate`]. `facts` must be those of `customer`.
+    pub fn permit(
+        self: &Arc<Self>,
+        customer: CustomerNumber,
+        facts: &Facts,
+        at: Moment,
+    ) -> Result<Permit<A>> {
         if facts.customer() != customer {
             return Err(Error::Internal(
                 "a permit was asked for with another's state",
             ));
         }
-        if facts.state().restricted {
-            return Err(Error::denied(Rule::Restricted));
-        }
+        let purpose = self.purpose().map(AsRef::as_ref);
+        let opens_special = self.target.allowed(purpose, facts.state(), at)?;
         Ok(Permit {
             grant: self.clone(),
             customer,
+            opens_special,
         })
+    }
+}
+
+impl Permit<Read> {
+    /// Why a granted field is not opened all the same: it is of a special
+    /// category, and the customer gave that no basis.
+    pub fn withholds(&self, field: &Field) -> Option<Denial> {
+        let is_closed = field.special && !self.opens_special;
+        is_closed.then(|| gate::about(Rule::SpecialCategory, field))
     }
 }
 

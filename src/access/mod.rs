@@ -10,12 +10,15 @@ mod action;
 mod decisions;
 mod explain;
 mod facts;
+mod gate;
 mod grant;
 mod guard;
 mod policy;
 mod read;
 mod roles;
+mod say;
 mod snapshot;
+mod state;
 #[cfg(test)]
 mod tests;
 mod vault_wide;
@@ -23,14 +26,18 @@ mod write;
 
 pub use action::Action;
 pub use explain::Explained;
-pub use facts::{Facts, STATE_BYTES, State};
+pub use facts::Facts;
+pub use gate::{Moment, denied_by};
 pub use grant::{
-    Change, Create, CustomerData, CustomerEntries, Delete, Entries, Erase, Grant, GrantedField,
-    KeyStatus, List, Permit, Read, ReadTarget, Show, Withheld, Write,
+    Change, CloseEpoch, ControlJob, Create, CustomerData, CustomerEntries, Delete, Entries, Erase,
+    Grant, GrantedField, KeyStatus, List, Permit, Read, ReadTarget, Seal, SealStatus, Show, Unseal,
+    WatchJob, Withheld, Write,
 };
 pub use read::{ReadAsk, ReadMode};
 pub use roles::{Principal, Quotas, Roles};
+pub use say::{Answer, AnswerAsk, Look, Method, Say, Words};
 pub use snapshot::Snapshot;
+pub use state::{Standing, State, Status};
 pub use write::WriteAsk;
 
 use crate::catalog::{Catalog, read_text};
@@ -94,7 +101,12 @@ impl Sources {
         let catalog = Catalog::load(&self.catalog)?;
         let roles = Roles::load(&self.roles)?;
         for purpose in catalog.purposes() {
-            if let Some(role) = purpose.callers.iter().find(|r| !roles.has_role(r.as_str())) {
+            if let Some(role) = purpose
+                .declared
+                .callers
+                .iter()
+                .find(|r| !roles.has_role(r.as_str()))
+            {
                 return Err(Error::Setup(format!(
                     "purpose {}: callers: {role} is not a role that {} declares",
                     purpose.name,

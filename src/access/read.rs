@@ -3,7 +3,7 @@
 use super::action::Action;
 use super::grant::{Decided, Grant, GrantedField, List, Read, ReadTarget, Withheld};
 use super::roles::Principal;
-use super::snapshot::{Fields, Snapshot, consent, named_fields};
+use super::snapshot::{Fields, Snapshot, named_fields};
 use crate::catalog::{Form, Purpose, RecordType};
 use crate::clock::Day;
 use crate::error::{Denial, Error, Result, Rule};
@@ -68,6 +68,7 @@ impl Snapshot {
                 record_type: decision.record_type,
                 fields: decision.fields.into_iter().filter_map(shown).collect(),
                 withheld: decision.withheld,
+                is_whole: ask.mode == ReadMode::AllOrNothing,
             },
         })
     }
@@ -88,7 +89,7 @@ impl Snapshot {
             (all_granted(record_type, purpose), Vec::new())
         } else {
             let forms = named.into_iter().map(|field| {
-                let form = purpose.ceiling(record_type.number, field.number);
+                let form = purpose.scope.ceiling(record_type.number, field.number);
                 (field, form)
             });
             let (needed, not): (Fields, Fields) = forms.partition(|(_, form)| form.is_some());
@@ -127,7 +128,6 @@ impl Snapshot {
                 ask(&fields).map_err(Error::Denied)?
             }
         };
-        consent(purpose)?;
         withheld.sort_by_key(|w| w.field);
         Ok(ReadDecision {
             decided: self.decided(principal, action, Some(purpose), policies),
@@ -166,13 +166,12 @@ impl Snapshot {
         let principal = self.current(principal)?;
         let record_type = self.record_type(record_type)?;
         let purpose = self.purpose(principal, purpose, today)?;
-        if purpose.granted(record_type.number).next().is_none() {
+        if purpose.scope.granted(record_type.number).next().is_none() {
             return Err(Error::denied(Rule::FieldNotInPurpose));
         }
         let policies = self
             .permitted(principal, action, Some(record_type), Some(purpose), &[])
             .map_err(Error::Denied)?;
-        consent(purpose)?;
         let decided = self.decided(principal, action, Some(purpose), policies);
         Ok((decided, record_type.clone()))
     }
@@ -196,7 +195,7 @@ fn refuse_if_any(refused: &[Withheld]) -> Result<()> {
 
 /// Every field that the purpose may see, with its ceiling.
 fn all_granted(record_type: &RecordType, purpose: &Purpose) -> Fields {
-    let granted = purpose.granted(record_type.number);
+    let granted = purpose.scope.granted(record_type.number);
     let fields = granted.filter_map(|(number, form)| {
         let field = record_type.field_by_number(number)?;
         Some((field.clone(), Some(form)))

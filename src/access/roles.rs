@@ -9,9 +9,11 @@
 //! roles = ["support"]
 //! calls_per_second = 200
 //! customers_per_hour = 500
+//! regions = ["DE", "EU"]
+//! recipient = "the agency that sends the newsletter"
 //! ```
 
-use crate::catalog::{Entry, Section, read_text};
+use crate::catalog::{Entry, Section, is_jurisdiction, read_text};
 use crate::error::Result;
 use crate::id::{CatalogName, ServiceName, TenantName};
 use crate::limits;
@@ -29,6 +31,8 @@ pub struct Principal {
     service: ServiceName,
     roles: Vec<CatalogName>,
     quotas: Quotas,
+    regions: Vec<String>,
+    recipient: Option<String>,
     /// Its place in the roles file it came from.
     pub(super) number: u32,
 }
@@ -69,6 +73,17 @@ impl Principal {
     /// Its roles.
     pub fn roles(&self) -> &[CatalogName] {
         &self.roles
+    }
+
+    /// Where it is: ISO 3166-1 codes, and `EU` or `EEA` where that holds.
+    pub fn regions(&self) -> &[String] {
+        &self.regions
+    }
+
+    /// The recipient that it serves, where it is somebody else's: as purposes
+    /// name it.
+    pub fn recipient(&self) -> Option<&str> {
+        self.recipient.as_deref()
     }
 
     /// How much it may do.
@@ -184,6 +199,14 @@ fn read_principal(
         .take("customers_per_hour")
         .map(|e| e.number(1, u32::MAX.into()));
     let (calls, customers) = (calls.transpose()?, customers.transpose()?);
+    let region = |text: &str| is_jurisdiction(text).then(|| text.to_owned());
+    let rule = "must be two capital letters (ISO 3166-1), EU or EEA";
+    let regions = table.take("regions").map(|e| e.list(rule, region));
+    let regions = regions.transpose()?.unwrap_or_default();
+    let recipient = table.take("recipient");
+    let recipient = recipient
+        .map(|e| e.text(limits::TITLE_BYTES).map(str::to_owned))
+        .transpose()?;
     table.finish()?;
     Ok(Principal {
         name: format!("{tenant}/{service}").into(),
@@ -196,6 +219,8 @@ fn read_principal(
                 .unwrap_or(limits::CALLS_PER_SECOND),
             customers_per_hour: customers.unwrap_or(limits::CUSTOMERS_PER_HOUR),
         },
+        regions,
+        recipient,
         number,
     })
 }

@@ -11,7 +11,7 @@ use super::decisions::{Decisions, Question};
 use super::grant::Decided;
 use super::policy::{Asked, Policies, Verdict};
 use super::roles::{Principal, Roles};
-use crate::catalog::{Catalog, Field, Form, Mechanism, Purpose, RecordType};
+use crate::catalog::{Catalog, Field, Form, Purpose, RecordType};
 use crate::clock::Day;
 use crate::error::{Denial, Error, Result, Rule, Unauthenticated, Violation};
 use crate::id::{ServiceName, TenantName};
@@ -56,6 +56,11 @@ impl Snapshot {
         &self.roles
     }
 
+    /// The tenants of the principals, each once or more.
+    pub fn tenants(&self) -> impl Iterator<Item = &TenantName> {
+        self.roles.principals().map(|principal| principal.tenant())
+    }
+
     /// The principal of that name. Only `authn` calls it, for a caller whose
     /// certificate it has checked.
     pub(crate) fn principal(
@@ -88,16 +93,20 @@ impl Snapshot {
         }
         let purpose = self.catalog.purpose(name);
         let purpose = purpose.ok_or_else(|| Error::denied(Rule::PurposeUnknown))?;
-        if purpose.is_expired(today) {
+        if !purpose.is_live() {
+            return Err(Error::denied(Rule::NoticeUnpublished));
+        }
+        if purpose.scope.is_expired(today) {
             return Err(Error::denied(Rule::PurposeExpired));
         }
         if !principal
             .roles()
             .iter()
-            .any(|role| purpose.callers.contains(role))
+            .any(|role| purpose.scope.callers.contains(role))
         {
             return Err(Error::denied(Rule::PurposeNotGranted));
         }
+        leaves_for(principal, purpose)?;
         Ok(purpose)
     }
 
@@ -172,13 +181,20 @@ impl Snapshot {
     }
 }
 
-/// An opt-in purpose needs a consent on record. None can be recorded yet, so
-/// none of anybody's data is open to it.
-pub(super) fn consent(purpose: &Purpose) -> Result<()> {
-    match purpose.mechanism {
-        Mechanism::OptIn => Err(Error::denied(Rule::ConsentMissing)),
-        Mechanism::OptOut | Mechanism::NoticeOnly => Ok(()),
+/// That the purpose's data may go to this caller: it is nobody else's, or a
+/// recipient that the purpose names; and it is where the purpose's data may be.
+fn leaves_for(principal: &Principal, purpose: &Purpose) -> Result<()> {
+    let scope = &purpose.scope;
+    if let Some(recipient) = principal.recipient()
+        && !scope.recipients.iter().any(|named| named == recipient)
+    {
+        return Err(Error::denied(Rule::RecipientNotAllowed));
     }
+    let allowed = |region: &str| scope.jurisdictions.iter().any(|named| named == region);
+    if !scope.jurisdictions.is_empty() && !principal.regions().iter().any(|r| allowed(r)) {
+        return Err(Error::denied(Rule::JurisdictionNotAllowed));
+    }
+    Ok(())
 }
 
 /// The fields that a request names, ordered by number. A refusal names the

@@ -1,7 +1,10 @@
 //! Who may create, show and forget customers, and look at the keys.
 
 use super::action::Action;
-use super::grant::{Create, CustomerEntries, Decided, Entries, Erase, Grant, KeyStatus, Show};
+use super::grant::{
+    CloseEpoch, ControlJob, Create, CustomerEntries, Decided, Entries, Erase, Grant, KeyStatus,
+    Seal, SealStatus, Show, Unseal, WatchJob,
+};
 use super::roles::Principal;
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
@@ -70,6 +73,57 @@ impl Snapshot {
     ) -> Result<Grant<CustomerEntries>> {
         let decided = self.vault_wide(principal, Action::ListCustomerEntries)?;
         let target = CustomerEntries { customer };
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether a dry run of a closing is made: it opens samples and
+    /// shows counts.
+    pub fn plan_close(&self, principal: &Arc<Principal>) -> Result<Grant<CloseEpoch>> {
+        let decided = self.vault_wide(principal, Action::PlanEpochClose)?;
+        let target = CloseEpoch;
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether the active epoch is closed.
+    pub fn close_epoch(&self, principal: &Arc<Principal>) -> Result<Grant<CloseEpoch>> {
+        let decided = self.vault_wide(principal, Action::CloseEpoch)?;
+        let target = CloseEpoch;
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether a job is paused, resumed or paced.
+    pub fn control_job(&self, principal: &Arc<Principal>, job: u64) -> Result<Grant<ControlJob>> {
+        let decided = self.vault_wide(principal, Action::ControlJob)?;
+        let target = ControlJob { job };
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether a job is watched.
+    pub fn watch_job(&self, principal: &Arc<Principal>, job: u64) -> Result<Grant<WatchJob>> {
+        let decided = self.vault_wide(principal, Action::WatchJob)?;
+        let target = WatchJob { job };
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether the vault is sealed.
+    pub fn seal(&self, principal: &Arc<Principal>) -> Result<Grant<Seal>> {
+        let decided = self.vault_wide(principal, Action::Seal)?;
+        let target = Seal;
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether the vault is unsealed, or a piece of what that takes is
+    /// given.
+    pub fn unseal(&self, principal: &Arc<Principal>) -> Result<Grant<Unseal>> {
+        let decided = self.vault_wide(principal, Action::Unseal)?;
+        let target = Unseal;
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether it is shown that the vault is sealed.
+    pub fn seal_status(&self, principal: &Arc<Principal>) -> Result<Grant<SealStatus>> {
+        let decided = self.vault_wide(principal, Action::GetSealStatus)?;
+        let target = SealStatus;
         Ok(Grant { decided, target })
     }
 

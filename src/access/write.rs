@@ -71,6 +71,7 @@ impl Snapshot {
                 change,
                 values,
                 may_drop,
+                catalog: Arc::clone(self.catalog()),
             },
         })
     }

@@ -44,6 +44,84 @@ pub enum Fact {
         /// Their numbers, as ranges: first and last.
         calls: Vec<(u64, u64)>,
     },
+    /// The vault came back from a backup.
+    Restored {
+        /// Customers that were erased since, and stay so.
+        kept_dead: u64,
+        /// Deletions of records that were made again.
+        deletions: u64,
+        /// Withdrawals and objections that are made again at the start.
+        narrowed: u64,
+        /// Customers without keys, whose rows were removed.
+        without_keys: u64,
+        /// Customers with keys, of whom no data is there.
+        lost: u64,
+        /// Whether the ledger was known to be complete.
+        proven: bool,
+        /// Why the restore was made without proof, where it was.
+        reason: String,
+        /// Who approved that.
+        approved_by: Vec<String>,
+    },
+    /// A customer's say was put on record.
+    Consent {
+        /// What was said: a word of the Data Privacy Vocabulary.
+        status: &'static str,
+        /// The event that says it, by its number.
+        event: u32,
+    },
+    /// An epoch's closing began: a new one is open.
+    EpochOpened {
+        /// The new epoch.
+        epoch: u32,
+        /// The one that is being closed.
+        closing: u32,
+    },
+    /// An epoch is destroyed: the certificate of its closing. Whoever was
+    /// erased under it cannot be read from any backup.
+    EpochClosed {
+        /// Which.
+        epoch: u32,
+        /// What each provider said of its key afterwards.
+        receipts: Vec<Receipt>,
+        /// What that is worth, at the least.
+        assurance: &'static str,
+        /// How many customers' erasures became final with it.
+        erased: u64,
+        /// The Merkle root (RFC 6962, 2.1) over the sorted fingerprints of
+        /// their destroyed keys, in hexadecimal.
+        root: String,
+        /// Whether a key backup under the next epoch was taken and tested.
+        backup: &'static str,
+    },
+    /// The key providers of the configuration were replaced while serving.
+    Providers {
+        /// The kinds that take new epochs.
+        taking: Vec<&'static str>,
+        /// The kinds that only open and destroy what they have.
+        retiring: Vec<&'static str>,
+    },
+    /// The vault let go of every key.
+    Sealed {
+        /// `hand`, or `provider`: none answered for as long as is allowed.
+        by: &'static str,
+    },
+    /// The master keys were opened again.
+    Unsealed {
+        /// `hand`, or `provider`: it answers again.
+        by: &'static str,
+    },
+}
+
+/// What a provider said of an epoch's key after it was told to destroy it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Receipt {
+    /// The kind of provider.
+    pub provider: String,
+    /// Its own name for the key.
+    pub key: String,
+    /// Its word: "gone".
+    pub state: &'static str,
 }
 
 /// What a leaf says, but for the subject.

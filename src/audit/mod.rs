@@ -18,7 +18,7 @@ mod unwritten;
 pub mod verify;
 
 pub use call::Call;
-pub use leaf::{Fact, Leaf, Verdict};
+pub use leaf::{Fact, Leaf, Receipt, Verdict};
 pub use log::{Log, Recorded};
 pub use sealer::Sealer;
 pub use subject::{Detail, Subject};

@@ -188,6 +188,14 @@ impl<'a> Entry<'a> {
         text.ok_or_else(|| self.wrong(&format!("must be a text of 1 to {longest} bytes in quotes")))
     }
 
+    /// A text of 1 to `longest` bytes that may run over several lines.
+    pub fn prose(&self, longest: usize) -> Result<&str> {
+        let plain = |c: char| c == '\n' || !c.is_control();
+        let text = self.value.get_ref().as_str();
+        let text = text.filter(|t| (1..=longest).contains(&t.len()) && t.chars().all(plain));
+        text.ok_or_else(|| self.wrong(&format!("must be a text of 1 to {longest} bytes in quotes")))
+    }
+
     /// A text that `parse` understands; `rule` says what that is.
     pub fn parsed<T>(&self, rule: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
         let text = self.value.get_ref().as_str();
@@ -236,6 +244,33 @@ impl<'a> Entry<'a> {
             list.push(parsed);
         }
         Ok(list)
+    }
+
+    /// A list of 1 to `most` tables, as `[[key]]` begins each.
+    pub fn sections(self, most: usize) -> Result<Vec<Section<'a>>> {
+        let rule = format!(
+            "must be 1 to {most} tables, each begun with [[{}]]",
+            self.path
+        );
+        let tables = self.value.get_ref().as_array();
+        let fits = tables.is_some_and(|tables| {
+            (1..=most).contains(&tables.len()) && tables.iter().all(|t| t.get_ref().is_table())
+        });
+        if !fits {
+            return Err(self.wrong(&rule));
+        }
+        let (source, path) = (self.source, self.path);
+        let DeValue::Array(tables) = self.value.into_inner() else {
+            return Err(Error::Internal("a list is not a list"));
+        };
+        let section = |table: Spanned<DeValue<'a>>| {
+            let span = table.span();
+            match table.into_inner() {
+                DeValue::Table(table) => Some(Section::of(source, path.clone(), span, table)),
+                _ => None,
+            }
+        };
+        Ok(tables.into_iter().filter_map(section).collect())
     }
 
     /// A table of its own.

@@ -116,6 +116,11 @@ impl Form {
         Ok(self)
     }
 
+    /// Whether it shows nothing that `other` does not show.
+    pub(super) fn is_within(self, other: Self) -> bool {
+        self == other || self == Self::Exists || other == Self::Raw
+    }
+
     /// `raw`, `masked`, `derived` or `exists`.
     pub fn kind(self) -> &'static str {
         match self {

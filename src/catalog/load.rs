@@ -1,7 +1,6 @@
 //! Loads a catalog from its directory, all of it or nothing.
 
-use super::{Catalog, Purpose, RecordType, Section, read_text};
-use crate::clock::Day;
+use super::{Catalog, Notice, Purpose, RecordType, Section, read_text};
 use crate::error::{Error, Result};
 use crate::id::{CatalogName, FieldNumber};
 use crate::limits;
@@ -16,11 +15,11 @@ impl Catalog {
     /// [`Error::Setup`] that names the file, the line and the key.
     pub fn load(dir: &Path) -> Result<Self> {
         for (name, path) in entries(dir)? {
-            if !matches!(name.as_str(), "catalog.toml" | "types" | "purposes") {
-                return Err(refused(
-                    &path,
-                    "does not belong here: a catalog is catalog.toml, types/ and purposes/",
-                ));
+            let parts = ["catalog.toml", "types", "purposes", "notices"];
+            if !parts.contains(&name.as_str()) {
+                let what = "does not belong here: a catalog is catalog.toml, types/, purposes/ \
+                            and notices/";
+                return Err(refused(&path, what));
             }
         }
         let mut hash = Sha256::new();
@@ -37,22 +36,39 @@ impl Catalog {
             types.insert(name.clone(), Arc::new(RecordType::read(name, section)?));
             Ok(())
         })?;
+        let mut notices = BTreeMap::new();
+        let told = dir.join("notices");
+        if told.exists() {
+            read_each(&told, &mut hash, |name, section| {
+                notices.insert(name, Notice::read(section, &types)?);
+                Ok(())
+            })?;
+        }
         let mut purposes = BTreeMap::new();
         read_each(&dir.join("purposes"), &mut hash, |name, section| {
-            let purpose = Purpose::read(name.clone(), section, &types)?;
+            let notice = notices.remove(&name);
+            let purpose = Purpose::read(name.clone(), section, &types, notice)?;
             purposes.insert(name, Arc::new(purpose));
             Ok(())
         })?;
+        if let Some(of_none) = notices.keys().next() {
+            let what = format!("{of_none}.toml is the notice of no purpose of this catalog");
+            return Err(refused(&told, &what));
+        }
         let types_by_number = numbered(dir, "types", types.values(), |t| (t.number, &t.name))?;
-        numbered(dir, "purposes", purposes.values(), |p| (p.number, &p.name))?;
+        let of_purpose = purposes.values();
+        let purposes_by_number = numbered(dir, "purposes", of_purpose, |p: &Purpose| {
+            (p.number, &p.name)
+        })?;
         Ok(Self {
             version: u32::try_from(version).unwrap_or(u32::MAX),
             title,
             hash: hash.finalize().into(),
-            needed: needed(purposes.values()),
+            collectors: collectors(purposes.values()),
             types,
             types_by_number,
             purposes,
+            purposes_by_number,
         })
     }
 
@@ -98,6 +114,17 @@ impl Catalog {
                 return setup(format!(
                     "purposes/{}.toml: number: {} was the number of another purpose; take a new one",
                     now.name, now.number
+                ));
+            }
+            let (Some(now), Some(told)) = (self.purpose(before.name.as_str()), &before.notice)
+            else {
+                continue;
+            };
+            if !now.notice.as_ref().is_some_and(|notice| notice.keeps(told)) {
+                return setup(format!(
+                    "notices/{}.toml: a published version was changed or is gone; put it back \
+                     as it was and write what changed as a new version",
+                    now.name
                 ));
             }
         }
@@ -186,21 +213,18 @@ fn numbered<'a, T: 'a>(
     Ok(by_number)
 }
 
-/// For each field that some purpose needs, until when; `None`: without end.
-fn needed<'a>(
+/// The live purposes that collect each field.
+fn collectors<'a>(
     purposes: impl Iterator<Item = &'a Arc<Purpose>>,
-) -> HashMap<(u16, FieldNumber), Option<Day>> {
-    let mut needed: HashMap<_, Option<Day>> = HashMap::new();
-    for purpose in purposes {
-        for record_type in purpose.record_types() {
-            for (field, _) in purpose.granted(record_type) {
-                let until = needed
-                    .entry((record_type, field))
-                    .or_insert(purpose.expires);
-                // Of two ends the later one counts; no end outlasts any.
-                *until = until.zip(purpose.expires).map(|(a, b)| a.max(b));
+) -> HashMap<(u16, FieldNumber), Vec<Arc<Purpose>>> {
+    let mut collectors: HashMap<_, Vec<Arc<Purpose>>> = HashMap::new();
+    for purpose in purposes.filter(|p| p.is_live() && p.scope.collects) {
+        for record_type in purpose.scope.record_types() {
+            for (field, _) in purpose.scope.granted(record_type) {
+                let of_field = collectors.entry((record_type, field)).or_default();
+                of_field.push(purpose.clone());
             }
         }
     }
-    needed
+    collectors
 }

@@ -4,8 +4,10 @@
 //! ```text
 //! catalog.toml            version, title
 //! types/<name>.toml       a record type: number, version, title, [fields.<name>]
-//! purposes/<name>.toml    a purpose: number, title, basis, mechanism, callers,
-//!                         recipients, expires, [grants.<record type>]
+//! purposes/<name>.toml    a purpose: number, version, title, dpv, fides, basis,
+//!                         mechanism, callers, recipients, jurisdictions,
+//!                         retention_days, expires, [grants.<record type>]
+//! notices/<purpose>.toml  what customers are told of it: [versions.<number>]
 //! ```
 
 mod date;
@@ -15,15 +17,19 @@ mod form;
 mod json;
 mod load;
 mod mask;
+mod notice;
 mod purpose;
 mod record_type;
+mod scope;
 mod value;
 
 pub use date::Date;
 pub use file::{Entry, Section, read_text};
 pub use form::{CityIn, Derivation, Form, Mask};
-pub use purpose::{Basis, Mechanism, Purpose, SpecialBasis};
+pub use notice::{Notice, NoticeVersion};
+pub use purpose::Purpose;
 pub use record_type::{Classification, Field, Normaliser, RecordType};
+pub use scope::{Basis, Mechanism, Scope, SpecialBasis, is_jurisdiction};
 pub use value::{Kind, Value};
 
 use crate::clock::Day;
@@ -40,8 +46,9 @@ pub struct Catalog {
     types: BTreeMap<CatalogName, Arc<RecordType>>,
     types_by_number: HashMap<u16, Arc<RecordType>>,
     purposes: BTreeMap<CatalogName, Arc<Purpose>>,
-    /// Until when some purpose needs a field; `None`: without end.
-    needed: HashMap<(u16, FieldNumber), Option<Day>>,
+    purposes_by_number: HashMap<u16, Arc<Purpose>>,
+    /// The live purposes that collect a field.
+    collectors: HashMap<(u16, FieldNumber), Vec<Arc<Purpose>>>,
 }
 
 impl Catalog {
@@ -80,6 +87,11 @@ impl Catalog {
         self.purposes.get(name)
     }
 
+    /// The purpose of that number.
+    pub fn purpose_by_number(&self, number: u16) -> Option<&Arc<Purpose>> {
+        self.purposes_by_number.get(&number)
+    }
+
     /// Every purpose, by name.
     pub fn purposes(&self) -> impl Iterator<Item = &Arc<Purpose>> {
         self.purposes.values()
@@ -88,9 +100,18 @@ impl Catalog {
     /// Whether a purpose that has not expired needs the field. A field that
     /// none needs is not stored (GDPR art. 5(1)(c)).
     pub fn is_needed(&self, record_type: u16, field: FieldNumber, today: Day) -> bool {
-        match self.needed.get(&(record_type, field)) {
-            None => false,
-            Some(until) => until.is_none_or(|until| today < until),
-        }
+        self.collectors(record_type, field)
+            .any(|purpose| !purpose.scope.is_expired(today))
+    }
+
+    /// The purposes that data of a field may be collected for, whether expired
+    /// or not.
+    pub fn collectors(
+        &self,
+        record_type: u16,
+        field: FieldNumber,
+    ) -> impl Iterator<Item = &Arc<Purpose>> {
+        let found = self.collectors.get(&(record_type, field));
+        found.into_iter().flatten()
     }
 }

@@ -77,6 +77,13 @@ impl Classification {
         (known && parts && text.len() <= 2 * limits::LABEL_BYTES + 1).then(|| Self(text.into()))
     }
 
+    /// A key of the Fides data uses: names joined by dots.
+    pub(super) fn parse_use(text: &str) -> Option<String> {
+        let named = |part: &str| CatalogName::parse(part).is_some();
+        let is_key = text.split('.').all(named) && text.len() <= 2 * limits::LABEL_BYTES + 1;
+        is_key.then(|| text.to_owned())
+    }
+
     /// The key.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -209,7 +216,9 @@ impl Field {
         let special = table.take("special").map_or(Ok(false), |e| e.flag())?;
         let max_bytes = read_max_bytes(&mut table, kind)?;
         let days = table.take("retention_days");
-        let days = days.map(|e| e.number(1, 36_525)).transpose()?;
+        let days = days
+            .map(|e| e.number(1, limits::RETENTION_DAYS.into()))
+            .transpose()?;
         let indexed = table.take("indexed").map_or(Ok(false), |e| e.flag())?;
         let normaliser = table.take("normaliser");
         let rule = "must be exact, lowercase or digits";

@@ -84,13 +84,18 @@ impl Catalog {
 }
 
 fn tell_purpose(out: &mut Out, loaded: &catalog::Catalog, purpose: &Purpose) {
-    let callers: Vec<&str> = purpose.callers.iter().map(|role| role.as_str()).collect();
+    let callers: Vec<&str> = purpose
+        .scope
+        .callers
+        .iter()
+        .map(|role| role.as_str())
+        .collect();
     out.line(&format!(
         "\npurpose {} ({}): basis {}, {}, for the roles {}",
         purpose.name,
         purpose.title,
-        purpose.basis.name(),
-        purpose.mechanism.name(),
+        purpose.scope.basis.name(),
+        purpose.scope.mechanism.name(),
         callers.join(", ")
     ));
     let rows: Vec<Vec<String>> = grants(loaded, purpose)
@@ -103,11 +108,13 @@ fn tell_purpose(out: &mut Out, loaded: &catalog::Catalog, purpose: &Purpose) {
 /// What a purpose may see: record type, field, form.
 fn grants(loaded: &catalog::Catalog, purpose: &Purpose) -> Vec<(String, String, Form)> {
     let types = purpose
+        .scope
         .record_types()
         .filter_map(|number| loaded.record_type_by_number(number));
     let mut grants: Vec<(String, String, Form)> = types
         .flat_map(|record_type| {
             purpose
+                .scope
                 .granted(record_type.number)
                 .filter_map(|(number, form)| {
                     let field = record_type.field_by_number(number)?;
@@ -160,9 +167,9 @@ fn document(loaded: &catalog::Catalog) -> Json {
                 .collect();
             json!({
                 "name": purpose.name.as_str(),
-                "basis": purpose.basis.name(),
-                "mechanism": purpose.mechanism.name(),
-                "callers": purpose.callers.iter().map(|role| role.as_str()).collect::<Vec<_>>(),
+                "basis": purpose.scope.basis.name(),
+                "mechanism": purpose.scope.mechanism.name(),
+                "callers": purpose.scope.callers.iter().map(|role| role.as_str()).collect::<Vec<_>>(),
                 "grants": grants,
             })
         })

@@ -10,11 +10,16 @@
 mod sample;
 
 use super::pki::{Authority, ORGANISATION, make_private_dir, write_new};
+use super::secret::{Asked, ask, lines_of};
 use crate::access::{Access, Sources};
 use crate::catalog::read_text;
-use crate::config::Config;
+use crate::config::{Config, Keeper};
 use crate::error::{Error, Result};
+use crate::keys::HeldBy;
+use crate::keys::lock::Lock;
 use crate::keys::signing::SigningKey;
+use crate::limits;
+use crate::secret::SecretText;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -43,6 +48,32 @@ pub struct Layout {
     /// A further DNS name or IP address that the server's certificate is for
     #[arg(long, value_name = "NAME")]
     pub server_name: Vec<String>,
+    /// Keep keys where this file says, instead of in files: it holds
+    /// [provider] or [[providers]] as in docs/PROVIDERS.md
+    #[arg(long, value_name = "FILE")]
+    pub providers: Option<PathBuf>,
+    /// Lock the key files: after every start people must unseal the vault
+    #[arg(long, value_name = "HOW")]
+    pub lock: Option<Locked>,
+    /// Read the passphrase of --lock passphrase from this file ("-": stdin)
+    /// instead of asking for it
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Among how many people --lock shares is split
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(2..=32))]
+    pub shares: u8,
+    /// How many of them are needed
+    #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=32))]
+    pub threshold: u8,
+}
+
+/// How key files are locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Locked {
+    /// By a passphrase.
+    Passphrase,
+    /// By a key that is split among people (Shamir's scheme).
+    Shares,
 }
 
 fn default_listen() -> SocketAddr {
@@ -60,6 +91,11 @@ impl Default for Layout {
             listen: default_listen(),
             metrics: default_metrics(),
             server_name: Vec::new(),
+            providers: None,
+            lock: None,
+            passphrase_file: None,
+            shares: 5,
+            threshold: 3,
         }
     }
 }
@@ -68,6 +104,8 @@ impl Default for Layout {
 pub struct Made {
     /// `tenant/service` of every client that has a certificate now.
     pub principals: Vec<String>,
+    /// The shares of the lock, where it is split: nowhere else are they kept.
+    pub shares: Vec<SecretText>,
 }
 
 /// Lays out `dir`, which must be new or empty. What fails is taken away again.
@@ -140,24 +178,90 @@ fn fill(dir: &Path, layout: &Layout) -> Result<Made> {
     make_private_dir(&dir.join("data"))?;
     // Last: a directory without it is no vault.
     let file = dir.join(CONFIG);
-    write_new(&file, &configuration(layout), 0o600)?;
+    write_new(&file, &configuration(layout)?, 0o600)?;
     let config = Config::load(&file)?;
     for key in [&config.signing.log, &config.signing.vault] {
         SigningKey::create(key)?;
     }
+    let shares = match layout.lock {
+        Some(locked) => lock(&key_directory(&config)?, locked, layout)?,
+        None => Vec::new(),
+    };
     crate::serve::found(&config)?;
-    Ok(Made { principals })
+    Ok(Made { principals, shares })
 }
 
-fn configuration(layout: &Layout) -> String {
-    include_str!("init/template.toml")
+fn key_directory(config: &Config) -> Result<PathBuf> {
+    let directory = config.providers.iter().find_map(|one| match &one.keeper {
+        Keeper::File { directory } => Some(directory.clone()),
+        _ => None,
+    });
+    let directory = directory.ok_or_else(|| {
+        Error::Setup("--lock is for key files, and no provider keeps any".to_owned())
+    })?;
+    if !directory.exists() {
+        make_private_dir(&directory)?;
+    }
+    Ok(directory)
+}
+
+/// Locks the directory of the key files that are made from here on.
+fn lock(keys: &Path, locked: Locked, layout: &Layout) -> Result<Vec<SecretText>> {
+    let (threshold, shares) = (layout.threshold, layout.shares);
+    if locked == Locked::Shares {
+        if threshold > shares {
+            return Err(Error::Setup(format!(
+                "{threshold} shares cannot be needed where there are {shares}; \
+                 give --threshold at most --shares"
+            )));
+        }
+        return Lock::create(keys, HeldBy::Shares { threshold, shares }, None);
+    }
+    let passphrase = match &layout.passphrase_file {
+        Some(file) => lines_of(file).map(|lines| lines.into_iter().next()),
+        None => ask("A passphrase for the keys: ", Asked::Twice).map(Some),
+    };
+    let passphrase = passphrase.map_err(|why| Error::Setup(why.to_string()))?;
+    let long_enough = |text: &SecretText| text.expose().len() >= limits::PASSPHRASE_LEAST;
+    let passphrase = passphrase.filter(long_enough).ok_or_else(|| {
+        let least = limits::PASSPHRASE_LEAST;
+        Error::Setup(format!(
+            "a passphrase has at least {least} characters; nothing was made"
+        ))
+    })?;
+    Lock::create(keys, HeldBy::Passphrase, Some(&passphrase))
+}
+
+/// Key files, the provider that needs nothing else.
+const KEY_FILES: &str = "[provider]\nkind = \"file\"\ndirectory = \"keys\"";
+
+fn configuration(layout: &Layout) -> Result<String> {
+    let providers = match &layout.providers {
+        Some(file) => read_text(file)?,
+        None => KEY_FILES.to_owned(),
+    };
+    let text = include_str!("init/template.toml")
+        .replace("{providers}", providers.trim())
         .replace("{listen}", &layout.listen.to_string())
         .replace("{metrics}", &layout.metrics.to_string())
-        .replace("{trust_domain}", TRUST_DOMAIN)
+        .replace("{trust_domain}", TRUST_DOMAIN);
+    Ok(text)
 }
 
+/// The folders of the rules; notices are not needed everywhere.
+const FOLDERS: [&str; 5] = [
+    "",
+    "catalog",
+    "catalog/types",
+    "catalog/purposes",
+    "catalog/notices",
+];
+
 fn copy_rules(config: &Path, from: Option<&Path>) -> Result<()> {
-    for folder in ["catalog", "catalog/types", "catalog/purposes"] {
+    let is_there = |folder: &str| from.is_none_or(|from| from.join(folder).is_dir());
+    let needed = |folder: &&str| *folder != "catalog/notices" || is_there(folder);
+    let folders: Vec<&str> = FOLDERS.into_iter().filter(needed).collect();
+    for folder in folders.iter().skip(1) {
         make_private_dir(&config.join(folder))?;
     }
     let Some(from) = from else {
@@ -166,7 +270,7 @@ fn copy_rules(config: &Path, from: Option<&Path>) -> Result<()> {
         }
         return Ok(());
     };
-    for folder in ["", "catalog", "catalog/types", "catalog/purposes"] {
+    for folder in folders {
         for path in rule_files(&from.join(folder))? {
             let text = read_text(&path)?;
             let name = path.file_name().unwrap_or_default();
@@ -201,7 +305,6 @@ fn rule_files(folder: &Path) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Provider;
     use crate::config::check::Allowances;
     use std::collections::BTreeSet;
     use std::os::unix::fs::PermissionsExt;
@@ -218,7 +321,9 @@ mod tests {
         assert!(made.principals.contains(&"acme/support-desk".to_owned()));
         let config = Config::load(&vault.join(CONFIG)).unwrap();
         config.check(&Allowances::default()).unwrap();
-        let Provider::File { directory } = &config.provider;
+        let Keeper::File { directory } = &config.providers[0].keeper else {
+            panic!("init lays out a file provider");
+        };
         for private in [directory, &config.data, &vault.join(PKI), &vault] {
             assert_eq!(mode(private), 0o700, "{}", private.display());
         }
@@ -272,7 +377,7 @@ mod tests {
     fn the_built_in_example_is_the_one_in_the_repository() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/crm");
         let mut there = BTreeSet::new();
-        for folder in ["", "catalog", "catalog/types", "catalog/purposes"] {
+        for folder in FOLDERS {
             for path in rule_files(&root.join(folder)).unwrap() {
                 let name = path.strip_prefix(&root).unwrap().to_str().unwrap();
                 there.insert(name.to_owned());

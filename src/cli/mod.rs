@@ -1,12 +1,15 @@
 //! The command line: one file a noun. Exit codes: 0 done, 1 refused or failed,
 //! 2 wrong usage.
 
+mod attack;
 mod audit;
+mod backup;
 mod bench;
 mod caller;
 mod catalog;
 mod child;
 mod config;
+mod consent;
 mod customer;
 mod import;
 pub mod init;
@@ -17,8 +20,11 @@ mod policy;
 mod progress;
 mod quickstart;
 mod record;
+mod restore;
 mod rules;
 mod schema;
+mod seal;
+mod secret;
 mod serve;
 mod setup;
 mod stop;
@@ -59,12 +65,30 @@ enum Command {
     /// Create, look at and forget customers
     #[command(subcommand)]
     Customer(customer::Customer),
+    /// Put on record what customers say of purposes, and look at it
+    #[command(subcommand)]
+    Consent(consent::Consent),
     /// Look at the key tree
     #[command(subcommand)]
     Key(key::Key),
     /// Export, prove and verify the audit log
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Back up data or keys, beside a running server
+    #[command(subcommand)]
+    Backup(backup::Backup),
+    /// Bring data or keys back from a backup, while no server runs
+    #[command(subcommand)]
+    Restore(restore::Restore),
+    /// See what an insider with every backup and every present key could open
+    Attack(attack::Attack),
+    /// Let go of every key in memory; nothing is destroyed
+    Seal(seal::Seal),
+    /// Open the keys again: from the key provider, or with the passphrase or
+    /// the shares of its lock
+    Unseal(seal::Unseal),
+    /// Show whether the vault is sealed, and what it waits for
+    SealStatus(seal::SealStatus),
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::Config),
@@ -110,8 +134,15 @@ impl Command {
             Self::Import(import) => block_on(import.run()),
             Self::Record(record) => block_on(record.run()),
             Self::Customer(customer) => block_on(customer.run()),
+            Self::Consent(consent) => block_on(consent.run()),
             Self::Key(key) => block_on(key.run()),
             Self::Audit(audit) => audit.run(),
+            Self::Backup(backup) => backup.run(),
+            Self::Restore(restore) => restore.run(),
+            Self::Attack(attack) => attack.run(),
+            Self::Seal(seal) => block_on(seal.run()),
+            Self::Unseal(unseal) => block_on(unseal.run()),
+            Self::SealStatus(status) => block_on(status.run()),
             Self::Config(config) => config.run(),
             Self::Catalog(catalog) => catalog.run(),
             Self::Policy(policy) => policy.run(),
@@ -125,9 +156,16 @@ impl Command {
             Self::Import(import) => import.caller.json,
             Self::Record(record) => record.caller().json,
             Self::Customer(customer) => customer.caller().json,
+            Self::Consent(consent) => consent.json(),
             Self::Key(key) => key.caller().json,
+            Self::Seal(seal) => seal.caller.json,
+            Self::Unseal(unseal) => unseal.caller.json,
+            Self::SealStatus(status) => status.caller.json,
             Self::Bench(bench) => bench.json(),
             Self::Audit(audit) => audit.json(),
+            Self::Backup(backup) => backup.json(),
+            Self::Restore(restore) => restore.json(),
+            Self::Attack(attack) => attack.json,
             Self::Config(config) => config.json(),
             Self::Catalog(catalog) => catalog.json(),
             Self::Policy(policy) => policy.json(),

@@ -104,7 +104,7 @@ fn allowed(snapshot: &Snapshot, principal: &Arc<Principal>, today: Day) -> Vec<A
             for purpose in &purposes {
                 let concerned = types
                     .iter()
-                    .filter(|t| purpose.granted(t.number).count() > 0);
+                    .filter(|t| purpose.scope.granted(t.number).count() > 0);
                 concerned.for_each(|t| ask(action, t.name.as_str(), purpose.name.as_str()));
             }
         } else if action.is_about_records() {

@@ -6,6 +6,7 @@ use super::out::Out;
 use super::pki::{Authority, ORGANISATION};
 use super::stop::{Done, Stop};
 use crate::id::{ServiceName, TenantName};
+use crate::secret::SecretText;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::path::PathBuf;
@@ -27,7 +28,17 @@ impl Init {
     pub fn run(self) -> Done {
         let made = init::init(&self.dir, &self.layout)?;
         let mut out = Out::new(self.json);
-        out.document(&json!({ "dir": self.dir, "principals": made.principals }));
+        let shares: Vec<&str> = made.shares.iter().map(SecretText::expose).collect();
+        out.document(&json!({
+            "dir": self.dir, "principals": made.principals, "shares": shares,
+        }));
+        if !shares.is_empty() {
+            out.line(&format!(
+                "The shares of the lock. They are kept nowhere and never shown again; give each \
+                 to one person:\n\n{}\n",
+                shares.join("\n")
+            ));
+        }
         let dir = self.dir.display();
         out.line(&format!(
             "{dir} is laid out, with certificates for {}.\n\n\

@@ -10,6 +10,11 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::Value as Json;
 
+/// An instant, for people: seconds since 1970 as RFC 3339, UTC.
+pub fn seconds_text(seconds: i64) -> String {
+    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
+}
+
 /// Reads a value as typed on the command line or found in a CSV cell.
 ///
 /// # Errors
@@ -60,7 +65,7 @@ pub fn parse_json(kind: Kind, value: &Json) -> Result<pb::Value, &'static str> {
 }
 
 /// Exactly YYYY-MM-DD; jiff alone would take other ISO 8601 forms too.
-fn date(text: &str) -> Option<pb::Date> {
+pub fn date(text: &str) -> Option<pb::Date> {
     let date: Date = (text.len() == 10).then(|| text.parse().ok())??;
     (date.to_string() == text).then(|| pb::Date {
         year: date.year().into(),

@@ -1,7 +1,7 @@
 //! Dangers that a configuration can hold. Each is refused with what it is, why
 //! it is one and what to do, unless the flag that names it is given.
 
-use crate::config::{Config, Provider, Transport};
+use crate::config::{Config, Keeper, Transport};
 use crate::error::{Error, Result};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
@@ -20,6 +20,15 @@ const EXAMPLE_KEYS: &[&str] = &[
     "9803dcff59bf01eba910d6e5268822ab0c1d0107992b9f4dc9f0a561123f07b0",
     "7acba2d94b910340e2ff12c25f0a7df73e985717a0e244a63ff31701246b4785",
     "24fa47064f44716338aaaf59e9412f07389e0e336417d0d71f16aa30b816d678",
+];
+
+/// File systems that copy on write, by the number that statfs(2) gives
+/// (linux/magic.h; OpenZFS's ZFS_SUPER_MAGIC; bcachefs's).
+const COPY_ON_WRITE: &[(i128, &str)] = &[
+    (0x9123_683e, "btrfs"),
+    (0x2fc1_2fc1, "zfs"),
+    (0xca45_1a4e, "bcachefs"),
+    (0x794c_7630, "overlay"),
 ];
 
 /// Dangers that someone takes on. They are flags of the command line and not
@@ -91,6 +100,7 @@ impl Config {
         self.permissions(&mut found)?;
         self.beside_data(&mut found);
         self.examples(&mut found)?;
+        self.copies_on_write();
         let mut refused = Vec::new();
         for (danger, what) in found {
             if danger.allowed(allowed) {
@@ -127,38 +137,58 @@ impl Config {
         });
     }
 
-    /// The files that hold secrets, and the directory that holds them.
-    fn secrets(&self) -> Result<(Vec<PathBuf>, &Path)> {
-        let Provider::File { directory } = &self.provider;
-        let refused = |why: std::io::Error| {
-            Error::Setup(format!(
-                "{} cannot be listed: {}; it must be the directory of the key files \
-                 (oubliette init makes it)",
-                directory.display(),
-                why.kind()
-            ))
-        };
-        let mut files = Vec::new();
-        for entry in fs::read_dir(directory).map_err(refused)? {
-            let path = entry.map_err(refused)?.path();
-            if path.is_file() {
-                files.push(path);
-            }
-        }
-        files.extend([self.signing.log.clone(), self.signing.vault.clone()]);
+    /// The directories of the file providers' keys.
+    fn key_directories(&self) -> impl Iterator<Item = &Path> {
+        self.providers.iter().filter_map(|one| match &one.keeper {
+            Keeper::File { directory } => Some(directory.as_path()),
+            _ => None,
+        })
+    }
+
+    /// The files that hold secrets, but for those in the key directories.
+    fn named_secrets(&self) -> Vec<PathBuf> {
+        let mut files = vec![self.signing.log.clone(), self.signing.vault.clone()];
+        files.extend(self.providers.iter().filter_map(|one| match &one.keeper {
+            Keeper::File { .. } => None,
+            Keeper::Pkcs11(place) => Some(place.pin.clone()),
+            Keeper::Transit(place) => Some(place.token.clone()),
+        }));
         if let Transport::Tls(tls) = &self.transport {
             files.push(tls.key.clone());
+        }
+        files
+    }
+
+    /// The files that hold secrets.
+    fn secrets(&self) -> Result<Vec<PathBuf>> {
+        let mut files = self.named_secrets();
+        for directory in self.key_directories() {
+            let refused = |why: std::io::Error| {
+                Error::Setup(format!(
+                    "{} cannot be listed: {}; it must be the directory of the key files \
+                     (oubliette init makes it)",
+                    directory.display(),
+                    why.kind()
+                ))
+            };
+            for entry in fs::read_dir(directory).map_err(refused)? {
+                let path = entry.map_err(refused)?.path();
+                if path.is_file() {
+                    files.push(path);
+                }
+            }
         }
         // Where signing keys lie beside the provider's, they are listed twice.
         files.sort();
         files.dedup();
-        Ok((files, directory))
+        Ok(files)
     }
 
     fn permissions(&self, found: &mut Vec<Found>) -> Result<()> {
-        let (files, directory) = self.secrets()?;
+        let files = self.secrets()?;
         let all = files.iter().map(|file| (file.as_path(), "600"));
-        for (path, right) in all.chain([(directory, "700")]) {
+        let directories = self.key_directories().map(|directory| (directory, "700"));
+        for (path, right) in all.chain(directories) {
             let mode = fs::metadata(path).map_err(|why| missing(path, &why))?;
             if mode.permissions().mode() & 0o077 != 0 {
                 let what = format!(
@@ -173,14 +203,11 @@ impl Config {
     }
 
     fn beside_data(&self, found: &mut Vec<Found>) {
-        let Provider::File { directory } = &self.provider;
         let data = resolved(&self.data);
-        let mut secrets = vec![directory, &self.signing.log, &self.signing.vault];
-        if let Transport::Tls(tls) = &self.transport {
-            secrets.push(&tls.key);
-        }
+        let mut secrets = self.named_secrets();
+        secrets.extend(self.key_directories().map(Path::to_owned));
         for path in secrets {
-            if resolved(path).starts_with(&data) {
+            if resolved(&path).starts_with(&data) {
                 let what = format!(
                     "{} lies in the data directory {}, so whoever takes a copy of the data \
                      takes its keys along; move it elsewhere",
@@ -192,9 +219,29 @@ impl Config {
         }
     }
 
+    /// A file system that writes beside and not over keeps what was overwritten,
+    /// and so may its snapshots: destroying a key file is worth less there.
+    fn copies_on_write(&self) {
+        for directory in self.key_directories() {
+            let Ok(of) = rustix::fs::statfs(directory) else {
+                continue;
+            };
+            let magic = i128::from(of.f_type);
+            if let Some((_, name)) = COPY_ON_WRITE.iter().find(|(known, _)| *known == magic) {
+                let directory = directory.display();
+                tracing::warn!(
+                    %directory,
+                    file_system = name,
+                    "key files lie on a file system that copies on write: what is destroyed may \
+                     live on in it and in its snapshots; take another one, or another provider"
+                );
+            }
+        }
+    }
+
     fn examples(&self, found: &mut Vec<Found>) -> Result<()> {
         let cure = "is an example that everybody has; make your own with oubliette init";
-        for path in self.secrets()?.0 {
+        for path in self.secrets()? {
             if is_example_key(&path)? {
                 let what = format!("{} {cure}", path.display());
                 found.push((Danger::ExampleKeys, what));

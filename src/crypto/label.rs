@@ -22,6 +22,8 @@ pub enum Label {
     Cursor = 7,
     /// The manifest of a record, under the manifest key.
     Manifest = 8,
+    /// An event of consent, under the consent event key.
+    ConsentEvent = 48,
 }
 
 /// Which kind of key a wrap holds. The numbers are part of the format.
@@ -50,8 +52,10 @@ pub(super) const PAGE: &str = "oubliette.v1/page";
 pub(super) const INDEX_PAGE: &str = "oubliette.v1/index-page";
 /// `info` of the expansion of a tenant key: index, cursor.
 pub(super) const TENANT: &str = "oubliette.v1/tenant";
-/// `info` of the first expansion of an identity key. The second, for consent,
-/// handles and tokens, is reserved: `oubliette.v1/identity-2`.
+/// `info` of the first expansion of an identity key.
 pub(super) const IDENTITY: &str = "oubliette.v1/identity";
+/// `info` of the second expansion of an identity key, for what few calls need:
+/// consent, handles, tokens, events, evidence.
+pub(super) const IDENTITY_2: &str = "oubliette.v1/identity-2";
 /// `info` of the expansion of a field key: record, manifest.
 pub(super) const FIELD: &str = "oubliette.v1/field";

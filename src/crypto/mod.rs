@@ -47,6 +47,7 @@ pub mod manifest;
 pub mod message;
 mod random;
 pub mod record;
+pub mod shares;
 pub mod tree;
 
 pub use body::{FieldRef, GroupRef, RecordBody};
@@ -58,8 +59,8 @@ pub use manifest::ManifestKey;
 pub use random::{random_bytes, random_key};
 pub use record::{GroupOpener, RecordKey, SealedField, SealedGroup};
 pub use tree::{
-    FieldKey, FieldKeys, IdentityKey, IdentityKeys, IndexPageKey, IndexPageKeys, MasterKey,
-    PageKey, TenantKey, TenantKeys,
+    ConsentKeys, FieldKey, FieldKeys, IdentityKey, IdentityKeys, IndexPageKey, IndexPageKeys,
+    MasterKey, PageKey, TenantKey, TenantKeys,
 };
 
 use std::fmt;

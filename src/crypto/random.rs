@@ -4,6 +4,7 @@
 use crate::error::Error;
 use crate::secret::Key32;
 use rand::TryRng;
+use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
@@ -15,6 +16,12 @@ pub fn random_bytes<const N: usize>() -> Result<[u8; N], Error> {
         .try_fill_bytes(&mut bytes)
         .map_err(|_| Error::Internal("the operating system gave no randomness"))?;
     Ok(bytes)
+}
+
+/// The same source for a library that draws by itself. It panics where the
+/// operating system gives no randomness: ask [`random_bytes`] first.
+pub(super) fn source() -> UnwrapErr<SysRng> {
+    UnwrapErr(SysRng)
 }
 
 /// A new random key. Fails as [`random_bytes`] does.

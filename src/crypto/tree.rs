@@ -11,8 +11,10 @@ use super::manifest::ManifestKey;
 use super::message::{open_under, seal_under};
 use super::random::random_key;
 use super::record::RecordKey;
-use crate::error::Error;
-use crate::secret::Key32;
+use crate::error::{Error, Unavailable};
+use crate::secret::{Key32, SecretBytes};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 /// The key of an epoch. In memory while unsealed, else only wrapped by the
 /// provider key. Its wrapping key is derived once.
@@ -59,6 +61,16 @@ pub struct IdentityKeys {
     pub ids: Key32,
     /// Tells whether a repeated request has the same content.
     pub request_digest: MacKey,
+}
+
+/// The keys under an identity key that few calls need.
+pub struct ConsentKeys {
+    /// Seals events of consent.
+    pub events: Key32,
+    /// Makes the customer's handles, one for each purpose.
+    pub handles: MacKey,
+    /// Hashes what proves a consent.
+    pub evidence: MacKey,
 }
 
 /// The keys under a field key.
@@ -162,6 +174,35 @@ impl MasterKey {
     fn key(&self) -> &Key32 {
         &self.key
     }
+
+    /// Wraps the key by a provider that keeps its own key to itself. `seal`
+    /// gets the context's bytes, to be bound as associated data, and the key.
+    pub fn wrap_with<T>(
+        &self,
+        context: &WrapContext,
+        seal: impl FnOnce(&[u8], Key32) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut copy = Zeroizing::new(*self.key.expose());
+        seal(&context.bytes(KeyKind::Master), Key32::take(&mut copy))
+    }
+
+    /// Unwraps what [`Self::wrap_with`] made: `open` gets the context's bytes
+    /// and answers what the provider opened. Fails with
+    /// [`Unavailable::KeyProvider`] where that cannot be a master key.
+    pub fn unwrap_with(
+        context: &WrapContext,
+        open: impl FnOnce(&[u8]) -> Result<SecretBytes, Error>,
+    ) -> Result<Self, Error> {
+        let opened = open(&context.bytes(KeyKind::Master))?;
+        let key = <[u8; 32]>::try_from(opened.expose());
+        let key = key.map_err(|_| Error::Unavailable(Unavailable::KeyProvider))?;
+        Ok(Self::from_key(Key32::take(&mut Zeroizing::new(key))))
+    }
+
+    /// Whether both are the same key; takes the same time either way.
+    pub fn is(&self, other: &Self) -> bool {
+        self.key.expose().ct_eq(other.key.expose()).into()
+    }
 }
 
 impl PageKey {
@@ -232,6 +273,20 @@ impl IdentityKey {
             history_mask: MacKey::new(history_mask),
             ids,
             request_digest: MacKey::new(request_digest),
+        }
+    }
+}
+
+impl IdentityKey {
+    /// The keys for what the customer says, and for their handles, from the
+    /// second expansion.
+    pub fn consent(&self) -> ConsentKeys {
+        let [events, handles, _tokens, _lifecycle, evidence] =
+            expand_keys(&self.0, label::IDENTITY_2);
+        ConsentKeys {
+            events,
+            handles: MacKey::new(handles),
+            evidence: MacKey::new(evidence),
         }
     }
 }

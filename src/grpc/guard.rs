@@ -50,7 +50,7 @@ pub struct Guard {
 }
 
 /// The RPCs' names, so that a label or a leaf never repeats a caller's text.
-const METHODS: [&str; 16] = [
+const METHODS: [&str; 30] = [
     "/oubliette.v1.RecordService/PutRecord",
     "/oubliette.v1.RecordService/GetRecord",
     "/oubliette.v1.RecordService/BatchGetRecords",
@@ -67,6 +67,20 @@ const METHODS: [&str; 16] = [
     "/oubliette.v1.AuditService/WatchEntries",
     "/oubliette.v1.AuditService/GetCheckpoint",
     "/oubliette.v1.AuditService/GetEntryProof",
+    "/oubliette.v1.ConsentService/RecordConsent",
+    "/oubliette.v1.ConsentService/WithdrawConsent",
+    "/oubliette.v1.ConsentService/Object",
+    "/oubliette.v1.ConsentService/AssertBasis",
+    "/oubliette.v1.ConsentService/GetConsentState",
+    "/oubliette.v1.ConsentService/ListConsentHistory",
+    "/oubliette.v1.ConsentService/GetReceipt",
+    "/oubliette.v1.KeyService/PlanEpochClose",
+    "/oubliette.v1.KeyService/CloseEpoch",
+    "/oubliette.v1.KeyService/ControlJob",
+    "/oubliette.v1.KeyService/WatchJob",
+    "/oubliette.v1.KeyService/Seal",
+    "/oubliette.v1.KeyService/Unseal",
+    "/oubliette.v1.KeyService/GetSealStatus",
 ];
 
 /// Health and reflection: the only calls that are not guarded. A service that

@@ -27,7 +27,11 @@ pub fn record(name: String, grant: &Grant<Read>, opened: &OpenedRecord) -> pb::R
         fields: fields
             .map(|(name, form, value)| (name.to_string(), shown(*form, value)))
             .collect(),
-        withheld: grant.target().withheld.iter().map(withheld).collect(),
+        handle: opened.handle.clone().unwrap_or_default(),
+        withheld: {
+            let by_rules = grant.target().withheld.iter();
+            by_rules.chain(&opened.withheld).map(withheld).collect()
+        },
     }
 }
 

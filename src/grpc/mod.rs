@@ -5,11 +5,14 @@
 mod asked;
 mod audit;
 mod call;
+mod consent;
 mod customers;
 mod guard;
+mod job;
 mod keys;
 mod metadata;
 mod records;
+mod seal;
 mod shed;
 mod status;
 mod stream;
@@ -21,6 +24,7 @@ pub use status::{DOMAIN, status};
 
 use crate::limits;
 use crate::pb::audit_service_server::AuditServiceServer;
+use crate::pb::consent_service_server::ConsentServiceServer;
 use crate::pb::customer_service_server::CustomerServiceServer;
 use crate::pb::key_service_server::KeyServiceServer;
 use crate::pb::record_service_server::RecordServiceServer;
@@ -28,15 +32,16 @@ use crate::vault::Vault;
 use tonic::service::Routes;
 
 /// The services' full names, as health and reflection know them.
-pub const SERVICES: [&str; 4] = [
+pub const SERVICES: [&str; 5] = [
     "oubliette.v1.RecordService",
     "oubliette.v1.CustomerService",
     "oubliette.v1.KeyService",
     "oubliette.v1.AuditService",
+    "oubliette.v1.ConsentService",
 ];
 
 /// The services over a vault, message sizes bounded.
-pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
+pub fn routes(vault: &Vault) -> Routes {
     let records = records::Records {
         vault: vault.clone(),
         streams: stream::Places::default(),
@@ -46,7 +51,10 @@ pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
     };
     let keys = keys::Keys {
         vault: vault.clone(),
-        assurance,
+        watches: stream::Places::default(),
+    };
+    let consent = consent::Consent {
+        vault: vault.clone(),
     };
     let audit = audit::Audit {
         vault: vault.clone(),
@@ -69,6 +77,11 @@ pub fn routes(vault: &Vault, assurance: crate::keys::Assurance) -> Routes {
     )
     .add_service(
         AuditServiceServer::new(audit)
+            .max_decoding_message_size(limits::REQUEST_BYTES)
+            .max_encoding_message_size(limits::REPLY_BYTES),
+    )
+    .add_service(
+        ConsentServiceServer::new(consent)
             .max_decoding_message_size(limits::REQUEST_BYTES)
             .max_encoding_message_size(limits::REPLY_BYTES),
     )

@@ -13,7 +13,7 @@ use crate::pb;
 use crate::pb::batch_get_result::Outcome;
 use crate::pb::record_service_server::RecordService;
 use crate::vault::Vault;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
@@ -78,7 +78,7 @@ impl Records {
         &self,
         guarded: &Guarded,
         asked: pb::BatchGetRecordsRequest,
-    ) -> Result<Vec<pb::BatchGetResult>> {
+    ) -> Result<pb::BatchGetRecordsResponse> {
         guarded.asks(&asked.record_type, &asked.purpose);
         if asked.names.is_empty() || asked.names.len() > limits::BATCH_NAMES {
             let rule = format!("must hold 1 to {} names", limits::BATCH_NAMES);
@@ -102,19 +102,29 @@ impl Records {
         };
         let grant = Arc::new(read.grant(guarded, ReadTarget::Batch(targets))?);
         let outcomes = self.vault.read(&guarded.call, &grant).await?.release();
+        let mut skipped = BTreeMap::new();
         let results = asked.names.into_iter().zip(outcomes);
-        Ok(results
-            .map(|(name, outcome)| {
-                let outcome = match outcome {
-                    Ok(opened) => Outcome::Record(record(name.clone(), &grant, &opened)),
-                    Err(error) => Outcome::Failure(failure(&guarded.hide(error))),
-                };
-                pb::BatchGetResult {
-                    name,
-                    outcome: Some(outcome),
+        let results = results.map(|(name, outcome)| {
+            let outcome = match outcome {
+                Ok(opened) => Outcome::Record(record(name.clone(), &grant, &opened)),
+                Err(error) => {
+                    let error = guarded.hide(error);
+                    *skipped.entry(error.reason()).or_insert(0) += 1;
+                    Outcome::Failure(failure(&error))
                 }
-            })
-            .collect())
+            };
+            pb::BatchGetResult {
+                name,
+                outcome: Some(outcome),
+            }
+        });
+        let results = results.collect();
+        let counted = |(reason, count): (&str, i64)| pb::SkippedCount {
+            reason: reason.to_owned(),
+            count,
+        };
+        let skipped = skipped.into_iter().map(counted).collect();
+        Ok(pb::BatchGetRecordsResponse { results, skipped })
     }
 
     async fn list(
@@ -210,7 +220,7 @@ impl RecordService for Records {
     ) -> Reply<pb::BatchGetRecordsResponse> {
         let guarded = Guarded::of(&request)?;
         let read = self.batch(&guarded, request.into_inner()).await;
-        guarded.answer(read.map(|results| pb::BatchGetRecordsResponse { results }))
+        guarded.answer(read)
     }
 
     async fn stream_records(

@@ -41,18 +41,19 @@ pub fn status(error: &Error) -> Status {
 
 fn code(error: &Error) -> Code {
     match error {
-        Error::Invalid(_) | Error::RequestIdReused => Code::InvalidArgument,
+        Error::Invalid(_) | Error::RequestIdReused | Error::NotAShare => Code::InvalidArgument,
         Error::Unauthenticated(_) => Code::Unauthenticated,
         Error::Denied(_) => Code::PermissionDenied,
         Error::NotFound(crate::error::Missing::Method) => Code::Unimplemented,
         Error::NotFound(_) => Code::NotFound,
-        Error::CustomerErased | Error::CustomerWasErased | Error::TooMuch(_) => {
-            Code::FailedPrecondition
-        }
+        Error::CustomerErased
+        | Error::CustomerWasErased
+        | Error::TooMuch(_)
+        | Error::DoesNotUnlock => Code::FailedPrecondition,
         Error::CustomerExists => Code::AlreadyExists,
         Error::RevisionStale | Error::Contended => Code::Aborted,
         Error::Exhausted(..) => Code::ResourceExhausted,
-        Error::Unavailable(_) | Error::ErasurePending => Code::Unavailable,
+        Error::Unavailable(_) | Error::ErasurePending | Error::LedgerPending => Code::Unavailable,
         Error::DeadlineExceeded => Code::DeadlineExceeded,
         Error::Cancelled => Code::Cancelled,
         Error::DataLoss(_) => Code::DataLoss,
@@ -63,11 +64,16 @@ fn code(error: &Error) -> Code {
 fn retry_delay(error: &Error) -> Option<Duration> {
     match error {
         Error::Exhausted(
-            Exhausted::DistinctCustomers | Exhausted::Rate | Exhausted::Shed,
+            Exhausted::DistinctCustomers
+            | Exhausted::Rate
+            | Exhausted::Shed
+            | Exhausted::UnlockTries,
             wait,
         ) => Some(*wait),
         Error::Unavailable(Unavailable::Sealed) => None,
-        Error::Unavailable(_) | Error::ErasurePending => Some(Duration::from_secs(1)),
+        Error::Unavailable(_) | Error::ErasurePending | Error::LedgerPending => {
+            Some(Duration::from_secs(1))
+        }
         Error::Contended => Some(Duration::from_millis(50)),
         _ => None,
     }

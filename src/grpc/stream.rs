@@ -222,7 +222,12 @@ impl Streaming {
         let skipped = skipped.into_iter();
         Message {
             records: records
-                .map(|(name, opened)| record(name.expose().to_owned(), &self.grant, opened))
+                .map(|(name, opened)| {
+                    // Whom a purpose has a handle for it knows by no other name.
+                    let is_named = opened.handle.is_none();
+                    let name = if is_named { name.expose() } else { "" };
+                    record(name.to_owned(), &self.grant, opened)
+                })
                 .collect(),
             cursor: chunk.cursor.clone(),
             skipped: skipped

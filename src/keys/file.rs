@@ -2,20 +2,31 @@
 //! data's. The file is text, so that it can be recognised and never mistaken:
 //!
 //! ```text
-//! oubliette provider key, version 1
-//! 64 hexadecimal digits
+//! oubliette provider key, version 1          or: oubliette locked provider key, version 1
+//! 64 hexadecimal digits                          base64 of an age file with the 32 bytes
 //! ```
+//!
+//! The second form stands in a directory that has a [`Lock`]. What people
+//! opened is in memory until [`KeyProvider::lock`], as the master keys are.
 
-use super::{Assurance, KeyProvider, KeyState};
-use crate::crypto::{MasterKey, Prk, WrapContext, random_key};
-use crate::error::{Error, Result};
-use crate::secret::Key32;
+use super::lock::{Lock, Opener};
+use super::{Assurance, KeyProvider, KeyState, Needs};
+use crate::crypto::{Deployment, MasterKey, Prk, WrapContext, random_key};
+use crate::error::{Error, Result, Unavailable};
+use crate::secret::{Key32, SecretText};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use zeroize::Zeroizing;
 
+const LOCKED_LINE: &str = "oubliette locked provider key, version 1";
+/// The longest locked key file.
+const LOCKED_BYTES: usize = 4_096;
 const FIRST_LINE: &str = "oubliette provider key, version 1";
 /// The first line, a line end, 64 digits, a line end: and not a byte more.
 const FILE_BYTES: usize = FIRST_LINE.len() + 1 + 64 + 1;
@@ -23,6 +34,9 @@ const FILE_BYTES: usize = FIRST_LINE.len() + 1 + 64 + 1;
 /// Keys in files of one directory.
 pub struct FileProvider {
     dir: PathBuf,
+    lock: Option<Lock>,
+    /// Keys that people opened, or that were made since, where there is a lock.
+    opened: Mutex<BTreeMap<String, Key32>>,
 }
 
 impl FileProvider {
@@ -35,34 +49,107 @@ impl FileProvider {
             .map_err(|error| failed("make the key directory", dir, &error))?;
         Ok(Self {
             dir: dir.to_path_buf(),
+            lock: Lock::load(dir)?,
+            opened: Mutex::default(),
         })
     }
 
     fn key(&self, name: &str) -> Result<Prk> {
-        let path = self.dir.join(name);
-        let mode = fs::metadata(&path)
-            .map_err(|error| failed("find the key file", &path, &error))?
-            .permissions()
-            .mode();
-        if mode & 0o077 != 0 {
-            return Err(Error::Setup(format!(
-                "the key file {} can be read by others (mode {:o}); run: chmod 600 {}",
-                path.display(),
-                mode & 0o777,
-                path.display()
-            )));
+        if self.lock.is_none() {
+            let path = self.dir.join(name);
+            return parse(&read(&path)?)
+                .map(|key| Prk::new(&key))
+                .ok_or_else(|| not_one(&path));
         }
-        let mut text = Zeroizing::new(Vec::with_capacity(FILE_BYTES + 1));
-        File::open(&path)
-            .and_then(|file| file.take(FILE_BYTES as u64 + 1).read_to_end(&mut text))
-            .map_err(|error| failed("read the key file", &path, &error))?;
-        parse(&text).map(|key| Prk::new(&key)).ok_or_else(|| {
-            Error::Setup(format!(
-                "{} is not a provider key file; restore the right one from your key backup",
-                path.display()
-            ))
-        })
+        let opened = self.opened();
+        if opened.is_empty() {
+            return Err(Error::Unavailable(Unavailable::Sealed));
+        }
+        let key = opened.get(name).map(Prk::new);
+        key.ok_or_else(|| not_one(&self.dir.join(name)))
     }
+
+    fn opened(&self) -> MutexGuard<'_, BTreeMap<String, Key32>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The names of the key files, with their epochs.
+    fn names(&self) -> Result<Vec<(u32, String)>> {
+        let listed = fs::read_dir(&self.dir)
+            .map_err(|error| failed("list the key directory", &self.dir, &error))?;
+        let named = |entry: fs::DirEntry| {
+            let name = entry.file_name().into_string().ok()?;
+            let number = name.strip_prefix("epoch-")?.strip_suffix(".key")?;
+            Some((number.parse().ok()?, name))
+        };
+        Ok(listed.flatten().filter_map(named).collect())
+    }
+
+    /// Opens every key file.
+    fn open_all(&self, opener: &Opener) -> Result<BTreeMap<String, Key32>> {
+        let open = |(_, name): (u32, String)| {
+            let path = self.dir.join(&name);
+            let key = parse_locked(&read(&path)?).and_then(|sealed| opener.open(&sealed));
+            Ok((name, key.ok_or_else(|| not_one(&path))?))
+        };
+        self.names()?.into_iter().map(open).collect()
+    }
+
+    /// The text of a new key's file.
+    fn text(&self, key: &Key32) -> Result<Zeroizing<String>> {
+        Ok(Zeroizing::new(match &self.lock {
+            None => {
+                let digits = Zeroizing::new(hex::encode(key.expose()));
+                let mut text = String::with_capacity(FILE_BYTES);
+                for part in [FIRST_LINE, "\n", digits.as_str(), "\n"] {
+                    text.push_str(part);
+                }
+                text
+            }
+            Some(lock) => {
+                let sealed = BASE64_STANDARD.encode(lock.seal(key)?);
+                format!("{LOCKED_LINE}\n{sealed}\n")
+            }
+        }))
+    }
+}
+
+/// Reads a key file, which must be its owner's alone.
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    let mode = fs::metadata(path)
+        .map_err(|error| failed("find the key file", path, &error))?
+        .permissions()
+        .mode();
+    if mode & 0o077 != 0 {
+        return Err(Error::Setup(format!(
+            "the key file {} can be read by others (mode {:o}); run: chmod 600 {}",
+            path.display(),
+            mode & 0o777,
+            path.display()
+        )));
+    }
+    let mut text = Zeroizing::new(Vec::with_capacity(LOCKED_BYTES + 1));
+    File::open(path)
+        .and_then(|file| file.take(LOCKED_BYTES as u64 + 1).read_to_end(&mut text))
+        .map_err(|error| failed("read the key file", path, &error))?;
+    Ok(text)
+}
+
+fn not_one(path: &Path) -> Error {
+    Error::Setup(format!(
+        "{} is not a provider key file of this directory; restore the right one from your copy",
+        path.display()
+    ))
+}
+
+/// What is sealed in a locked key file.
+fn parse_locked(text: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(text).ok()?;
+    let sealed = text
+        .strip_prefix(LOCKED_LINE)?
+        .strip_prefix('\n')?
+        .strip_suffix('\n')?;
+    BASE64_STANDARD.decode(sealed).ok()
 }
 
 fn parse(text: &[u8]) -> Option<Key32> {
@@ -91,11 +178,11 @@ impl KeyProvider for FileProvider {
 
     /// Atomic: written beside, synced, linked to its name, directory synced.
     /// Linking refuses a name that is taken; a rename would replace it.
-    fn create(&self, epoch: u32) -> Result<String> {
+    fn create(&self, _: Deployment, epoch: u32) -> Result<String> {
         let name = format!("epoch-{epoch:08}.key");
         let (path, draft) = (self.dir.join(&name), self.dir.join(format!(".{name}.new")));
         let key = random_key()?;
-        let digits = Zeroizing::new(hex::encode(key.expose()));
+        let text = self.text(&key)?;
         let written = (|| {
             let _ = fs::remove_file(&draft);
             let mut file = OpenOptions::new()
@@ -103,15 +190,16 @@ impl KeyProvider for FileProvider {
                 .create_new(true)
                 .mode(0o600)
                 .open(&draft)?;
-            for part in [FIRST_LINE, "\n", digits.as_str(), "\n"] {
-                file.write_all(part.as_bytes())?;
-            }
+            file.write_all(text.as_bytes())?;
             file.sync_all()?;
             fs::hard_link(&draft, &path)?;
             fs::remove_file(&draft)?;
             File::open(&self.dir)?.sync_all()
         })();
         written.map_err(|error| failed("make the key file", &path, &error))?;
+        if self.lock.is_some() {
+            self.opened().insert(name.clone(), key);
+        }
         Ok(name)
     }
 
@@ -126,13 +214,14 @@ impl KeyProvider for FileProvider {
                 Err(why) if why.kind() == ErrorKind::NotFound => return Ok(()),
                 opened => opened?,
             };
-            let length = usize::try_from(file.metadata()?.len()).unwrap_or(FILE_BYTES);
-            file.write_all(&vec![0; length.min(FILE_BYTES)])?;
+            let length = usize::try_from(file.metadata()?.len()).unwrap_or(LOCKED_BYTES);
+            file.write_all(&vec![0; length.min(LOCKED_BYTES)])?;
             file.sync_all()?;
             fs::remove_file(&path)?;
             File::open(&self.dir)?.sync_all()
         })();
         destroyed.map_err(|error| failed("destroy the key file", &path, &error))?;
+        self.opened().remove(name);
         self.state(name)
     }
 
@@ -145,25 +234,39 @@ impl KeyProvider for FileProvider {
         }
     }
 
-    fn stray(&self, newest: u32) -> Result<Vec<String>> {
-        let listed = fs::read_dir(&self.dir)
-            .map_err(|error| failed("list the key directory", &self.dir, &error))?;
-        let names = listed
-            .flatten()
-            .filter_map(|entry| entry.file_name().into_string().ok());
-        let is_stray = |name: &String| {
-            let number = name
-                .strip_prefix("epoch-")
-                .and_then(|n| n.strip_suffix(".key"));
-            number
-                .and_then(|n| n.parse().ok())
-                .is_some_and(|epoch: u32| epoch > newest)
+    fn stray(&self, _: Deployment, newest: u32) -> Result<Vec<String>> {
+        let stray = self
+            .names()?
+            .into_iter()
+            .filter(|(epoch, _)| *epoch > newest);
+        Ok(stray.map(|(_, name)| name).collect())
+    }
+
+    fn needs(&self) -> Option<Needs> {
+        let lock = self.lock.as_ref()?;
+        self.opened().is_empty().then(|| lock.needs())
+    }
+
+    fn unlock(&self, piece: &SecretText) -> Result<()> {
+        let Some(lock) = &self.lock else {
+            return Ok(());
         };
-        Ok(names.filter(is_stray).collect())
+        if let Some(opener) = lock.give(piece)? {
+            let opened = self.open_all(&opener)?;
+            *self.opened() = opened;
+        }
+        Ok(())
+    }
+
+    fn lock(&self) {
+        if self.lock.is_some() {
+            self.opened().clear();
+        }
     }
 
     fn unwrap(&self, name: &str, context: &WrapContext, wrapped: &[u8]) -> Result<MasterKey> {
-        MasterKey::unwrap_from(&self.key(name)?, context, wrapped).map_err(|_| {
+        let key = self.key(name)?;
+        MasterKey::unwrap_from(&key, context, wrapped).map_err(|_| {
             Error::Setup(format!(
                 "the key file {} does not open this vault's master key; \
                  is it the file of another vault?",
@@ -176,7 +279,6 @@ impl KeyProvider for FileProvider {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::Deployment;
 
     fn context() -> WrapContext {
         WrapContext {
@@ -197,8 +299,8 @@ mod tests {
             FileProvider::new(one.path()).unwrap(),
             FileProvider::new(two.path()).unwrap(),
         );
-        let name = one.create(1).unwrap();
-        assert_eq!(two.create(1).unwrap(), name);
+        let name = one.create(Deployment([7; 16]), 1).unwrap();
+        assert_eq!(two.create(Deployment([7; 16]), 1).unwrap(), name);
         let master = MasterKey::generate().unwrap();
         let wrapped = one.wrap(&name, &context(), &master).unwrap();
         assert!(one.unwrap(&name, &context(), &wrapped).is_ok());
@@ -209,9 +311,9 @@ mod tests {
     fn an_epochs_key_is_made_once_and_only_for_its_owner() {
         let dir = tempfile::tempdir().unwrap();
         let provider = FileProvider::new(dir.path()).unwrap();
-        let name = provider.create(1).unwrap();
+        let name = provider.create(Deployment([7; 16]), 1).unwrap();
         let before = fs::read(dir.path().join(&name)).unwrap();
-        assert!(provider.create(1).is_err());
+        assert!(provider.create(Deployment([7; 16]), 1).is_err());
         assert_eq!(fs::read(dir.path().join(&name)).unwrap(), before);
         let mode = fs::metadata(dir.path().join(&name)).unwrap().permissions();
         assert_eq!(mode.mode() & 0o777, 0o600);
@@ -224,8 +326,14 @@ mod tests {
     fn a_destroyed_key_is_gone_and_destroying_it_again_is_harmless() {
         let dir = tempfile::tempdir().unwrap();
         let provider = FileProvider::new(dir.path()).unwrap();
-        let names = [provider.create(1).unwrap(), provider.create(2).unwrap()];
-        assert_eq!(provider.stray(1).unwrap(), [names[1].clone()]);
+        let names = [
+            provider.create(Deployment([7; 16]), 1).unwrap(),
+            provider.create(Deployment([7; 16]), 2).unwrap(),
+        ];
+        assert_eq!(
+            provider.stray(Deployment([7; 16]), 1).unwrap(),
+            [names[1].clone()]
+        );
         assert_eq!(provider.state(&names[0]), Ok(KeyState::Usable));
         for _ in 0..2 {
             assert_eq!(provider.destroy(&names[0]), Ok(KeyState::Gone));

@@ -3,14 +3,23 @@
 //! them, the keys that sign what strangers check.
 
 pub mod file;
+pub mod lock;
+pub mod note;
+pub mod pkcs11;
 mod providers;
+mod secret_file;
 pub mod signing;
+pub mod transit;
+mod worker;
 
+pub use lock::{HeldBy, Needs};
 pub use providers::Providers;
+pub use secret_file::secret_in;
 
 use crate::clock::Day;
-use crate::crypto::{MasterKey, WrapContext};
-use crate::error::Result;
+use crate::crypto::{Deployment, MasterKey, WrapContext};
+use crate::error::{Error, Result};
+use crate::secret::SecretText;
 
 /// What the destruction of a provider key is worth, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,9 +57,9 @@ pub trait KeyProvider: Send + Sync {
     /// What destroying one of its keys is worth.
     fn assurance(&self) -> Assurance;
 
-    /// Makes the key of an epoch; answers the provider's name for it. Refuses
-    /// where the epoch has one.
-    fn create(&self, epoch: u32) -> Result<String>;
+    /// Makes the key of a deployment's epoch; answers the provider's name for
+    /// it. Refuses where the epoch has one.
+    fn create(&self, deployment: Deployment, epoch: u32) -> Result<String>;
 
     /// Wraps a master key under the key of that name.
     fn wrap(&self, name: &str, context: &WrapContext, master: &MasterKey) -> Result<Vec<u8>>;
@@ -65,7 +74,37 @@ pub trait KeyProvider: Send + Sync {
     /// What the provider says of the key of that name now.
     fn state(&self, name: &str) -> Result<KeyState>;
 
-    /// Names of keys of epochs above `newest`: what a crash left behind between
-    /// making a key and noting it. They protect nothing and may be destroyed.
-    fn stray(&self, newest: u32) -> Result<Vec<String>>;
+    /// Names of this deployment's keys of epochs above `newest`: what a crash
+    /// left behind between making a key and noting it. They protect nothing
+    /// and may be destroyed.
+    fn stray(&self, deployment: Deployment, newest: u32) -> Result<Vec<String>>;
+
+    /// What people must give before it opens anything; `None` where it needs
+    /// nobody, or has been given enough.
+    fn needs(&self) -> Option<Needs> {
+        None
+    }
+
+    /// Takes a passphrase or a share of its lock.
+    fn unlock(&self, _piece: &SecretText) -> Result<()> {
+        Err(Error::Setup(
+            "this key provider has no lock; it needs nobody to open it".to_owned(),
+        ))
+    }
+
+    /// Lets go of what it has in memory.
+    fn lock(&self) {}
+}
+
+/// The name of a deployment's epoch key in a provider that several vaults may
+/// share, so that none takes another's key for its own.
+fn shared_name(deployment: Deployment, epoch: u32) -> String {
+    format!("oubliette-{}-{epoch:08}", hex::encode(deployment.0))
+}
+
+/// The epoch of a name that [`shared_name`] made for this deployment.
+fn epoch_of(deployment: Deployment, name: &str) -> Option<u32> {
+    let digits = name.rsplit_once('-')?.1;
+    let epoch = digits.parse().ok()?;
+    (shared_name(deployment, epoch) == name).then_some(epoch)
 }

@@ -2,10 +2,13 @@
 //! take, what is counted, and how it all ends in order.
 
 pub mod connection;
+mod elsewhere;
+mod epochs;
 pub mod harden;
 pub mod listener;
 pub mod lock;
 pub mod probes;
+mod providers;
 pub mod readiness;
 pub mod reload;
 mod run;
@@ -14,4 +17,8 @@ pub mod server;
 pub mod telemetry;
 pub mod tls;
 
+pub use elsewhere::{
+    DataRestore, KeysRestore, KeysSource, attack, backup_data, backup_keys, key_backups,
+    restore_data, restore_keys, vault_key,
+};
 pub use run::{ADDRESS_FILE, found, open_rows, open_store, run, run_over};

@@ -99,7 +99,7 @@ impl Probes {
             "/healthz" => (StatusCode::OK, TEXT, "alive\n".to_owned()),
             "/readyz" => {
                 let status = match state {
-                    State::Ready => StatusCode::OK,
+                    State::Ready | State::Troubled(_) => StatusCode::OK,
                     _ => StatusCode::SERVICE_UNAVAILABLE,
                 };
                 (status, TEXT, format!("{}\n", state.word()))

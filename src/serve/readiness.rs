@@ -15,6 +15,9 @@ pub enum State {
     Starting,
     /// Calls are served.
     Ready,
+    /// Calls are served, and something needs looking after; the word says what:
+    /// `key_provider`.
+    Troubled(&'static str),
     /// Not now; the word says why, for example `sealed` or `disk_full`.
     Impaired(&'static str),
     /// Never again: the server is ending.
@@ -27,7 +30,7 @@ impl State {
         match self {
             Self::Starting => "starting",
             Self::Ready => "ready",
-            Self::Impaired(why) => why,
+            Self::Troubled(why) | Self::Impaired(why) => why,
             Self::Draining => "draining",
         }
     }
@@ -78,7 +81,7 @@ impl Readiness {
 
     async fn tell(&self, state: State) {
         let (status, ready) = match state {
-            State::Ready => (ServingStatus::Serving, 1),
+            State::Ready | State::Troubled(_) => (ServingStatus::Serving, 1),
             _ => (ServingStatus::NotServing, 0),
         };
         self.metrics.ready.set(ready);

@@ -54,9 +54,11 @@ impl Reload for Rules {
 
     fn reload(&self) -> Result<()> {
         self.access.reload()?;
-        let rules = self.access.now();
-        self.vault
-            .ensure_tenants(rules.roles().principals().map(|p| p.tenant()))
+        if self.vault.is_sealed() {
+            // It makes sure of its tenants when it comes up.
+            return Ok(());
+        }
+        self.vault.ensure_tenants(self.access.now().tenants())
     }
 }
 
@@ -184,7 +186,7 @@ fn fingerprint(paths: &[PathBuf]) -> Fingerprint {
 /// Names and contents, folder by folder in order. What cannot be read counts
 /// as such, so that its coming back is a change.
 fn add(hash: &mut Sha256, path: &Path, depth: u32) {
-    /// A folder, its `types/` and `purposes/`; deeper lies nothing of ours.
+    /// A folder, its `types/`, `purposes/` and `notices/`; deeper lies nothing of ours.
     const DEPTH: u32 = 2;
     hash.update(Sha256::digest(path.as_os_str().as_encoded_bytes()));
     if path.is_dir() && depth < DEPTH {

@@ -1,10 +1,12 @@
 //! The composition root: the one place that names a concrete store and a
 //! concrete provider and puts them together.
 
+use super::elsewhere::{key_backups, ledger_copy, refuse_copies, vault_key};
 use super::harden::harden;
 use super::listener::{Bounds, Listener, Security};
 use super::lock::DirectoryLock;
 use super::probes::Probes;
+use super::providers::{Built, Moving, keep};
 use super::readiness::{Readiness, State};
 use super::reload::{Reload, Rules, Watch};
 use super::sealing::Sealing;
@@ -14,11 +16,10 @@ use super::tls::Tls;
 use crate::access::{Access, Sources};
 use crate::authn::{Authn, Caller};
 use crate::config::check::Allowances;
-use crate::config::{Config, Provider, Transport};
+use crate::config::{Config, Transport};
 use crate::error::{Error, Result, Unavailable};
 use crate::grpc::{Guard, Parts, SERVICES, Shed, routes};
 use crate::keys::Providers;
-use crate::keys::file::FileProvider;
 use crate::keys::signing::SigningKey;
 use crate::metrics::Metrics;
 use crate::pb;
@@ -44,7 +45,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`Error::Setup`] when there is one, or a file cannot be made.
 pub fn found(config: &Config) -> Result<()> {
-    vault::found(&config.data, &providers(&config.provider)?)
+    vault::found(&config.data, &Built::new(&config.providers)?.providers()?)
 }
 
 /// Opens the vault that a configuration describes for reading only, whether it
@@ -54,13 +55,6 @@ pub fn found(config: &Config) -> Result<()> {
 /// [`Error::Setup`] when there is none.
 pub fn open_rows(config: &Config) -> Result<impl Rows + use<>> {
     sqlite::open_rows(&config.data)
-}
-
-fn providers(provider: &Provider) -> Result<Providers> {
-    let provider = match provider {
-        Provider::File { directory } => FileProvider::new(directory)?,
-    };
-    Providers::new(vec![Box::new(provider)])
 }
 
 /// Serves until a signal ends it; calls `ready` once it does.
@@ -109,11 +103,26 @@ pub async fn run_over(
         })
         .await?,
     );
-    let (vault, assurance) = unseal(&config, &access, open).await?;
-    vault.recover().await?;
+    let (vault, built) = open_vault(&config, open).await?;
+    vault.sign_with(vault_key(&config)?)?;
+    if let Some(backups) = key_backups(&config)? {
+        vault.back_up_keys_with(Arc::new(backups));
+    }
     let origin = vault.log_origin(&config.trust_domain);
     let key = SigningKey::load(&config.signing.log, origin)?;
     let sealing = Sealing::open(&vault, key, config.anchor.as_ref(), &metrics).await?;
+    tokio::spawn(vault.clone().keep_ledger());
+    let tenants = access.now().tenants().cloned().collect();
+    match vault.come_up(tenants).await {
+        Ok(()) => {}
+        Err(why @ Error::Unavailable(Unavailable::KeyProvider | Unavailable::Sealed)) => {
+            tracing::warn!(%why, "the vault starts sealed");
+        }
+        Err(why) => return Err(why),
+    }
+    let without = config.seal.without_provider;
+    tokio::spawn(keep(vault.clone(), Arc::clone(&access), without));
+    tokio::spawn(super::epochs::keep(vault.clone(), config.epochs));
 
     let authn = Arc::new(Authn::new(&config.trust_domain));
     let rules = Rules {
@@ -121,7 +130,12 @@ pub async fn run_over(
         sources,
         vault: vault.clone(),
     };
-    let (security, things) = secure(&config, &authn, Arc::new(rules))?;
+    let (security, mut things) = secure(&config, &authn, Arc::new(rules))?;
+    things.push(Arc::new(Moving::new(
+        config.file.clone(),
+        built,
+        vault.clone(),
+    )));
     tokio::spawn(Watch::new(things, Arc::clone(&metrics))?.run());
     let listener = Listener::bind(
         config.listen,
@@ -142,11 +156,11 @@ pub async fn run_over(
         metrics: Arc::clone(&metrics),
     };
     let beside = beside(&readiness, config.reflection)?;
-    let guard = Guard::new(parts, routes(&vault, assurance), beside);
     let (end_sealing, last) = oneshot::channel::<()>();
     let trouble = sealing.trouble();
     let sealed = tokio::spawn(sealing.run(last));
-    readiness.set(State::Ready).await;
+    let guard = Guard::new(parts, routes(&vault), beside);
+    readiness.set(keys_state(&vault)).await;
     let _told = AddressFile::write(&config.data, address)?;
     ready(address);
     let ended = ended(
@@ -167,6 +181,14 @@ pub async fn run_over(
     }
 }
 
+/// The vault of a configuration, for a tool that serves nobody. Blocks.
+pub(super) fn unsealed(config: &Config) -> Result<(Vault, Arc<Providers>)> {
+    let providers = Arc::new(Built::new(&config.providers)?.providers()?);
+    let store = open_store(&config.data)?;
+    let vault = Vault::unseal(store, Arc::clone(&providers), NODE.to_owned())?;
+    Ok((vault, providers))
+}
+
 /// Opens the store that a vault in `data` is kept in.
 ///
 /// # Errors
@@ -184,18 +206,21 @@ async fn on_thread<T: Send + 'static>(
         .map_err(|_| Error::Internal("a start-up step ended by itself"))?
 }
 
-async fn unseal(
+/// The vault, sealed, and its providers.
+async fn open_vault(
     config: &Config,
-    access: &Arc<Access>,
     open: impl FnOnce(&Path) -> Result<Arc<dyn Store>> + Send + 'static,
-) -> Result<(Vault, crate::keys::Assurance)> {
-    let (data, kept, rules) = (config.data.clone(), config.provider.clone(), access.now());
+) -> Result<(Vault, Built)> {
+    let (data, configured) = (config.data.clone(), config.providers.clone());
+    let (backup, key) = (config.backup.clone(), vault_key(config)?);
     on_thread(move || {
-        let providers = providers(&kept)?;
-        let vault = Vault::unseal(open(&data)?, &providers, NODE.to_owned())?;
-        let tenants = rules.roles().principals().map(|p| p.tenant());
-        vault.ensure_tenants(tenants)?;
-        Ok((vault, providers.assurance()))
+        refuse_copies(&data)?;
+        let built = Built::new(&configured)?;
+        let providers = Arc::new(built.providers()?);
+        let vault = Vault::open(open(&data)?, providers, NODE.to_owned())?;
+        let copy = ledger_copy(&backup, key, vault.deployment())?;
+        vault.check_story(copy, backup.strict)?;
+        Ok((vault, built))
     })
     .await
 }
@@ -266,11 +291,25 @@ async fn ended(
         }
         let state = match vault.tidy_up().await {
             Err(Error::Unavailable(Unavailable::DiskFull)) => State::Impaired("disk_full"),
-            _ => trouble.borrow().map_or(State::Ready, State::Impaired),
+            _ => match (keys_state(&vault), *trouble.borrow()) {
+                (State::Ready, Some(why)) => State::Impaired(why),
+                (state, _) => state,
+            },
         };
         if readiness.state() != state {
             readiness.set(state).await;
         }
+    }
+}
+
+/// Whether calls can be served, as far as keys are concerned.
+fn keys_state(vault: &Vault) -> State {
+    if vault.is_sealed() {
+        State::Impaired("sealed")
+    } else if vault.provider_answers() {
+        State::Ready
+    } else {
+        State::Troubled("key_provider")
     }
 }
 

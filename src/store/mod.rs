@@ -7,6 +7,11 @@
 //! reader threads, each with connections of its own.
 
 mod change;
+mod consent;
+mod epochs;
+mod jobs;
+mod ledger;
+mod part;
 mod row;
 pub mod sqlite;
 mod tree;
@@ -15,6 +20,13 @@ pub use change::{
     CreateCustomer, CreateKeys, CreateOutcome, DeleteRecord, EraseIntent, NewPage, PutOutcome,
     PutRecord, Replacement, RequestClaim, SplitIndex, SplitPart, Tombstone,
 };
+pub use consent::{ConsentChange, ConsentOutcome, ConsentRows, ConsentStore, Narrowing};
+pub use epochs::{EpochRows, EpochStore, KeptKey, KeySwap, Left, PageSwap, PageView, Swapped};
+pub use jobs::{
+    JobKind, JobOrders, JobRow, JobRows, JobState, JobStore, NewJob, Progress, SCHEDULED,
+};
+pub use ledger::{CopyMark, LedgerEntry, LedgerRows};
+pub use part::Part;
 pub use row::{
     CustomerKeys, CustomerRow, EpochKey, EpochRow, EpochState, ErasureRow, Fence, GenerationKeys,
     HistoryRow, IndexRef, KeyCounts, KeyRow, LeafRow, LedgerKind, PageKind, PageRow, RecordKey,
@@ -87,7 +99,7 @@ pub enum DataFile {
 pub type ReadJob = Box<dyn FnOnce(&mut dyn Rows) + Send>;
 
 /// Where rows are kept. Every method is one transaction of one file.
-pub trait Store: TreeStore + Send + Sync {
+pub trait Store: EpochStore + JobStore + ConsentStore + TreeStore + Send + Sync {
     /// Queues work for a reader thread; refuses when the queue is full.
     fn read(&self, job: ReadJob) -> Result<()>;
 
@@ -169,7 +181,7 @@ pub trait Store: TreeStore + Send + Sync {
 
 /// Reads, on a reader thread. All reads of a job see each file in one state,
 /// which is no older than the job.
-pub trait Rows: TreeRows {
+pub trait Rows: EpochRows + JobRows + ConsentRows + LedgerRows + TreeRows {
     /// From here on the newest state of both files.
     fn refresh(&mut self);
 

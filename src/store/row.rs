@@ -33,6 +33,9 @@ pub enum EpochState {
     Closing = 2,
     /// Its provider keys are destroyed.
     Destroyed = 3,
+    /// Nothing is wrapped under it any more; its provider keys are being
+    /// destroyed, or will be on a date.
+    Condemned = 4,
 }
 
 /// An epoch's master key under the key of one provider. Each of them alone
@@ -48,6 +51,7 @@ pub struct EpochKey {
 }
 
 /// One tenant: its name is the operator's word, not personal data.
+#[derive(Clone)]
 pub struct TenantRow {
     /// From 1.
     pub tenant: TenantNumber,
@@ -112,6 +116,12 @@ pub enum LedgerKind {
     Erasure = 1,
     /// A record was deleted.
     RecordDeletion = 2,
+    /// A customer withdrew consent to a purpose.
+    Withdrawal = 3,
+    /// A customer objected to a purpose.
+    Objection = 4,
+    /// A contract or an obligation ended for a customer.
+    BasisEnded = 5,
 }
 
 /// Which page of the index an id belongs to.

@@ -32,6 +32,11 @@ impl Cursor {
         Self::new(deployment, tenant, "page_token", record_type, 0)
     }
 
+    /// The page tokens of a history of consent.
+    pub fn of_consent(deployment: Deployment, tenant: &Arc<Tenant>) -> Self {
+        Self::new(deployment, tenant, "page_token", 0, 0)
+    }
+
     fn new(
         deployment: Deployment,
         tenant: &Arc<Tenant>,

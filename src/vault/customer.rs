@@ -105,6 +105,10 @@ impl Vault {
         place: Place,
     ) -> Result<Option<CustomerView>> {
         let is_first = place.page.is_none();
+        let _making = match is_first {
+            true => Some(self.0.making.read().await),
+            false => None,
+        };
         let place = if is_first {
             self.first_page(tenant, grant).await?
         } else {
@@ -239,6 +243,7 @@ impl Vault {
     }
 
     async fn split_index(&self, tenant: &Arc<Tenant>, prefix: u32) -> Result<()> {
+        let _making = self.0.making.read().await;
         let first = self.0.store.allocate_index_pages(2).in_time().await?;
         let of = Arc::clone(tenant);
         let split = self

@@ -150,7 +150,7 @@ impl Deleting {
         );
         let (owner, row) = rows.record(keys.customer, &locator)?;
         let owner = owner_of(rows, keys.customer, owner)?;
-        let permit = permit(&self.grant, keys, &owner)?;
+        let permit = permit(&self.grant, keys, &owner, keyring.at(self.call.time.day()))?;
         let id = &permit.target().target.record;
         let row = found_record(keyring.deployment(), keys, id, row)?
             .ok_or(Error::NotFound(Missing::Record))?;

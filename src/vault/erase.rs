@@ -1,7 +1,7 @@
 //! Forgetting a customer. The order is what makes it safe: intent leaf, then in
 //! one transaction of `keys.db` the fence, the ledger entry, the keys gone and
-//! their pages dirty, then the write-ahead log emptied, then the shred leaf,
-//! then the reply (L2). Behind it the rows are purged (L3). Every step may be
+//! their pages dirty, then the write-ahead log emptied, then the ledger copied
+//! to its second place, then the shred leaf, then the reply (L2). Behind it the rows are purged (L3). Every step may be
 //! repeated; start-up completes whatever a crash cut off.
 
 use super::Vault;
@@ -161,6 +161,7 @@ impl Vault {
         if !self.truncated(DataFile::Keys).await? {
             return Err(Error::ErasurePending);
         }
+        self.copy_ledger_after_erasure().await?;
         let mut leaf = of.clone();
         leaf.verdict = Verdict::Shredded;
         leaf.fact = Some(Fact::Shredded {
@@ -175,7 +176,7 @@ impl Vault {
     }
 
     /// A step of an erasure: where the disk is full it takes the reserve.
-    async fn reserved<T>(&self, step: impl Fn() -> Pending<T>) -> Result<T> {
+    pub(super) async fn reserved<T>(&self, step: impl Fn() -> Pending<T>) -> Result<T> {
         match step().in_time().await {
             Err(Error::Unavailable(Unavailable::DiskFull)) if self.0.store.spend_reserve() => {
                 tracing::error!("the disk is full; the reserve serves erasures alone");
@@ -187,7 +188,7 @@ impl Vault {
 
     /// Empties a write-ahead log, waiting for readers up to a limit; false
     /// where one still holds it then.
-    async fn truncated(&self, file: DataFile) -> Result<bool> {
+    pub(super) async fn truncated(&self, file: DataFile) -> Result<bool> {
         let deadline = tokio::time::Instant::now() + limits::TRUNCATE_TIME;
         while !self.0.store.truncate(file).in_time().await? {
             if tokio::time::Instant::now() >= deadline {
@@ -226,7 +227,7 @@ impl Vault {
     /// From the intent or L2 to L3, whatever of it is left to do. A call is begun
     /// only when its entry can be written at once: a reader may hold the files
     /// for long.
-    async fn purge(&self, customer: CustomerNumber) -> Result<()> {
+    pub(super) async fn purge(&self, customer: CustomerNumber) -> Result<()> {
         let erasure = self.on_rows(move |rows, _| rows.erasure(customer)).await?;
         let Some(erasure) = erasure.filter(|row| row.level < 3) else {
             return Ok(());
@@ -265,7 +266,7 @@ impl Vault {
     }
 
     /// Finishes what a crash cut off: erasures that were intended, creations
-    /// that did not settle. Runs before the first call is served.
+    /// that did not settle, noes that were noted and not carried out. Runs before the first call is served.
     pub async fn recover(&self) -> Result<()> {
         let (erasures, creations) = self
             .on_rows(|rows, _| {
@@ -287,10 +288,13 @@ impl Vault {
             match self.purge(erasure.customer).await {
                 // The keys are gone. Whoever else reads the files, a backup
                 // perhaps, keeps remnants on disk, but not the vault shut.
-                Err(Error::ErasurePending) => self.purge_behind(erasure.customer),
+                // So does a copy of the ledger that cannot be written now.
+                Err(Error::ErasurePending | Error::LedgerPending) => {
+                    self.purge_behind(erasure.customer);
+                }
                 done => done?,
             }
         }
-        Ok(())
+        self.replay_ledger().await
     }
 }

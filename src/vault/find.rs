@@ -115,6 +115,21 @@ pub fn sealed_record_id(
     message::seal(&keys.identity.ids, &context, id.expose().as_bytes())
 }
 
+/// The caller's id of a customer, from the sealed id.
+pub fn customer_id(
+    deployment: Deployment,
+    keys: &CustomerKeyring,
+    sealed: &[u8],
+) -> Result<CustomerId> {
+    let id = open_text(
+        keys,
+        &customer_id_context(deployment, keys),
+        sealed,
+        Lost::State,
+    )?;
+    CustomerId::parse("customer_id", id.expose()).map_err(|_| Error::DataLoss(Lost::State))
+}
+
 /// `customers/{customer}`, from the sealed id.
 pub fn customer_name(
     deployment: Deployment,

@@ -12,6 +12,7 @@ use crate::limits;
 use crate::store::{
     ErasureRow, IndexRef, NewPage, PageKind, PageRow, Rows, SplitIndex, SplitPart, Tombstone,
 };
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// What an index row says.
@@ -36,6 +37,14 @@ pub struct Place {
     /// The row's body as it was read.
     pub body: Vec<u8>,
     keys: Option<Arc<IndexPageKeys>>,
+}
+
+/// The rows of an index page, and which tombstones among them stay.
+pub struct IndexRows {
+    /// Tags and sealed bodies.
+    pub rows: Vec<([u8; 16], Vec<u8>)>,
+    /// Customers whose erasure a later epoch makes final.
+    pub later: HashSet<CustomerNumber>,
 }
 
 /// Version of the row body: blinded id, number, tombstone flag.
@@ -125,7 +134,7 @@ impl Keyring {
         }
     }
 
-    fn seal_row(
+    pub fn seal_row(
         &self,
         keys: &IndexPageKeys,
         tenant: TenantNumber,
@@ -200,6 +209,50 @@ impl Keyring {
         }
     }
 
+    /// An index page under a new number and a new key, with all its rows but
+    /// the tombstones that the epoch being closed makes final: after it their
+    /// ids are as never seen. Crypto alone; `rows` are what was just read.
+    pub fn moved(
+        &self,
+        tenant: TenantNumber,
+        page: &IndexRef,
+        key: &PageRow,
+        rows: IndexRows,
+        number: u64,
+    ) -> Result<(NewPage, SplitIndex)> {
+        let old = self.index_page(tenant, key)?;
+        let (mut kept, mut has_tombstone) = (Vec::with_capacity(rows.rows.len()), false);
+        for (tag, body) in rows.rows {
+            let (blind, entry) = self.open_row(&old, tenant, page.page, &tag, &body)?;
+            if let Entry::Tombstone(customer) = entry {
+                if !rows.later.contains(&customer) {
+                    continue;
+                }
+                has_tombstone = true;
+            }
+            kept.push((blind, entry));
+        }
+        let new = self.new_index_page(tenant, number, has_tombstone)?;
+        let keys = self.index_page(tenant, &new.row)?;
+        let rows = kept
+            .iter()
+            .map(|(blind, entry)| self.seal_row(&keys, tenant, number, blind, *entry))
+            .collect::<Result<_>>()?;
+        let part = SplitPart {
+            page: number,
+            start: page.start,
+            depth: page.depth,
+            rows,
+        };
+        let split = SplitIndex {
+            tenant,
+            old: page.page,
+            changes: page.changes,
+            new: vec![part],
+        };
+        Ok((new, split))
+    }
+
     /// Splits an index page in two: `first` and the number after it are the
     /// new pages. `None` where it need not or can no longer be split.
     pub fn split(
@@ -233,22 +286,9 @@ impl Keyring {
             .zip(first..)
             .zip([page.start, page.start | bit])
         {
-            let dirty = half
-                .iter()
-                .any(|(_, entry)| matches!(entry, Entry::Tombstone(_)));
-            let new = self.new_index_page(tenant, number, dirty)?;
-            let keys = self.index_page(tenant, &new.row)?;
-            let rows = half
-                .iter()
-                .map(|(blind, entry)| self.seal_row(&keys, tenant, number, blind, *entry))
-                .collect::<Result<_>>()?;
+            let (new, part) = self.filled_page(tenant, number, start, page.depth + 1, &half)?;
             pages.push(new);
-            parts.push(SplitPart {
-                page: number,
-                start,
-                depth: page.depth + 1,
-                rows,
-            });
+            parts.push(part);
         }
         let split = SplitIndex {
             tenant,
@@ -258,9 +298,111 @@ impl Keyring {
         };
         Ok(Some((pages, split)))
     }
+
+    /// A new index page with these entries: its key and its rows. One that
+    /// holds a tombstone is dirty: at the next close it goes.
+    pub fn filled_page(
+        &self,
+        tenant: TenantNumber,
+        number: u64,
+        start: u32,
+        depth: u8,
+        entries: &[([u8; 32], Entry)],
+    ) -> Result<(NewPage, SplitPart)> {
+        let is_tombstone = |(_, entry): &([u8; 32], Entry)| matches!(entry, Entry::Tombstone(_));
+        let dirty = entries.iter().any(is_tombstone);
+        let new = self.new_index_page(tenant, number, dirty)?;
+        let keys = self.index_page(tenant, &new.row)?;
+        let rows = entries
+            .iter()
+            .map(|(blind, entry)| self.seal_row(&keys, tenant, number, blind, *entry))
+            .collect::<Result<_>>()?;
+        let page = number;
+        Ok((
+            new,
+            SplitPart {
+                page,
+                start,
+                depth,
+                rows,
+            },
+        ))
+    }
+
+    /// What an index page's rows say; nothing where its key is not there or is
+    /// not the one that they were sealed under.
+    pub fn entries(
+        &self,
+        rows: &mut dyn Rows,
+        tenant: TenantNumber,
+        page: u64,
+    ) -> Result<Vec<([u8; 32], Entry)>> {
+        let Some(row) = rows.page(PageKind::Index, page)? else {
+            return Ok(Vec::new());
+        };
+        let keys = self.index_page(tenant, &row)?;
+        let sealed = rows.index_rows(page)?.into_iter();
+        let opened = sealed.map(|(tag, body)| self.open_row(&keys, tenant, page, &tag, &body));
+        Ok(opened.flatten().collect())
+    }
+}
+
+/// The blinded form of an id, as index rows hold it.
+pub fn blinded(tenant: &Tenant, id: &CustomerId) -> [u8; 32] {
+    blind(&tenant.keys.index, id)
+}
+
+/// Entries, sorted by their blinded ids, shared out to pages: where each begins,
+/// how deep it is, and how many of the entries are its own.
+pub fn pages_for(entries: &[([u8; 32], Entry)]) -> Vec<(u32, u8, usize)> {
+    let mut pages = Vec::new();
+    let mut waiting = vec![(0_u32, 0_u8, entries)];
+    while let Some((start, depth, part)) = waiting.pop() {
+        if part.len() as u64 <= limits::INDEX_ROWS_PER_PAGE || depth >= 32 {
+            pages.push((start, depth, part.len()));
+            continue;
+        }
+        let bit = 1_u32 << (31 - depth);
+        let middle = part.partition_point(|(blind, _)| prefix(blind) & bit == 0);
+        let (low, high) = part.split_at(middle);
+        // The lower half is taken next, so that pages come in order.
+        waiting.push((start | bit, depth + 1, high));
+        waiting.push((start, depth + 1, low));
+    }
+    pages
 }
 
 /// The bits of a blinded id that choose its page.
 fn prefix(blind: &[u8; 32]) -> u32 {
     u32::from_be_bytes(*blind.first_chunk().unwrap_or(&[0; 4]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_shared_out_to_pages_that_cover_every_prefix() {
+        let entry = |n: u64| {
+            let mut blind = [0; 32];
+            blind[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+            (blind, Entry::Customer(CustomerNumber(n)))
+        };
+        let mut entries: Vec<_> = (1..2_000).map(entry).collect();
+        entries.sort_unstable_by_key(|(blind, _)| *blind);
+        let pages = pages_for(&entries);
+        let (mut next, mut left) = (0_u64, entries.as_slice());
+        for (start, depth, many) in pages {
+            assert_eq!(u64::from(start), next, "no gap");
+            next += 1 << (32 - depth);
+            let (own, rest) = left.split_at(many);
+            assert!(own.len() as u64 <= limits::INDEX_ROWS_PER_PAGE);
+            assert!(own.iter().all(|(blind, _)| {
+                (u64::from(start)..next).contains(&u64::from(prefix(blind)))
+            }));
+            left = rest;
+        }
+        assert_eq!((next, left.len()), (1 << 32, 0));
+        assert_eq!(pages_for(&[]), [(0, 0, 0)]);
+    }
 }

@@ -3,9 +3,11 @@
 //! microseconds, and so no cache outlives a shred. They are let go of
 //! together; what a call under way still holds goes with that call.
 
+use crate::access::Moment;
+use crate::clock::Day;
 use crate::crypto::{
-    Deployment, FieldKey, FieldKeys, IdentityKey, IdentityKeys, IndexPageKey, IndexPageKeys,
-    MasterKey, PageKey, TenantKey, TenantKeys, WrapContext,
+    ConsentKeys, Deployment, FieldKey, FieldKeys, IdentityKey, IdentityKeys, IndexPageKey,
+    IndexPageKeys, MasterKey, PageKey, TenantKey, TenantKeys, WrapContext,
 };
 use crate::error::{Error, Lost, Result, Unavailable};
 use crate::id::{CustomerNumber, TenantName, TenantNumber};
@@ -14,6 +16,7 @@ use crate::store::{CustomerKeys, KeyRow, NewPage, PageRow, TenantRow};
 use arc_swap::ArcSwapOption;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 const SEALED: Error = Error::Unavailable(Unavailable::Sealed);
@@ -22,11 +25,13 @@ const SEALED: Error = Error::Unavailable(Unavailable::Sealed);
 pub struct Keyring {
     deployment: Deployment,
     unsealed: ArcSwapOption<Unsealed>,
+    /// The last restore that could not be proven complete.
+    lineage: AtomicU32,
 }
 
 /// What is in memory while the vault is unsealed.
 #[derive(Clone)]
-struct Unsealed {
+pub(super) struct Unsealed {
     masters: BTreeMap<u32, Arc<MasterKey>>,
     tenants: HashMap<TenantName, Arc<Tenant>>,
     pages: Arc<Pages>,
@@ -83,6 +88,7 @@ pub struct CustomerKeyring {
     pub identity: IdentityKeys,
     /// The newest generation.
     pub generation: u32,
+    root: IdentityKey,
     page: Arc<PageKey>,
     place: WrapContext,
     fields: Vec<KeyRow>,
@@ -94,6 +100,7 @@ impl Keyring {
         Self {
             deployment,
             unsealed: ArcSwapOption::empty(),
+            lineage: AtomicU32::new(0),
         }
     }
 
@@ -108,6 +115,41 @@ impl Keyring {
                 index: Cache::new(),
             }),
         })));
+    }
+
+    /// What customers' states are judged by on a day.
+    pub fn at(&self, today: Day) -> Moment {
+        Moment {
+            today,
+            lineage: self.lineage.load(Ordering::Acquire),
+        }
+    }
+
+    /// From here on consent that is older than this restore, in seconds since
+    /// 1970, is not relied on.
+    pub fn doubt_consent_before(&self, restore: i64) {
+        let restore = u32::try_from(restore).unwrap_or(u32::MAX);
+        self.lineage.store(restore, Ordering::Release);
+    }
+
+    /// Adds the master key of a new epoch, which wraps from here on.
+    pub fn open_epoch(&self, epoch: u32, master: MasterKey) -> Result<()> {
+        let master = Arc::new(master);
+        self.change(|open| {
+            open.masters.insert(epoch, Arc::clone(&master));
+        })
+    }
+
+    /// Lets go of the master key of an epoch that is closed.
+    pub fn forget_epoch(&self, epoch: u32) -> Result<()> {
+        self.change(|open| {
+            open.masters.remove(&epoch);
+        })
+    }
+
+    /// Lets go of every key.
+    pub fn seal(&self) {
+        self.unsealed.store(None);
     }
 
     /// From here on these are the tenants.
@@ -142,7 +184,7 @@ impl Keyring {
         before.map(|_| ()).ok_or(SEALED)
     }
 
-    fn unsealed(&self) -> Result<Arc<Unsealed>> {
+    pub(super) fn unsealed(&self) -> Result<Arc<Unsealed>> {
         self.unsealed.load_full().ok_or(SEALED)
     }
 
@@ -152,7 +194,7 @@ impl Keyring {
     }
 
     /// The epoch that new keys are wrapped under, and its master key.
-    fn newest(&self) -> Result<(u32, Arc<MasterKey>)> {
+    pub(super) fn newest(&self) -> Result<(u32, Arc<MasterKey>)> {
         let unsealed = self.unsealed()?;
         let newest = unsealed.masters.last_key_value();
         newest
@@ -161,7 +203,13 @@ impl Keyring {
     }
 
     /// The wrap context of a page's own key.
-    fn page_place(&self, tenant: u32, page: u64, generation: u32, epoch: u32) -> WrapContext {
+    pub(super) fn page_place(
+        &self,
+        tenant: u32,
+        page: u64,
+        generation: u32,
+        epoch: u32,
+    ) -> WrapContext {
         WrapContext {
             deployment: self.deployment,
             tenant,
@@ -175,7 +223,12 @@ impl Keyring {
 
     /// The wrap context of a tenant's key. The name is in it, shortened, so
     /// that a key opens under no other tenant's name.
-    fn tenant_place(&self, tenant: TenantNumber, name: &TenantName, epoch: u32) -> WrapContext {
+    pub(super) fn tenant_place(
+        &self,
+        tenant: TenantNumber,
+        name: &TenantName,
+        epoch: u32,
+    ) -> WrapContext {
         let hash: [u8; 32] = Sha256::digest(name.as_str()).into();
         let part = |at: usize| {
             let bytes = hash.iter().skip(at).take(8);
@@ -241,7 +294,7 @@ impl Keyring {
 
     /// The wrap context of a customer's keys. The epoch is not in it: the rows
     /// of a clean page outlive their epoch as they are.
-    fn customer_place(
+    pub(super) fn customer_place(
         &self,
         tenant: TenantNumber,
         customer: CustomerNumber,
@@ -278,6 +331,7 @@ impl Keyring {
             customer,
             tenant,
             identity: identity.subkeys(),
+            root: identity,
             generation: 1,
             page: page_key,
             place,
@@ -313,6 +367,7 @@ impl Keyring {
             customer,
             tenant,
             identity: identity.subkeys(),
+            root: identity,
             generation,
             page: page_key,
             place,
@@ -322,7 +377,7 @@ impl Keyring {
 }
 
 impl Unsealed {
-    fn master(&self, epoch: u32) -> Result<&MasterKey> {
+    pub(super) fn master(&self, epoch: u32) -> Result<&MasterKey> {
         self.masters.get(&epoch).map(AsRef::as_ref).ok_or_else(|| {
             tracing::error!(epoch, "a row is wrapped under an epoch that is not open");
             Error::DataLoss(Lost::Key)
@@ -331,6 +386,11 @@ impl Unsealed {
 }
 
 impl CustomerKeyring {
+    /// The keys for what the customer says, and for their handles.
+    pub fn consent(&self) -> ConsentKeys {
+        self.root.consent()
+    }
+
     /// The keys under the field key of a generation; `None` where the customer
     /// has no such generation any more.
     pub fn field(&self, generation: u32) -> Result<Option<FieldKeys>> {

@@ -42,7 +42,7 @@ impl Vault {
                 let keys = quota.admit(asked.principal(), now, found)?;
                 let owner = rows.customer(keys.customer)?;
                 let owner = owner_of(rows, keys.customer, owner)?;
-                let permit = permit(&asked, &keys, &owner)?;
+                let permit = permit(&asked, &keys, &owner, keyring.at(now.day()))?;
                 let after = match after {
                     None => 0,
                     Some(key) if key.customer == keys.customer => key.record.0,

@@ -1,33 +1,49 @@
 //! The use cases, one file each. They take a grant or a permit, never a bare
 //! name, and what they open leaves only as [`crate::audit::Recorded`].
 
+mod consent;
 mod cursor;
 mod customer;
 mod delete;
 mod entries;
+mod epoch;
 mod erase;
 mod find;
+#[cfg(test)]
+mod gate_table;
 mod index;
+mod job;
 mod keyring;
 mod leaf;
+mod ledger;
 mod list;
 mod open;
 mod quota;
 mod read;
 mod refuse;
 mod request;
+mod restore;
+mod rewrap;
 mod seal;
+mod seed;
 mod status;
 mod stream;
+mod tree;
 mod unseal;
 mod write;
 
+pub use consent::{ConsentView, Event, History, PurposeView, Receipt, Said};
 pub use customer::{CustomerView, Level};
 pub use entries::{CustomerEntry, EntryFilter, EntryPage, EntryView};
+pub use epoch::{ClosePlan, KeyBackup};
+pub use job::Order;
 pub use list::Listed;
 pub use open::{OpenedRecord, RecordView};
 pub use read::Outcomes;
 pub use refuse::Refused;
+pub use restore::{Restored, Unproven};
+pub use seal::{ProviderView, SealView, SealedBy};
+pub use seed::{Closed, Seeding, seeded_id};
 pub use status::{EpochView, StatusView};
 pub use stream::Chunk;
 pub use unseal::found;
@@ -35,12 +51,15 @@ pub use unseal::found;
 use crate::audit::Log;
 use crate::error::{Error, Result, Unavailable};
 use crate::id::{CustomerNumber, TenantName};
+use crate::keys::Providers;
+use crate::keys::signing::SigningKey;
 use crate::store::{DataFile, Rows, Store};
+use job::Runners;
 use keyring::{Keyring, Tenant};
 use quota::CustomerQuota;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
-use tokio::sync::oneshot;
+use std::sync::{Arc, Mutex, OnceLock};
+use tokio::sync::{Semaphore, oneshot};
 
 /// The vault: its rows, its unsealed keys and its log. Cheap to clone.
 #[derive(Clone)]
@@ -48,11 +67,27 @@ pub struct Vault(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn Store>,
+    seal: seal::SealState,
     keyring: Arc<Keyring>,
     log: Log,
     quota: Arc<CustomerQuota>,
+    /// Where the ledger is copied to, if anywhere; set once, at start.
+    ledger: OnceLock<ledger::Kept>,
+    /// Signs events of consent and receipts.
+    signing: OnceLock<SigningKey>,
     /// Customers whose rows are being purged behind a reply.
     purging: Mutex<HashSet<CustomerNumber>>,
+    providers: Arc<Providers>,
+    /// How keys are backed up before an epoch is destroyed, if they are.
+    key_backup: OnceLock<Arc<dyn KeyBackup>>,
+    /// One epoch is opened at a time.
+    opening: tokio::sync::Mutex<()>,
+    /// Read while a page of the index is made that has no place in it yet.
+    making: tokio::sync::RwLock<()>,
+    /// The jobs that have a runner.
+    runners: Runners,
+    /// How many threads may do the crypto of jobs.
+    crypto_room: Semaphore,
 }
 
 impl Vault {
@@ -77,6 +112,9 @@ impl Vault {
 
     /// A tenant that was made ready at start or reload.
     fn tenant(&self, name: &TenantName) -> Result<Arc<Tenant>> {
+        if self.is_sealed() {
+            return Err(Error::Unavailable(Unavailable::Sealed));
+        }
         self.0.keyring.tenant(name)
     }
 

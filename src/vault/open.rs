@@ -3,16 +3,17 @@
 //! purpose's ceiling goes.
 
 use super::keyring::CustomerKeyring;
-use crate::access::{CustomerData, Facts, Grant, Permit, Read};
+use crate::access::{CustomerData, Facts, Grant, Moment, Permit, Read, Withheld};
 use crate::catalog::{Form, RecordType, Value};
 use crate::clock::Day;
+use crate::crypto::mac::mac;
 use crate::crypto::manifest::verify_manifest;
 use crate::crypto::record::open_group;
 use crate::crypto::{
     Deployment, FieldKeys, FieldRef, GroupOpener, GroupRef, ManifestContext, RecordBody,
     RecordContext,
 };
-use crate::error::{Error, Lost, Result};
+use crate::error::{Denial, Error, Lost, Result, Rule};
 use crate::id::CatalogName;
 use crate::store::{CustomerRow, RecordRow};
 use std::sync::Arc;
@@ -51,6 +52,11 @@ pub struct OpenedRecord {
     pub view: RecordView,
     /// The fields that hold a value, by rising number.
     pub fields: Vec<(CatalogName, Form, Value)>,
+    /// What the purpose calls the customer, where it has names of its own.
+    pub handle: Option<String>,
+    /// What was granted and is not opened: the customer's state or the value's
+    /// age says no.
+    pub withheld: Vec<Withheld>,
 }
 
 /// Checks the customer's live state and makes the permit that opening takes.
@@ -58,6 +64,7 @@ pub fn permit<A: CustomerData>(
     grant: &Arc<Grant<A>>,
     keys: &CustomerKeyring,
     row: &CustomerRow,
+    at: Moment,
 ) -> Result<Permit<A>> {
     let facts = Facts::verify(
         &row.state,
@@ -65,7 +72,7 @@ pub fn permit<A: CustomerData>(
         &keys.identity.state,
         keys.customer,
     )?;
-    grant.permit(keys.customer, &facts)
+    grant.permit(keys.customer, &facts, at)
 }
 
 /// Where a record's groups stand, but for what each group says of itself.
@@ -128,6 +135,10 @@ pub fn open_record(
         tracing::error!("a record lies where another should");
         return Err(Error::DataLoss(Lost::Record));
     }
+    let scope = permit.grant().purpose().map(|purpose| &purpose.scope);
+    if is_over(row, scope.and_then(|scope| scope.retention_days), today) {
+        return Err(Error::denied(Rule::RetentionOver));
+    }
     let place = record_place(deployment, keys, row);
     let newest = field_keys(keys, row.generation)?;
     let body = checked_body(&place, &newest, row)?;
@@ -138,7 +149,18 @@ pub fn open_record(
         ready: Vec::with_capacity(1),
     };
     let mut fields = Vec::with_capacity(read.fields.len());
+    let mut withheld = Vec::new();
     for granted in &read.fields {
+        let late = is_over(row, granted.field.retention_days, today).then(|| Denial {
+            rule: Rule::RetentionOver,
+            field: Some(granted.field.name.clone()),
+            policies: Vec::new(),
+        });
+        if let Some(denial) = permit.withholds(&granted.field).or(late) {
+            let field = granted.field.number;
+            withheld.push(Withheld { field, denial });
+            continue;
+        }
         let shown = match body.field(granted.field.number) {
             None => granted.form.of_nothing(),
             Some((group, field)) => {
@@ -158,7 +180,25 @@ pub fn open_record(
         record_type: Arc::clone(&read.record_type),
         view: RecordView::of(row),
         fields,
+        handle: scope
+            .filter(|scope| scope.handles)
+            .and_then(|_| permit.grant().purpose())
+            .map(|purpose| handle(keys, purpose.number)),
+        withheld,
     })
+}
+
+/// What a purpose calls a customer: always the same, unlike what any other
+/// purpose calls them, and nobody's once their keys are gone.
+fn handle(keys: &CustomerKeyring, purpose: u16) -> String {
+    let whole = mac(&keys.consent().handles, &[&purpose.to_be_bytes()]);
+    hex::encode(whole.first_chunk::<16>().unwrap_or(&[0; 16]))
+}
+
+/// Whether a record's last change is so many days ago.
+fn is_over(row: &RecordRow, days: Option<u32>, today: Day) -> bool {
+    let age = i64::from(today.0) - i64::from(row.updated.0);
+    days.is_some_and(|days| age >= i64::from(days))
 }
 
 /// One derivation a group, whatever many of its fields are opened.

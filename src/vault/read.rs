@@ -144,7 +144,7 @@ impl Reader<'_> {
         let locator = record_locator(&keys.identity.record_locator, record_type, &name.record);
         let (owner, row) = self.rows.record(keys.customer, &locator)?;
         let owner = owner_of(self.rows, keys.customer, owner)?;
-        let allowed = permit(self.grant, &keys, &owner);
+        let allowed = permit(self.grant, &keys, &owner, self.keyring.at(self.now.day()));
         let at = match touched
             .iter()
             .position(|t| t.keys.customer == keys.customer)

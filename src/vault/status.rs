@@ -5,7 +5,7 @@ use crate::access::{Grant, KeyStatus};
 use crate::audit::{Call, Verdict};
 use crate::clock::Day;
 use crate::error::Result;
-use crate::store::{EpochState, KeyCounts};
+use crate::store::{EpochState, JobRow, KeyCounts};
 
 /// One epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct StatusView {
     pub counts: KeyCounts,
     /// Erasures that are not purged.
     pub purges_pending: u64,
+    /// The jobs that are not done, oldest first.
+    pub jobs: Vec<JobRow>,
 }
 
 impl Vault {
@@ -45,6 +47,7 @@ impl Vault {
                     epochs: epochs.collect(),
                     counts: rows.key_counts()?,
                     purges_pending: rows.erasures()?.len() as u64,
+                    jobs: rows.open_jobs()?,
                 })
             })
             .await?;

@@ -151,7 +151,8 @@ impl Chunking<'_> {
             return Ok(());
         };
         let deployment = self.keyring.deployment();
-        let opened = permit(self.grant, &owner.keys, &owner.row)
+        let at = self.keyring.at(self.now.day());
+        let opened = permit(self.grant, &owner.keys, &owner.row, at)
             .and_then(|permit| open_record(deployment, &owner.keys, permit, row, self.now.day()))
             .and_then(|opened| {
                 let name = record_name(deployment, &owner.keys, &owner.name, row)?;

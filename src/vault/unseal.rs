@@ -1,7 +1,9 @@
 //! Founding a vault, and starting one: master keys unwrapped, tenants ready,
 //! and whatever a crash left half done finished before the first call.
 
+use super::job::Runners;
 use super::keyring::Keyring;
+use super::seal::SealState;
 use super::{Inner, Vault};
 use crate::audit::Log;
 use crate::clock::Instant;
@@ -11,12 +13,12 @@ use crate::id::{TenantName, TenantNumber};
 use crate::keys::Providers;
 use crate::limits;
 use crate::store::{EpochKey, EpochRow, EpochState, Rows, Store, TenantRow, sqlite};
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use tokio::sync::Semaphore;
 
 /// The context of an epoch's master key.
-fn master_place(deployment: Deployment, epoch: u32) -> WrapContext {
+pub(super) fn master_place(deployment: Deployment, epoch: u32) -> WrapContext {
     WrapContext {
         deployment,
         tenant: 0,
@@ -58,8 +60,13 @@ pub(super) fn new_epoch(
     Ok((row, master))
 }
 
+/// Half of the machine is left to those who are served while a job goes on.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |many| (many.get() / 2).max(1))
+}
+
 /// Reads what start-up needs, on this thread.
-fn at_start<T: Send + 'static>(
+pub(super) fn at_start<T: Send + 'static>(
     store: &dyn Store,
     read: impl FnOnce(&mut dyn Rows) -> Result<T> + Send + 'static,
 ) -> Result<T> {
@@ -73,36 +80,41 @@ fn at_start<T: Send + 'static>(
 }
 
 impl Vault {
-    /// Unseals the vault behind `store`. Blocks; call it outside the runtime.
-    pub fn unseal(store: Arc<dyn Store>, providers: &Providers, node: String) -> Result<Self> {
-        let (deployment, epochs) =
-            at_start(&*store, |rows| Ok((rows.deployment()?, rows.epochs()?)))?;
+    /// The vault behind `store`, sealed. Blocks; call it outside the runtime.
+    pub fn open(store: Arc<dyn Store>, providers: Arc<Providers>, node: String) -> Result<Self> {
+        let deployment = at_start(&*store, |rows| rows.deployment())?;
         let deployment = Deployment(deployment.ok_or_else(|| {
             Error::Setup("there is no vault here; found one with `oubliette init DIR`".to_owned())
         })?);
-        let mut masters = BTreeMap::new();
-        let open = |row: &&EpochRow| row.state != EpochState::Destroyed;
-        for row in epochs.iter().filter(open) {
-            let place = master_place(deployment, row.epoch);
-            let keys = row.keys.iter();
-            let keys = keys.map(|key| (&*key.provider, &*key.name, &*key.wrapped));
-            masters.insert(row.epoch, providers.unwrap_any(&place, keys)?);
-        }
-        let keyring = Keyring::new(deployment);
-        keyring.unseal(masters);
         let boot = store.next_boot().wait()?;
-        let vault = Self(Arc::new(Inner {
-            keyring: Arc::new(keyring),
+        Ok(Self(Arc::new(Inner {
+            keyring: Arc::new(Keyring::new(deployment)),
             log: Log::new(Arc::clone(&store), node, boot),
             quota: Arc::default(),
+            signing: OnceLock::new(),
             purging: Mutex::default(),
+            ledger: OnceLock::new(),
+            providers,
+            key_backup: OnceLock::new(),
+            opening: tokio::sync::Mutex::default(),
+            making: tokio::sync::RwLock::default(),
+            runners: Runners::default(),
+            crypto_room: Semaphore::new(threads()),
+            seal: SealState::at_start(),
             store,
-        }));
+        })))
+    }
+
+    /// The vault behind `store`, unsealed. Blocks; call it outside the runtime.
+    pub fn unseal(store: Arc<dyn Store>, providers: Arc<Providers>, node: String) -> Result<Self> {
+        let vault = Self::open(store, providers, node)?;
+        vault.0.open_masters()?;
         vault.load_tenants()?;
+        vault.mark_up()?;
         Ok(vault)
     }
 
-    fn load_tenants(&self) -> Result<()> {
+    pub(super) fn load_tenants(&self) -> Result<()> {
         let rows = at_start(&*self.0.store, |rows| rows.tenants())?;
         self.0.keyring.set_tenants(rows)
     }

@@ -174,7 +174,7 @@ impl Writing<'_> {
             return Ok(Prepared::Again(view, keys));
         }
         let owner = owner_of(rows, keys.customer, owner)?;
-        let permit = permit(self.grant, &keys, &owner)?;
+        let permit = permit(self.grant, &keys, &owner, self.keyring.at(self.today))?;
         let deployment = self.keyring.deployment();
         let row = found_record(deployment, &keys, &write.target.record, row)?;
         let current = row.as_ref().map_or(0, |row| row.revision);

@@ -51,7 +51,11 @@ async fn databases_that_were_rolled_back_are_not_served_where_an_anchor_is() {
     let refused = Process::refused(&place);
     assert_eq!(refused.status.code(), Some(1));
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    for part in ["2 entries, and the log has 1", "rolled back", "restore the newest"] {
+    for part in [
+        "2 entries, and the log has 1",
+        "rolled back",
+        "restore the newest",
+    ] {
         assert!(said.contains(part), "{said}");
     }
 

@@ -6,6 +6,7 @@ use crate::process::Process;
 use oubliette::client::{Failure, channel, place, request_id};
 use oubliette::limits;
 use oubliette::pb;
+use oubliette::pb::consent_service_client::ConsentServiceClient;
 use oubliette::pb::customer_service_client::CustomerServiceClient;
 use oubliette::pb::key_service_client::KeyServiceClient;
 use oubliette::pb::record_service_client::RecordServiceClient;
@@ -32,6 +33,8 @@ pub struct Caller {
     pub customers: CustomerServiceClient<Channel>,
     /// KeyService.
     pub keys: KeyServiceClient<Channel>,
+    /// ConsentService.
+    pub consent: ConsentServiceClient<Channel>,
 }
 
 /// Whoever listens somewhere.
@@ -60,7 +63,8 @@ pub async fn connect(place: &Place, server: &impl Listens, principal: &str) -> C
     Caller::over(channel)
 }
 
-fn heard<T>(answer: Result<tonic::Response<T>, Status>) -> Answer<T> {
+/// What a call came to.
+pub fn heard<T>(answer: Result<tonic::Response<T>, Status>) -> Answer<T> {
     answer
         .map(tonic::Response::into_inner)
         .map_err(|status| Failure::from_status(&status))
@@ -111,6 +115,7 @@ impl Caller {
                 .max_decoding_message_size(limits::REPLY_BYTES),
             customers: CustomerServiceClient::new(channel.clone()),
             keys: KeyServiceClient::new(channel.clone()),
+            consent: ConsentServiceClient::new(channel.clone()),
             channel,
         }
     }
@@ -226,6 +231,58 @@ impl Caller {
         };
         let listed = heard(self.records.clone().list_records(request).await)?;
         Ok(listed.records.into_iter().map(|r| r.name).collect())
+    }
+
+    /// How the key tree stands.
+    pub async fn key_status(&self) -> Answer<pb::GetKeyStatusResponse> {
+        let request = pb::GetKeyStatusRequest {};
+        heard(self.keys.clone().get_key_status(request).await)
+    }
+
+    /// Begins to close the open epoch, or goes on with it.
+    pub async fn close(&self) -> Answer<pb::Job> {
+        let request = pb::CloseEpochRequest::default();
+        let begun = heard(self.keys.clone().close_epoch(request).await)?;
+        Ok(begun.job.unwrap_or_default())
+    }
+
+    /// Gives a job an order.
+    pub async fn control(
+        &self,
+        job: i64,
+        order: pb::JobOrder,
+        pages_per_second: i32,
+    ) -> Answer<pb::Job> {
+        let request = pb::ControlJobRequest {
+            job,
+            order: order.into(),
+            pages_per_second,
+        };
+        let controlled = heard(self.keys.clone().control_job(request).await)?;
+        Ok(controlled.job.unwrap_or_default())
+    }
+
+    /// Watches a job until it runs no more; answers all that was sent.
+    pub async fn watch(&self, job: i64) -> Answer<Vec<pb::Job>> {
+        let request = pb::WatchJobRequest { job };
+        let mut stream = heard(self.keys.clone().watch_job(request).await)?;
+        let mut seen = Vec::new();
+        loop {
+            let next = stream.message().await;
+            let Some(next) = next.map_err(|status| Failure::from_status(&status))? else {
+                return Ok(seen);
+            };
+            seen.extend(next.job);
+        }
+    }
+
+    /// Closes the open epoch and waits until it is done.
+    pub async fn close_to_the_end(&self) -> pb::Job {
+        let job = self.close().await.expect("it begins");
+        let seen = self.watch(job.job).await.expect("watched");
+        let last = seen.into_iter().last().expect("a job");
+        assert_eq!(last.state(), pb::JobState::Done, "{}", last.reason);
+        last
     }
 
     /// Opens a stream of all cards after a cursor.

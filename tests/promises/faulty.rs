@@ -5,9 +5,11 @@ use oubliette::error::{Error, Result};
 use oubliette::id::CustomerNumber;
 use oubliette::store::sqlite::Sqlite;
 use oubliette::store::{
-    CreateCustomer, CreateKeys, CreateOutcome, DataFile, DeleteRecord, EraseIntent, Fence, LeafRow,
-    NewPage, PageRow, Pending, PutOutcome, PutRecord, ReadJob, RecordKey, Seal, SplitIndex, Store,
-    TenantRow, Tombstone, TreeStore,
+    ConsentChange, ConsentOutcome, ConsentStore, CreateCustomer, CreateKeys, CreateOutcome,
+    DataFile, DeleteRecord, EpochRow, EpochStore, EraseIntent, Fence, JobOrders, JobState,
+    JobStore, LeafRow, Narrowing, NewJob, NewPage, PageRow, PageSwap, Pending, Progress,
+    PutOutcome, PutRecord, ReadJob, RecordKey, Seal, SplitIndex, Store, Swapped, TenantRow,
+    Tombstone, TreeStore,
 };
 use std::any::Any;
 use std::path::Path;
@@ -31,6 +33,9 @@ pub enum Step {
     Purge,
     RecordPurge,
     Seal,
+    NoteNarrowing,
+    ChangeConsent,
+    Close,
     Other,
 }
 
@@ -136,6 +141,20 @@ impl TreeStore for Faulty {
     }
 }
 
+impl ConsentStore for Faulty {
+    fn note_narrowing(&self, narrowing: Narrowing, today: Day) -> Pending<()> {
+        self.act(Step::NoteNarrowing, move |s| {
+            s.note_narrowing(narrowing, today)
+        })
+    }
+    fn change_consent(&self, change: ConsentChange) -> Pending<ConsentOutcome> {
+        self.act(Step::ChangeConsent, |s| s.change_consent(change))
+    }
+    fn ledger_is_done(&self, entry: u64) -> Pending<()> {
+        self.act(Step::Other, move |s| s.ledger_is_done(entry))
+    }
+}
+
 impl Store for Faulty {
     fn read(&self, job: ReadJob) -> Result<()> {
         match self.director.act(Step::Read) {
@@ -238,5 +257,47 @@ impl Store for Faulty {
     }
     fn failed(&self) -> bool {
         self.store.failed()
+    }
+}
+
+impl EpochStore for Faulty {
+    fn open_epoch(&self, epoch: EpochRow, job: NewJob) -> Pending<Option<u64>> {
+        self.act(Step::Close, |s| s.open_epoch(epoch, job))
+    }
+    fn swap_pages(&self, swaps: Vec<PageSwap>, progress: Progress) -> Pending<Swapped> {
+        self.act(Step::Close, move |s| s.swap_pages(swaps, progress))
+    }
+    fn swap_tenant(&self, old: TenantRow, epoch: u32, wrapped: Vec<u8>) -> Pending<bool> {
+        self.act(Step::Close, move |s| s.swap_tenant(old, epoch, wrapped))
+    }
+    fn condemn_epoch(&self, epoch: u32) -> Pending<bool> {
+        self.act(Step::Close, move |s| s.condemn_epoch(epoch))
+    }
+    fn blank_epoch(&self, epoch: u32) -> Pending<()> {
+        self.act(Step::Close, move |s| s.blank_epoch(epoch))
+    }
+    fn end_epoch(&self, epoch: u32) -> Pending<()> {
+        self.act(Step::Close, move |s| s.end_epoch(epoch))
+    }
+    fn certify_epoch(&self, epoch: u32, today: Day, leaf: LeafRow) -> Pending<bool> {
+        self.act(Step::Close, move |s| s.certify_epoch(epoch, today, leaf))
+    }
+}
+
+impl JobStore for Faulty {
+    fn start_job(&self, job: NewJob) -> Pending<Option<u64>> {
+        self.act(Step::Close, |s| s.start_job(job))
+    }
+    fn begin_step(&self, job: u64, step: u8, total: u64) -> Pending<()> {
+        self.act(Step::Close, move |s| s.begin_step(job, step, total))
+    }
+    fn advance_job(&self, progress: Progress, pages: u64, keys: u64) -> Pending<JobOrders> {
+        self.act(Step::Close, move |s| s.advance_job(progress, pages, keys))
+    }
+    fn set_job(&self, job: u64, state: JobState, reason: &'static str) -> Pending<bool> {
+        self.act(Step::Other, move |s| s.set_job(job, state, reason))
+    }
+    fn throttle_job(&self, job: u64, throttle: u32) -> Pending<bool> {
+        self.act(Step::Other, move |s| s.throttle_job(job, throttle))
     }
 }

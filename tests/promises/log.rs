@@ -40,6 +40,38 @@ pub enum Fact {
     Shredded { keys: String, epoch: u32 },
     /// Calls that ended without an entry.
     Unwritten { calls: Vec<(u64, u64)> },
+    /// What a customer said, and in which event.
+    Consent { status: String, event: u32 },
+    /// A new epoch is open.
+    EpochOpened { epoch: u32, closing: u32 },
+    /// An epoch's certificate.
+    EpochClosed {
+        epoch: u32,
+        receipts: Vec<Receipt>,
+        assurance: String,
+        erased: u64,
+        root: String,
+        backup: String,
+    },
+    /// The key providers were replaced while serving.
+    Providers {
+        taking: Vec<String>,
+        retiring: Vec<String>,
+    },
+    /// The vault let go of every key.
+    Sealed { by: String },
+    /// The master keys were opened again.
+    Unsealed { by: String },
+}
+
+/// What a provider said of an epoch's key.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)] // The form is what is checked.
+pub struct Receipt {
+    pub provider: String,
+    pub key: String,
+    pub state: String,
 }
 
 impl Leaf {
@@ -47,7 +79,24 @@ impl Leaf {
     pub fn shredded(&self) -> Option<(&str, u32)> {
         match self.fact.as_ref()? {
             Fact::Shredded { keys, epoch } => Some((keys.as_str(), *epoch)),
-            Fact::Unwritten { .. } => None,
+            _ => None,
+        }
+    }
+
+    /// Whether the vault was sealed (true) or unsealed, and by what.
+    pub fn sealing(&self) -> Option<(bool, &str)> {
+        match self.fact.as_ref()? {
+            Fact::Sealed { by } => Some((true, by)),
+            Fact::Unsealed { by } => Some((false, by)),
+            _ => None,
+        }
+    }
+
+    /// The providers that take new epochs, and those that are retiring.
+    pub fn providers(&self) -> Option<(&[String], &[String])> {
+        match self.fact.as_ref()? {
+            Fact::Providers { taking, retiring } => Some((taking, retiring)),
+            _ => None,
         }
     }
 

@@ -17,8 +17,13 @@
 )]
 
 mod anchored;
+mod attack;
 mod bad_input;
 mod caller;
+mod closed;
+mod closing_killed;
+mod consent;
+mod disaster;
 mod exported;
 mod fails_closed;
 mod faulty;
@@ -34,11 +39,18 @@ mod pending;
 mod place;
 mod process;
 mod provable;
+mod providers;
 mod questions;
 mod raw;
+mod restore;
 mod rules;
+mod seal;
 mod sealed;
+mod silence;
 mod streams;
 mod tampered;
+#[allow(dead_code, reason = "the conformance suite asks more of it")]
+#[path = "../provider_conformance/transit_stand_in.rs"]
+mod transit_stand_in;
 mod unlinkable;
 mod written;

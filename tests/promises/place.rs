@@ -62,12 +62,28 @@ impl Place {
     }
 
     fn init(&self, from: Option<PathBuf>) {
-        let layout = Layout {
+        let _shares = self.init_as(Layout {
             from,
             ..Layout::default()
-        };
-        let made = init(&self.path(), &layout);
-        assert!(made.is_ok(), "{}", made.err().expect("an error"));
+        });
+    }
+
+    fn init_as(&self, layout: Layout) -> Vec<String> {
+        match init(&self.path(), &layout) {
+            Ok(made) => made.shares.iter().map(|s| s.expose().to_owned()).collect(),
+            Err(why) => panic!("{why}"),
+        }
+    }
+
+    /// Laid out otherwise; with the shares of its lock, if it has one.
+    pub fn laid_out(layout: Layout) -> (Self, Vec<String>) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let from = dir.path().join("rules");
+        rules::write(&from);
+        let place = Self { dir };
+        let from = Some(from);
+        let shares = place.init_as(Layout { from, ..layout });
+        (place, shares)
     }
 
     /// The vault's directory.

@@ -66,6 +66,12 @@ number = 1
 kind = "string"
 classification = "user.content"
 max_bytes = 65536
+[fields.health]
+number = 2
+kind = "string"
+classification = "user.health_and_medical"
+special = true
+max_bytes = 1000
 "#;
 
 /// What the purpose `care` may see of a card: everything that is stored.
@@ -95,6 +101,58 @@ mechanism = "opt_in"
 callers = ["worker"]
 [grants.card]
 email = "raw"
+"#;
+
+/// What customers are told of offers. The second version is a draft.
+pub const OFFERS_NOTICE: &str = r#"[versions.1]
+published = 2026-01-01
+[versions.1.text]
+en = "We e-mail you offers."
+de = "Wir mailen dir Angebote."
+[versions.1.tells]
+basis = "consent"
+mechanism = "opt_in"
+callers = ["worker"]
+[versions.1.tells.grants.card]
+email = "raw"
+[versions.2]
+material = true
+[versions.2.text]
+en = "We e-mail you offers, and say your name."
+[versions.2.tells]
+basis = "consent"
+mechanism = "opt_in"
+callers = ["worker"]
+[versions.2.tells.grants.card]
+email = "raw"
+name = "raw"
+"#;
+
+const HELP: &str = r#"number = 6
+title = "Helping, with what somebody says of their health"
+basis = "contract"
+mechanism = "notice_only"
+special_basis = "explicit_consent"
+assert = true
+callers = ["worker"]
+[grants.memo]
+text = "raw"
+health = "raw"
+"#;
+
+const HELP_NOTICE: &str = r#"[versions.1]
+published = 2026-01-01
+[versions.1.text]
+en = "We help you."
+[versions.1.tells]
+basis = "contract"
+mechanism = "notice_only"
+special_basis = "explicit_consent"
+assert = true
+callers = ["worker"]
+[versions.1.tells.grants.memo]
+text = "raw"
+health = "raw"
 "#;
 
 const BRIEF: &str = r#"number = 3
@@ -197,9 +255,12 @@ pub fn write(to: &Path) {
         ("brief", BRIEF),
         ("ended", ENDED),
         ("others", OTHERS),
+        ("help", HELP),
     ] {
         file(&catalog.join(format!("purposes/{name}.toml")), text);
     }
+    file(&catalog.join("notices/offers.toml"), OFFERS_NOTICE);
+    file(&catalog.join("notices/help.toml"), HELP_NOTICE);
     let mut roles = ROLES.to_owned();
     for worker in 0..WORKERS {
         write!(

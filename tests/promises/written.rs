@@ -232,6 +232,39 @@ async fn every_call_makes_its_entry_and_only_its_own() {
     let status = keys.get_key_status(pb::GetKeyStatusRequest {}).await;
     status.expect("counted");
     leaves_are(&mut log, "status", &["acme/w00 GetKeyStatus allowed "]);
+    let plan = keys.plan_epoch_close(pb::PlanEpochCloseRequest {}).await;
+    plan.expect("planned");
+    leaves_are(&mut log, "plan", &["acme/w00 PlanEpochClose allowed "]);
+    let job = w.close_to_the_end().await.job;
+    let closed = [
+        "acme/w00 CloseEpoch allowed ",
+        "acme/w00 WatchJob allowed ",
+        " CloseEpoch allowed ",
+    ];
+    let mut leaves: Vec<_> = log.at_least(3).await.iter().map(told).collect();
+    leaves.sort();
+    let mut expected = closed.map(str::to_owned);
+    expected.sort();
+    assert_eq!(
+        leaves, expected,
+        "a closing, its watcher and its certificate"
+    );
+    let done = w.control(job, pb::JobOrder::Pause, 0).await;
+    assert!(done.is_err_and(|failure| failure.is("JOB_NOT_FOUND")));
+    let missing = ["acme/w00 ControlJob failed JOB_NOT_FOUND"];
+    leaves_are(&mut log, "no such job", &missing);
+    let told = keys.get_seal_status(pb::GetSealStatusRequest {}).await;
+    told.expect("told");
+    leaves_are(
+        &mut log,
+        "seal status",
+        &["acme/w00 GetSealStatus allowed "],
+    );
+    keys.seal(pb::SealRequest {}).await.expect("sealed");
+    leaves_are(&mut log, "seal", &["acme/w00 Seal allowed "]);
+    let unsealed = keys.unseal(pb::UnsealRequest::default()).await;
+    unsealed.expect("unsealed");
+    leaves_are(&mut log, "unseal", &["acme/w00 Unseal allowed "]);
 
     assert!(idle.get(&name).await.is_err());
     let denied = ["acme/idle GetRecord denied PURPOSE_NOT_GRANTED"];

@@ -8,6 +8,7 @@
 )]
 
 mod customers;
+mod epochs;
 mod erasure;
 mod files;
 mod house;

@@ -1,5 +1,6 @@
 //! What must hold of every decision, on a small catalog.
 
+mod notices;
 mod policies;
 mod reads;
 mod reloads;

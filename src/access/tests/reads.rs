@@ -10,7 +10,6 @@ fn a_read_needs_a_purpose_that_is_known_valid_and_the_callers_own() {
         ("", Rule::PurposeMissing),
         ("nonsense", Rule::PurposeUnknown),
         ("old", Rule::PurposeExpired),
-        ("ads", Rule::ConsentMissing),
     ] {
         assert_eq!(
             denial(read(&now, purpose, &["name"], ALL)).rule,
@@ -199,29 +198,31 @@ fn a_permit_needs_the_customers_own_unrestricted_state() {
     let now = rules.access.now();
     let keys = IdentityKey::generate().unwrap().subkeys();
     let facts = |number, restricted| {
-        let state = State {
-            restricted,
-            ..State::active()
-        };
+        let mut state = State::active();
+        state.restricted = restricted;
         let mac = state.mac(&keys.state, number);
         Facts::verify(&state.encode(), &mac, &keys.state, number).unwrap_or_else(|e| panic!("{e}"))
+    };
+    let at = Moment {
+        today: TODAY,
+        lineage: 0,
     };
     let (one, two) = (CustomerNumber(1), CustomerNumber(2));
     let grant = Arc::new(read(&now, "care", &["name"], ALL).unwrap_or_else(|e| panic!("{e}")));
     let permit = grant
-        .permit(one, &facts(one, false))
+        .permit(one, &facts(one, false), at)
         .unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(permit.customer(), one);
     assert_eq!(permit.target().fields.len(), 1);
-    let restricted = grant.permit(one, &facts(one, true)).err();
+    let restricted = grant.permit(one, &facts(one, true), at).err();
     assert_eq!(restricted, Some(Error::denied(Rule::Restricted)));
     assert!(matches!(
-        grant.permit(one, &facts(two, false)).err(),
+        grant.permit(one, &facts(two, false), at).err(),
         Some(Error::Internal(_))
     ));
 
     let written = Arc::new(put(&now, "clerk", vec![]).unwrap_or_else(|e| panic!("{e}")));
-    let restricted = written.permit(one, &facts(one, true)).err();
+    let restricted = written.permit(one, &facts(one, true), at).err();
     assert_eq!(restricted, Some(Error::denied(Rule::Restricted)));
     let forged = Facts::verify(&State::active().encode(), &[0; 32], &keys.state, one).err();
     assert_eq!(forged, Some(Error::DataLoss(Lost::State)));

@@ -94,7 +94,7 @@ impl Echo {
         let record = pb::Record {
             metadata: Some(metadata.clone()),
             fields: fields.collect(),
-            withheld: Vec::new(),
+            ..Default::default()
         };
         Self {
             read: pb::GetRecordResponse {

@@ -7,6 +7,7 @@ mod echo;
 mod fill;
 mod load;
 mod report;
+mod rewrap;
 mod scene;
 
 use super::child::Server;
@@ -35,6 +36,8 @@ pub enum Bench {
     Write(Options),
     /// Measure what an audit entry costs, part by part
     Audit(audit::Audit),
+    /// Measure closing an epoch: the daily case, and every page dirty
+    Rewrap(rewrap::Rewrap),
     /// The echo that the vault is measured against
     #[command(hide = true)]
     EchoServer(echo::EchoServer),
@@ -76,6 +79,7 @@ impl Bench {
         match self {
             Self::Read(options) | Self::Write(options) => options.json,
             Self::Audit(audit) => audit.json,
+            Self::Rewrap(rewrap) => rewrap.json,
             Self::EchoServer(_) => false,
         }
     }
@@ -86,6 +90,7 @@ impl Bench {
             Self::Read(options) => options.start(What::Read),
             Self::Write(options) => options.start(What::Write),
             Self::Audit(audit) => audit.run(),
+            Self::Rewrap(rewrap) => block_on(until_interrupted(rewrap.run())),
             Self::EchoServer(echo) => echo.run(),
         }
     }

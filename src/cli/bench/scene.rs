@@ -134,7 +134,7 @@ mod tests {
         let record_type = catalog.record_type(RECORD_TYPE).unwrap();
         assert_eq!(record_type.fields().len(), FIELDS);
         let purpose = catalog.purpose(PURPOSE).unwrap();
-        assert_eq!(purpose.granted(record_type.number).count(), FIELDS);
+        assert_eq!(purpose.scope.granted(record_type.number).count(), FIELDS);
         let principal = rules.roles().principals().next().unwrap();
         let today = Instant::now().day();
         for action in Action::ALL {

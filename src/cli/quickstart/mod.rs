@@ -1,7 +1,9 @@
 //! `oubliette quickstart`: the whole story on a small CRM, over real gRPC, with
 //! every claim checked as it is made.
 
+mod consenting;
 mod crm;
+mod drill;
 mod forgetting;
 mod guarding;
 mod reading;
@@ -67,11 +69,14 @@ async fn tell(story: &mut Story, stage: &mut Stage, crm: &Crm) -> Done {
     reading::support(story, stage, crm).await?;
     reading::recommender(story, stage, crm).await?;
     guarding::denials(story, stage, crm).await?;
+    consenting::consent(story, stage, crm).await?;
     guarding::tenants(story, stage, crm).await?;
     writing::changes(story, stage, crm).await?;
+    drill::back_up(story, stage)?;
     forgetting::erase(story, stage, crm).await?;
     forgetting::restart(story, stage, crm).await?;
-    forgetting::look_for_plaintext(story, stage, crm)
+    forgetting::look_for_plaintext(story, stage, crm)?;
+    drill::drill(story, stage).await
 }
 
 /// Says what it all came to.

@@ -76,6 +76,12 @@ fn every_use_gets_the_key_at_its_own_place() {
     same(&keys.ids, &expected[6]);
     same_mac(&keys.request_digest, &expected[7]);
 
+    let expected = expand_keys::<5>(&one(), label::IDENTITY_2);
+    let keys = IdentityKey::from_key(one()).consent();
+    same(&keys.events, &expected[0]);
+    same_mac(&keys.handles, &expected[1]);
+    same_mac(&keys.evidence, &expected[4]);
+
     let expected = expand_keys::<2>(&one(), label::TENANT);
     let keys = TenantKey::from_key(one()).subkeys();
     same_mac(&keys.index, &expected[0]);
@@ -183,6 +189,7 @@ fn no_label_is_given_twice_and_the_format_page_lists_them_all() {
         label::INDEX_PAGE,
         label::TENANT,
         label::IDENTITY,
+        label::IDENTITY_2,
         label::FIELD,
     ];
     for (at, info) in infos.iter().enumerate() {
@@ -198,10 +205,14 @@ fn no_label_is_given_twice_and_the_format_page_lists_them_all() {
         (label::Label::IndexRow, "index row"),
         (label::Label::Cursor, "cursor"),
         (label::Label::Manifest, "manifest"),
+        (label::Label::ConsentEvent, "consent event"),
     ];
-    for (at, (label, name)) in labels.iter().enumerate() {
-        assert_eq!(usize::from(*label as u8), at + 1);
-        let row = format!("| {} | {name} |", *label as u8);
+    let rising = labels
+        .windows(2)
+        .all(|two| (two[0].0 as u8) < two[1].0 as u8);
+    assert!(rising, "no number twice");
+    for (label, name) in labels {
+        let row = format!("| {} | {name} |", label as u8);
         assert!(page.contains(&row), "{row}");
     }
     let kinds = [

@@ -74,10 +74,14 @@ pub fn allocate_customer(db: &Connection) -> Result<(CustomerNumber, Option<Page
     Ok((customer, page(db, PageKind::Customers, customer.page())?))
 }
 
-fn insert_page(db: &Connection, kind: PageKind, new: &NewPage) -> Result<()> {
+/// Adds a page's key, unless there is one or its epoch has passed its gate:
+/// answers how many were added.
+fn insert_page(db: &Connection, kind: PageKind, new: &NewPage) -> Result<usize> {
     db.prepare_cached(
         "INSERT INTO pages (kind, page, tenant, generation, epoch, dirty, wrapped)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+         WHERE NOT EXISTS (SELECT 1 FROM epochs WHERE epoch = ?5 AND state IN (3, 4))
+         ON CONFLICT DO NOTHING",
     )?
     .execute(params![
         kind as u8,
@@ -87,8 +91,7 @@ fn insert_page(db: &Connection, kind: PageKind, new: &NewPage) -> Result<()> {
         new.row.epoch,
         new.dirty,
         new.row.wrapped
-    ])?;
-    Ok(())
+    ])
 }
 
 pub fn add_page(db: &Connection, new: &NewPage) -> Result<PageRow> {
@@ -144,7 +147,7 @@ fn mark_dirty(db: &Connection, kind: PageKind, page: u64) -> Result<()> {
     Ok(())
 }
 
-fn note(
+pub fn note(
     db: &Connection,
     kind: LedgerKind,
     customer: CustomerNumber,
@@ -159,10 +162,14 @@ fn note(
     Ok(())
 }
 
+/// The epoch that new keys are wrapped under.
+pub fn newest_epoch(db: &Connection) -> Result<u32> {
+    db.prepare_cached("SELECT max(epoch) FROM epochs WHERE state = ?1")?
+        .query_row([EpochState::Active as u8], |row| row.get(0))
+}
+
 pub fn note_deletion(db: &Connection, record: RecordKey, today: Day) -> Result<()> {
-    let epoch = db
-        .prepare_cached("SELECT max(epoch) FROM epochs WHERE state = ?1")?
-        .query_row([EpochState::Active as u8], |row| row.get(0))?;
+    let epoch = newest_epoch(db)?;
     note(
         db,
         LedgerKind::RecordDeletion,
@@ -197,10 +204,14 @@ pub fn shred(
     // The stamp is the epoch that the page row names now: whoever wraps pages
     // anew does it in this file's transactions too, so it cannot slip between.
     // Both pages must die for the erasure to be final: the later one counts.
+    // After a restore no stamp is earlier than its floor: a newer backup may
+    // hold the page under that epoch already.
     let epoch = db
         .prepare_cached(
-            "SELECT max(epoch) FROM pages
-             WHERE (kind = 1 AND page = ?1) OR (kind = 2 AND page = ?2)",
+            "SELECT max(epoch) FROM (
+               SELECT epoch FROM pages
+               WHERE (kind = 1 AND page = ?1) OR (kind = 2 AND page = ?2)
+               UNION ALL SELECT floor FROM restored)",
         )?
         .query_row(params![customer.page(), index_page], |row| row.get(0))?;
     let fingerprint = destroy_keys(db, customer)?;
@@ -234,9 +245,13 @@ fn destroy_keys(db: &Connection, customer: CustomerNumber) -> Result<[u8; 32]> {
 }
 
 pub fn add_index_pages(db: &Connection, pages: &[NewPage]) -> Result<()> {
-    pages
-        .iter()
-        .try_for_each(|page| insert_page(db, PageKind::Index, page))
+    for page in pages {
+        let added = insert_page(db, PageKind::Index, page)?;
+        if added != 1 {
+            return Err(rusqlite::Error::StatementChangedRows(added));
+        }
+    }
+    Ok(())
 }
 
 pub fn drop_index_page(db: &Connection, page: u64) -> Result<()> {
@@ -246,9 +261,13 @@ pub fn drop_index_page(db: &Connection, page: u64) -> Result<()> {
 }
 
 pub fn add_tenant(db: &Connection, new: &TenantRow) -> Result<()> {
-    db.execute(
-        "INSERT INTO tenants (tenant, name, epoch, wrapped) VALUES (?1, ?2, ?3, ?4)",
+    let added = db.execute(
+        "INSERT INTO tenants (tenant, name, epoch, wrapped) SELECT ?1, ?2, ?3, ?4
+         WHERE NOT EXISTS (SELECT 1 FROM epochs WHERE epoch = ?3 AND state IN (3, 4))",
         params![new.tenant.0, new.name.as_str(), new.epoch, new.wrapped],
     )?;
+    if added != 1 {
+        return Err(rusqlite::Error::StatementChangedRows(added));
+    }
     Ok(())
 }

@@ -1,15 +1,26 @@
 //! The embedded store: SQLite, two files, a writer thread each and a few
 //! reader threads.
 
+mod consent;
+mod copy;
+mod epochs;
 mod error;
+mod jobs;
 mod keys_file;
+mod ledger;
+mod loot;
+mod pack;
 mod quiet;
 mod reader;
 mod reserve;
+mod restoring;
 mod schema;
+mod seed;
 mod tree;
 mod vault_file;
 mod writer;
+
+pub use seed::{Seed, Seedling};
 
 use super::change::{
     CreateCustomer, CreateKeys, CreateOutcome, DeleteRecord, EraseIntent, NewPage, PutOutcome,
@@ -30,6 +41,11 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use writer::Writer;
+
+pub use copy::{copy_data, deployment, mark_of_data, mark_of_keys, settle_log};
+pub use loot::{Loot, LootKey, LootPage, LootRecord};
+pub use pack::{Image, KeysBuild, KeysScan, PartRows, Traces, traces};
+pub use restoring::{Purged, Restoring};
 
 /// What must be current after a restore.
 pub const KEYS_FILE: &str = "keys.db";

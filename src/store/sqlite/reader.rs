@@ -59,6 +59,16 @@ impl Reader {
             vault: Snapshot::new(schema::open_reader(&dir.join(VAULT_FILE), schema::VAULT)?),
         })
     }
+
+    /// `keys.db` in this job's state.
+    pub fn keys(&mut self) -> Result<&Connection> {
+        self.keys.db()
+    }
+
+    /// `vault.db` in this job's state.
+    pub fn vault(&mut self) -> Result<&Connection> {
+        self.vault.db()
+    }
 }
 
 const CUSTOMER: &str = "SELECT tenant, created_day, records, next_record, state, state_mac,
@@ -88,7 +98,7 @@ fn customer_of(row: &Row<'_>) -> rusqlite::Result<CustomerRow> {
     })
 }
 
-fn record_of(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
+pub fn record_of(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
     Ok(RecordRow {
         key: key_at(row.get(0)?),
         record_type: number(row, 1)?,
@@ -100,6 +110,16 @@ fn record_of(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
         manifest: row.get(7)?,
         sealed_id: row.get(8)?,
         body: row.get(9)?,
+    })
+}
+
+pub fn index_ref_of(row: &Row<'_>) -> rusqlite::Result<IndexRef> {
+    Ok(IndexRef {
+        page: row.get(0)?,
+        start: row.get(1)?,
+        depth: row.get(2)?,
+        rows: row.get(3)?,
+        changes: row.get(4)?,
     })
 }
 
@@ -212,6 +232,7 @@ impl Rows for Reader {
                     1_i64 => EpochState::Active,
                     2 => EpochState::Closing,
                     3 => EpochState::Destroyed,
+                    4 => EpochState::Condemned,
                     _ => return Err(Error::DataLoss(Lost::Row)),
                 },
                 keys: keys.collect::<rusqlite::Result<_>>()?,
@@ -272,15 +293,7 @@ impl Rows for Reader {
                 "SELECT page, start, depth, rows, changes FROM index_pages
                  WHERE tenant = ?1 AND start <= ?2 ORDER BY start DESC LIMIT 1",
             )?
-            .query_row(params![tenant.0, prefix], |row| {
-                Ok(IndexRef {
-                    page: row.get(0)?,
-                    start: row.get(1)?,
-                    depth: row.get(2)?,
-                    rows: row.get(3)?,
-                    changes: row.get(4)?,
-                })
-            })
+            .query_row(params![tenant.0, prefix], index_ref_of)
             .optional()?)
     }
 

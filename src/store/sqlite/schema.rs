@@ -44,6 +44,24 @@ ALTER TABLE epochs DROP COLUMN provider;
 ALTER TABLE epochs DROP COLUMN provider_key;
 ALTER TABLE epochs DROP COLUMN master;
 ",
+    "
+CREATE TABLE copy (
+    one INTEGER PRIMARY KEY CHECK (one = 1), deployment BLOB NOT NULL, ledger INTEGER NOT NULL,
+    time INTEGER NOT NULL) STRICT;
+CREATE TABLE restored (
+    one INTEGER PRIMARY KEY CHECK (one = 1), floor INTEGER NOT NULL, proven INTEGER NOT NULL,
+    time INTEGER NOT NULL) STRICT;
+",
+    "
+CREATE TABLE jobs (
+    job INTEGER PRIMARY KEY, kind INTEGER NOT NULL, target INTEGER NOT NULL,
+    state INTEGER NOT NULL, step INTEGER NOT NULL, cursor INTEGER NOT NULL,
+    done INTEGER NOT NULL, total INTEGER NOT NULL, keys INTEGER NOT NULL,
+    throttle INTEGER NOT NULL, requester TEXT NOT NULL, reason TEXT NOT NULL,
+    started_day INTEGER NOT NULL) STRICT;
+CREATE INDEX jobs_open ON jobs (kind, target) WHERE state <> 4;
+CREATE INDEX fences_by_epoch ON fences (epoch);
+",
 ];
 
 /// `vault.db`: what may be old after a restore.
@@ -90,6 +108,22 @@ CREATE TABLE tiles (
     PRIMARY KEY (level, tile)) STRICT, WITHOUT ROWID;
 CREATE TABLE checkpoints (
     size INTEGER PRIMARY KEY, time INTEGER NOT NULL, note TEXT NOT NULL) STRICT;
+",
+    "
+CREATE TABLE copy (
+    one INTEGER PRIMARY KEY CHECK (one = 1), deployment BLOB NOT NULL, ledger INTEGER NOT NULL,
+    time INTEGER NOT NULL) STRICT;
+CREATE TABLE unproven (
+    one INTEGER PRIMARY KEY CHECK (one = 1), time INTEGER NOT NULL) STRICT;
+",
+    "
+CREATE TABLE consent_events (
+    customer INTEGER NOT NULL, number INTEGER NOT NULL, sealed BLOB NOT NULL,
+    PRIMARY KEY (customer, number)) STRICT, WITHOUT ROWID;
+CREATE TABLE ledger_done (one INTEGER PRIMARY KEY CHECK (one = 1), entry INTEGER NOT NULL) STRICT;
+",
+    "
+CREATE TABLE closed_epochs (epoch INTEGER PRIMARY KEY, day INTEGER NOT NULL) STRICT;
 ",
 ];
 
@@ -168,7 +202,7 @@ fn prepare(db: &Connection) -> Result<()> {
 
 /// How many steps a founded file has seen. An emptied file is not taken for a
 /// new vault: numbers would begin again.
-fn steps_seen(db: &Connection, steps: &[&str], path: &Path) -> Result<usize> {
+pub fn steps_seen(db: &Connection, steps: &[&str], path: &Path) -> Result<usize> {
     let seen: usize = db
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(refused)?;
@@ -187,7 +221,7 @@ fn steps_seen(db: &Connection, steps: &[&str], path: &Path) -> Result<usize> {
     Ok(seen)
 }
 
-fn migrate(db: &Connection, steps: &[&str], seen: usize) -> Result<()> {
+pub fn migrate(db: &Connection, steps: &[&str], seen: usize) -> Result<()> {
     for (done, step) in steps.iter().enumerate().skip(seen) {
         let version = done + 1;
         db.execute_batch(&format!(

@@ -39,7 +39,7 @@ pub fn append(db: &Connection, leaves: &[LeafRow]) -> Result<u64> {
     Ok(first.unwrap_or(0))
 }
 
-fn append_one(db: &Connection, leaf: &LeafRow) -> Result<u64> {
+pub fn append_one(db: &Connection, leaf: &LeafRow) -> Result<u64> {
     db.prepare_cached("INSERT INTO leaves (leaf, detail) VALUES (?1, ?2)")?
         .execute(params![leaf.leaf, leaf.detail])?;
     let number = db.last_insert_rowid().unsigned_abs();
@@ -58,7 +58,12 @@ fn append_one(db: &Connection, leaf: &LeafRow) -> Result<u64> {
     Ok(number)
 }
 
-fn claim(db: &Connection, claim: &RequestClaim, about: CustomerNumber, outcome: u64) -> Result<()> {
+pub fn claim(
+    db: &Connection,
+    claim: &RequestClaim,
+    about: CustomerNumber,
+    outcome: u64,
+) -> Result<()> {
     db.prepare_cached(
         "INSERT INTO requests (day, scope, request, customer, digest, outcome)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -323,6 +328,11 @@ pub fn purge(
         (
             "DELETE FROM locators WHERE (customer, locator) IN
                (SELECT customer, locator FROM locators WHERE customer = ?1 LIMIT ?3)",
+            false,
+        ),
+        (
+            "DELETE FROM consent_events WHERE (customer, number) IN
+               (SELECT customer, number FROM consent_events WHERE customer = ?1 LIMIT ?3)",
             false,
         ),
         (

@@ -1,40 +1,26 @@
-//! `oubliette key`: the key tree, without key bytes.
+//! `oubliette key status`.
 
-use super::caller::Caller;
-use super::stop::Done;
-use super::value::date_text;
+use super::job;
+use crate::cli::caller::Caller;
+use crate::cli::stop::Done;
+use crate::cli::value::date_text;
 use crate::pb;
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde_json::{Value as Json, json};
-
-/// What can be done with keys.
-#[derive(Subcommand, Debug)]
-pub enum Key {
-    /// Show epochs, pages and generations, and what hangs on which
-    Status(Status),
-}
 
 /// Arguments of `key status`.
 #[derive(Args, Debug)]
 pub struct Status {
     #[command(flatten)]
-    caller: Caller,
+    pub(super) caller: Caller,
 }
 
-impl Key {
-    /// The client options.
-    pub fn caller(&self) -> &Caller {
-        match self {
-            Self::Status(status) => &status.caller,
-        }
-    }
-
-    /// Makes the call and shows the answer.
+impl Status {
+    /// Asks and shows.
     pub async fn run(self) -> Done {
-        let Self::Status(status) = self;
-        let client = status.caller.connect().await?;
+        let client = self.caller.connect().await?;
         let reply = client.get_key_status(pb::GetKeyStatusRequest {}).await?;
-        let mut out = status.caller.out();
+        let mut out = self.caller.out();
         out.document(&document(&reply));
         let epochs: Vec<Vec<String>> = reply.epochs.iter().map(epoch_row).collect();
         let header = [
@@ -68,6 +54,10 @@ impl Key {
             vec![what, g.keys.to_string()]
         }));
         out.table(&["", "count"], &rows);
+        if !reply.jobs.is_empty() {
+            let rows: Vec<Vec<String>> = reply.jobs.iter().map(job::row).collect();
+            out.table(&job::HEADER, &rows);
+        }
         Ok(())
     }
 }
@@ -133,5 +123,6 @@ fn document(reply: &pb::GetKeyStatusResponse) -> Json {
         "index_pages": reply.index_pages,
         "generations": generations,
         "purges_pending": reply.purges_pending,
+        "jobs": reply.jobs.iter().map(job::document).collect::<Vec<_>>(),
     })
 }

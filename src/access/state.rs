@@ -1,0 +1,335 @@
+//! A customer's live state as it is stored: whether their data is restricted or
+//! held, and what stands of every purpose. It is stored in the clear, so that a
+//! reader needs no key to see it, and bound to the customer by a MAC under a
+//! key that dies with them.
+
+use crate::clock::Day;
+use crate::crypto::mac::{self, MacKey};
+use crate::error::{Error, Result};
+use crate::id::CustomerNumber;
+use crate::limits;
+
+/// First byte of a stored state.
+const VERSION: u8 = 2;
+/// Bit 0 of the flags: processing is restricted (GDPR art. 18).
+const RESTRICTED: u32 = 1;
+/// Bit 1 of the flags: the data is held, for a legal claim for instance.
+const HELD: u32 = 2;
+/// Bytes before the first standing.
+const HEAD_BYTES: usize = 1 + 4 + 8 + 4 + 4 + 32 + 2;
+/// Bytes of a standing.
+const STANDING_BYTES: usize = 2 + 1 + 1 + 4 + 4;
+
+/// What is stored of a customer's say over their data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Whether processing is restricted (GDPR art. 18).
+    pub restricted: bool,
+    /// Whether the data is held: neither changed nor, but for the purposes
+    /// that are exempt, read.
+    pub held: bool,
+    /// 1 for a new customer, one more with every change.
+    pub revision: u64,
+    /// The unproven restore that it was last confirmed after: what an older one
+    /// says of consent is not relied on.
+    pub lineage: u32,
+    /// How many consent events there are.
+    pub events: u32,
+    /// SHA-256 of the newest event as it is stored; zeros where there is none.
+    pub head: [u8; 32],
+    standings: Vec<Standing>,
+}
+
+/// What stands of one purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The purpose's number.
+    pub purpose: u16,
+    /// Whether it is about special categories (GDPR art. 9(2)(a)): a consent
+    /// apart from the basis of the rest.
+    pub special: bool,
+    /// What was said.
+    pub status: Status,
+    /// The first day on which it no longer counts, UTC.
+    pub expires: Option<Day>,
+    /// The version of the notice that it was said to; 0: to none.
+    pub notice: u32,
+}
+
+/// What was said of a purpose: the words of the W3C Data Privacy Vocabulary
+/// (consent status), and two of ours. The numbers are part of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Status {
+    /// Nothing is known.
+    Unknown = 0,
+    /// The customer was asked and has not answered, or not confirmed.
+    Requested = 1,
+    /// The customer said no when asked.
+    Refused = 2,
+    /// The customer said yes.
+    Given = 3,
+    /// The customer said yes again.
+    Renewed = 4,
+    /// The customer took their yes back.
+    Withdrawn = 5,
+    /// The yes is past its time.
+    Expired = 6,
+    /// Somebody else than the customer ended it: a contract ended, a consent
+    /// was revoked.
+    Revoked = 7,
+    /// The yes no longer fits what is done.
+    Invalidated = 8,
+    /// The customer objected (GDPR art. 21).
+    Objected = 9,
+    /// A contract, an obligation or a task is in force.
+    Asserted = 10,
+}
+
+impl Status {
+    /// Every status, by number.
+    pub const ALL: [Self; 11] = [
+        Self::Unknown,
+        Self::Requested,
+        Self::Refused,
+        Self::Given,
+        Self::Renewed,
+        Self::Withdrawn,
+        Self::Expired,
+        Self::Revoked,
+        Self::Invalidated,
+        Self::Objected,
+        Self::Asserted,
+    ];
+
+    /// Its word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Requested => "requested",
+            Self::Refused => "refused",
+            Self::Given => "given",
+            Self::Renewed => "renewed",
+            Self::Withdrawn => "withdrawn",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Invalidated => "invalidated",
+            Self::Objected => "objected",
+            Self::Asserted => "asserted",
+        }
+    }
+
+    fn of(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+
+    /// Whether the customer said yes.
+    pub fn is_yes(self) -> bool {
+        matches!(self, Self::Given | Self::Renewed)
+    }
+
+    /// Whether the customer said no.
+    pub fn is_no(self) -> bool {
+        matches!(self, Self::Refused | Self::Withdrawn | Self::Objected)
+    }
+}
+
+impl Standing {
+    /// Nothing is known of a purpose.
+    pub fn unknown(purpose: u16, special: bool) -> Self {
+        Self {
+            purpose,
+            special,
+            status: Status::Unknown,
+            expires: None,
+            notice: 0,
+        }
+    }
+
+    /// Whether it is past its time.
+    pub fn is_over(&self, today: Day) -> bool {
+        self.expires.is_some_and(|expires| today >= expires)
+    }
+}
+
+impl State {
+    /// The state of a new customer.
+    pub fn active() -> Self {
+        Self {
+            restricted: false,
+            held: false,
+            revision: 1,
+            lineage: 0,
+            events: 0,
+            head: [0; 32],
+            standings: Vec::new(),
+        }
+    }
+
+    /// What stands of a purpose.
+    pub fn standing(&self, purpose: u16, special: bool) -> Standing {
+        match self.find(purpose, special) {
+            Ok(at) => self.standings.get(at).copied(),
+            Err(_) => None,
+        }
+        .unwrap_or_else(|| Standing::unknown(purpose, special))
+    }
+
+    /// All that is known, by purpose.
+    pub fn standings(&self) -> &[Standing] {
+        &self.standings
+    }
+
+    /// Puts what stands of a purpose in the place of what stood. Refused where
+    /// there would be too many.
+    pub fn set(&mut self, standing: Standing) -> Result<()> {
+        match self.find(standing.purpose, standing.special) {
+            Ok(at) => {
+                if let Some(slot) = self.standings.get_mut(at) {
+                    *slot = standing;
+                }
+            }
+            Err(_) if self.standings.len() >= limits::STANDINGS => {
+                return Err(Error::TooMuch("purposes that a customer has a say in"));
+            }
+            Err(at) => self.standings.insert(at, standing),
+        }
+        Ok(())
+    }
+
+    /// After an unproven restore: what was said yes to is not relied on.
+    pub fn forget_consent(&mut self, lineage: u32) {
+        for standing in &mut self.standings {
+            if standing.status.is_yes() {
+                standing.status = Status::Unknown;
+            }
+        }
+        self.lineage = lineage;
+    }
+
+    fn find(&self, purpose: u16, special: bool) -> std::result::Result<usize, usize> {
+        self.standings
+            .binary_search_by_key(&(purpose, special), |s| (s.purpose, s.special))
+    }
+
+    /// The stored form.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut flags = 0;
+        for (is_set, flag) in [(self.restricted, RESTRICTED), (self.held, HELD)] {
+            if is_set {
+                flags |= flag;
+            }
+        }
+        let length = HEAD_BYTES + self.standings.len() * STANDING_BYTES;
+        let mut bytes = Vec::with_capacity(length);
+        bytes.push(VERSION);
+        bytes.extend(u32::to_be_bytes(flags));
+        bytes.extend(self.revision.to_be_bytes());
+        bytes.extend(self.lineage.to_be_bytes());
+        bytes.extend(self.events.to_be_bytes());
+        bytes.extend(self.head);
+        let count = u16::try_from(self.standings.len()).unwrap_or(u16::MAX);
+        bytes.extend(count.to_be_bytes());
+        for standing in &self.standings {
+            bytes.extend(standing.purpose.to_be_bytes());
+            bytes.push(u8::from(standing.special));
+            bytes.push(standing.status as u8);
+            bytes.extend(standing.expires.map_or(0, |day| day.0).to_be_bytes());
+            bytes.extend(standing.notice.to_be_bytes());
+        }
+        bytes
+    }
+
+    /// The MAC to store beside the stored form. `key` is the customer's state
+    /// MAC key.
+    pub fn mac(&self, key: &MacKey, customer: CustomerNumber) -> [u8; 32] {
+        mac::mac(key, &[&customer.0.to_be_bytes(), &self.encode()])
+    }
+
+    /// Reads a stored form. A flag or a status that this version does not know
+    /// refuses: it may forbid something.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut rest = Reading(bytes);
+        match rest.take::<1>()? {
+            [1] => {
+                let (restricted, held) = flags(rest.take()?, RESTRICTED)?;
+                let revision = u64::from_be_bytes(rest.take()?);
+                let state = Self {
+                    restricted,
+                    held,
+                    revision,
+                    ..Self::active()
+                };
+                rest.is_empty().then_some(state)
+            }
+            [VERSION] => Self::decode_body(rest),
+            _ => None,
+        }
+    }
+
+    fn decode_body(mut rest: Reading<'_>) -> Option<Self> {
+        let (restricted, held) = flags(rest.take()?, RESTRICTED | HELD)?;
+        let mut state = Self {
+            restricted,
+            held,
+            revision: u64::from_be_bytes(rest.take()?),
+            lineage: u32::from_be_bytes(rest.take()?),
+            events: u32::from_be_bytes(rest.take()?),
+            head: rest.take()?,
+            standings: Vec::new(),
+        };
+        let count = usize::from(u16::from_be_bytes(rest.take()?));
+        if count > limits::STANDINGS || rest.0.len() != count * STANDING_BYTES {
+            return None;
+        }
+        state.standings.reserve_exact(count);
+        let mut before = None;
+        while !rest.is_empty() {
+            let standing = rest.standing()?;
+            let key = (standing.purpose, standing.special);
+            if before >= Some(key) {
+                return None;
+            }
+            before = Some(key);
+            state.standings.push(standing);
+        }
+        Some(state)
+    }
+}
+
+fn flags(bytes: [u8; 4], known: u32) -> Option<(bool, bool)> {
+    let flags = u32::from_be_bytes(bytes);
+    (flags & !known == 0).then_some((flags & RESTRICTED != 0, flags & HELD != 0))
+}
+
+/// What is still to be read of a stored form.
+struct Reading<'a>(&'a [u8]);
+
+impl Reading<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*taken)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn standing(&mut self) -> Option<Standing> {
+        let purpose = u16::from_be_bytes(self.take()?);
+        let [special, status] = self.take()?;
+        let expires = i32::from_be_bytes(self.take()?);
+        Some(Standing {
+            purpose,
+            special: match special {
+                0 => false,
+                1 => true,
+                _ => return None,
+            },
+            status: Status::of(status)?,
+            expires: (expires != 0).then_some(Day(expires)),
+            notice: u32::from_be_bytes(self.take()?),
+        })
+    }
+}

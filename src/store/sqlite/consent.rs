@@ -1,0 +1,129 @@
+//! The room of consent in both files.
+
+use super::reader::{Reader, request};
+use super::vault_file::{append_one, claim};
+use super::{Sqlite, keys_file};
+use crate::clock::Day;
+use crate::error::Result;
+use crate::id::CustomerNumber;
+use crate::store::{
+    ConsentChange, ConsentOutcome, ConsentRows, ConsentStore, LedgerKind, Narrowing, Pending,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// A ledger entry's number: the state's revision above, the purpose below.
+const PURPOSE_BITS: u32 = 16;
+
+impl ConsentStore for Sqlite {
+    fn note_narrowing(&self, narrowing: Narrowing, today: Day) -> Pending<()> {
+        let number = narrowing.revision << PURPOSE_BITS | u64::from(narrowing.purpose);
+        self.keys.change(move |db| {
+            let epoch = keys_file::newest_epoch(db)?;
+            keys_file::note(db, narrowing.kind, narrowing.customer, number, epoch, today)
+        })
+    }
+
+    fn change_consent(&self, new: ConsentChange) -> Pending<ConsentOutcome> {
+        if new.narrows {
+            self.vault.change(move |db| change(db, &new))
+        } else {
+            self.ordinary(&self.vault, move |db| change(db, &new))
+        }
+    }
+
+    fn ledger_is_done(&self, entry: u64) -> Pending<()> {
+        self.vault.change(move |db| {
+            db.execute(
+                "INSERT INTO ledger_done (one, entry) VALUES (1, ?1)
+                 ON CONFLICT (one) DO UPDATE SET entry = max(entry, ?1)",
+                [entry],
+            )
+            .map(drop)
+        })
+    }
+}
+
+fn change(db: &Connection, new: &ConsentChange) -> rusqlite::Result<ConsentOutcome> {
+    if let Some(asked) = &new.request
+        && let Some(row) = request(db, &asked.key, asked.today)?
+    {
+        return Ok(ConsentOutcome::Repeated(row));
+    }
+    let changed = db
+        .prepare_cached(
+            "UPDATE customers SET state = ?3, state_mac = ?4 WHERE customer = ?1 AND state = ?2",
+        )?
+        .execute(params![
+            new.customer.0,
+            new.was,
+            new.state,
+            &new.state_mac[..]
+        ])?;
+    if changed == 0 {
+        let there = db
+            .prepare_cached("SELECT 1 FROM customers WHERE customer = ?1")?
+            .exists([new.customer.0])?;
+        return Ok(if there {
+            ConsentOutcome::Lost
+        } else {
+            ConsentOutcome::Gone
+        });
+    }
+    db.prepare_cached("INSERT INTO consent_events (customer, number, sealed) VALUES (?1, ?2, ?3)")?
+        .execute(params![new.customer.0, new.event, new.sealed])?;
+    if let Some(asked) = &new.request {
+        claim(db, asked, new.customer, u64::from(new.event))?;
+    }
+    append_one(db, &new.leaf)?;
+    Ok(ConsentOutcome::Done)
+}
+
+impl ConsentRows for Reader {
+    fn consent_events(
+        &mut self,
+        customer: CustomerNumber,
+        after: u32,
+        most: usize,
+    ) -> Result<Vec<(u32, Vec<u8>)>> {
+        let mut events = self.vault()?.prepare_cached(
+            "SELECT number, sealed FROM consent_events
+             WHERE customer = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
+        )?;
+        let rows = events.query_map(params![customer.0, after, most], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn ledger_done(&mut self) -> Result<u64> {
+        let done = self
+            .vault()?
+            .query_row("SELECT entry FROM ledger_done", [], |row| row.get(0))
+            .optional()?;
+        Ok(done.unwrap_or(0))
+    }
+
+    fn narrowings(&mut self, after: u64, most: usize) -> Result<Vec<Narrowing>> {
+        const KINDS: [LedgerKind; 3] = [
+            LedgerKind::Withdrawal,
+            LedgerKind::Objection,
+            LedgerKind::BasisEnded,
+        ];
+        let mut entries = self.keys()?.prepare_cached(
+            "SELECT entry, kind, customer, number FROM ledger
+             WHERE entry > ?1 AND kind IN (3, 4, 5) ORDER BY entry LIMIT ?2",
+        )?;
+        let rows = entries.query_map(params![after, most], |row| {
+            let (kind, number): (u8, u64) = (row.get(1)?, row.get(3)?);
+            let known = KINDS.into_iter().find(|known| *known as u8 == kind);
+            Ok(Narrowing {
+                entry: row.get(0)?,
+                kind: known.unwrap_or(LedgerKind::Withdrawal),
+                customer: CustomerNumber(row.get(2)?),
+                purpose: u16::try_from(number & ((1 << PURPOSE_BITS) - 1)).unwrap_or(0),
+                revision: number >> PURPOSE_BITS,
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}

@@ -1,0 +1,115 @@
+//! Carrying out the ledger: a no that was noted in `keys.db` and is not in
+//! `vault.db`, because the power failed in between or `vault.db` was restored
+//! from before. A state that has moved on since is left alone: it knew of it.
+
+use super::event::{Event, head_of, status_of};
+use super::place;
+use super::say::told;
+use crate::access::{Facts, Standing, State, Status};
+use crate::audit::{Call, Leaf, Verdict};
+use crate::clock::Instant;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::store::{ConsentChange, ConsentOutcome, Narrowing, Rows};
+use crate::vault::Vault;
+use crate::vault::find::newest_keys;
+use crate::vault::keyring::Keyring;
+use std::sync::Arc;
+
+impl Vault {
+    /// Carries out what of the ledger is not carried out yet. Runs before the
+    /// first call is served.
+    pub(in crate::vault) async fn replay_ledger(&self) -> Result<()> {
+        let mut done = self.on_rows(|rows, _| rows.ledger_done()).await?;
+        loop {
+            let next = self.on_rows(move |rows, _| rows.narrowings(done, limits::REPLAY_ENTRIES));
+            let entries = next.await?;
+            let Some(last) = entries.last().map(|narrowing| narrowing.entry) else {
+                return Ok(());
+            };
+            for narrowing in entries {
+                self.carry_out(narrowing).await?;
+            }
+            self.0.store.ledger_is_done(last).in_time().await?;
+            done = last;
+        }
+    }
+
+    async fn carry_out(&self, narrowing: Narrowing) -> Result<()> {
+        let call = Arc::new(self.0.log.begin("Replay", None, Instant::now()));
+        for _ in 0..limits::REVISION_RETRIES {
+            let (vault, call) = (self.clone(), Arc::clone(&call));
+            let change = self
+                .on_rows(move |rows, keyring| vault.replayed(rows, keyring, &call, narrowing))
+                .await?;
+            let Some(change) = change else {
+                return Ok(());
+            };
+            let store = || self.0.store.change_consent(change.clone());
+            if matches!(
+                self.reserved(store).await?,
+                ConsentOutcome::Done | ConsentOutcome::Gone
+            ) {
+                return Ok(());
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    fn replayed(
+        &self,
+        rows: &mut dyn Rows,
+        keyring: &Keyring,
+        call: &Call,
+        narrowing: Narrowing,
+    ) -> Result<Option<ConsentChange>> {
+        let keys = newest_keys(rows, narrowing.customer)?;
+        let row = rows.customer(narrowing.customer)?;
+        // Forgotten since, or not restored: there is nobody to say no.
+        let (Some(_), Some(row)) = (&keys.identity, row) else {
+            return Ok(None);
+        };
+        let keys = keyring.customer(narrowing.customer, keys)?;
+        let facts = Facts::verify(
+            &row.state,
+            &row.state_mac,
+            &keys.identity.state,
+            keys.customer,
+        );
+        let mut state = facts?.into_state();
+        if state.revision > narrowing.revision {
+            return Ok(None);
+        }
+        let (now, consent) = (Instant::now(), keys.consent());
+        let event = Event::replayed(narrowing.kind, narrowing.purpose, &state, now);
+        let place = place(keyring.deployment(), &keys, &consent);
+        let sealed = event.seal(&place, self.signing()?)?;
+        let status = status_of(narrowing.kind);
+        narrow(&mut state, narrowing.purpose, status)?;
+        (state.events, state.head) = (event.number, head_of(&sealed));
+        state.revision = narrowing.revision + 1;
+        let mut leaf = Leaf::new(Verdict::Allowed, "");
+        told(&mut leaf, status, event.number);
+        Ok(Some(ConsentChange {
+            customer: keys.customer,
+            was: row.state,
+            state: state.encode(),
+            state_mac: state.mac(&keys.identity.state, keys.customer),
+            event: event.number,
+            sealed,
+            request: None,
+            leaf: self.subject_row(call, &leaf, &keys, &[])?,
+            narrows: true,
+        }))
+    }
+}
+
+fn narrow(state: &mut State, purpose: u16, status: Status) -> Result<()> {
+    let before = state.standing(purpose, false);
+    state.set(Standing { status, ..before })?;
+    let explicit = state.standing(purpose, true);
+    if explicit.status != Status::Unknown {
+        state.set(Standing { status, ..explicit })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,309 @@
+//! Putting on record what a customer says.
+
+use super::event::{Event, head_of};
+use super::place;
+use crate::access::{Facts, Grant, Moment, Say, Standing, State, Status, Words, denied_by};
+use crate::audit::{Call, Fact, Leaf, Verdict};
+use crate::catalog::Mechanism;
+use crate::error::{Error, Result, Violation};
+use crate::id::RequestId;
+use crate::limits;
+use crate::store::{ConsentChange, ConsentOutcome, CustomerRow, LedgerKind, Narrowing, Rows};
+use crate::vault::Vault;
+use crate::vault::find::owner_of;
+use crate::vault::keyring::{CustomerKeyring, Keyring, Tenant};
+use crate::vault::request::Request;
+use std::sync::Arc;
+
+/// What stands of a purpose after something was said.
+pub struct Said {
+    /// The basis of the rest of the data.
+    pub standing: Standing,
+    /// Special categories.
+    pub explicit: Standing,
+    /// The event's number.
+    pub event: u32,
+    /// The reason why data may not be read for it now; empty: it may.
+    pub denied_by: &'static str,
+}
+
+/// What a look at the customer found.
+enum Looked {
+    /// The request was made before and is answered again.
+    Again(Said, CustomerKeyring),
+    /// Ready to be put on record.
+    Change(Box<ConsentChange>, Option<Narrowing>, Said),
+}
+
+impl Vault {
+    /// Puts on record what the grant says.
+    pub async fn say(
+        &self,
+        call: &Arc<Call>,
+        grant: Grant<Say>,
+        request: RequestId,
+    ) -> Result<Said> {
+        let request = request_of(&grant, request);
+        // In a task of its own: a caller that goes away stops nothing half-way.
+        let (vault, call, grant) = (self.clone(), Arc::clone(call), Arc::new(grant));
+        tokio::spawn(async move { vault.say_to_the_end(&call, &grant, request).await })
+            .await
+            .unwrap_or(Err(Error::Internal("a consent ended by itself")))
+    }
+
+    async fn say_to_the_end(
+        &self,
+        call: &Arc<Call>,
+        grant: &Arc<Grant<Say>>,
+        request: Request,
+    ) -> Result<Said> {
+        let tenant = self.tenant(grant.principal().tenant())?;
+        for _ in 0..limits::REVISION_RETRIES {
+            let saying = Saying {
+                vault: self.clone(),
+                tenant: Arc::clone(&tenant),
+                call: Arc::clone(call),
+                grant: Arc::clone(grant),
+                request: request.clone(),
+            };
+            let looked = self
+                .on_rows(move |rows, keyring| saying.look(rows, keyring))
+                .await?;
+            let (change, narrowing, said) = match looked {
+                Looked::Again(said, keys) => {
+                    let leaf = self.leaf(grant, Verdict::Allowed);
+                    let row = self.subject_row(call, &leaf, &keys, &[])?;
+                    return Ok(self.0.log.record(call, vec![row], said).await?.release());
+                }
+                Looked::Change(change, narrowing, said) => (change, narrowing, said),
+            };
+            if let Some(narrowing) = narrowing {
+                let today = call.time.day();
+                self.reserved(|| self.0.store.note_narrowing(narrowing, today))
+                    .await?;
+            }
+            let store = || self.0.store.change_consent(ConsentChange::clone(&change));
+            let outcome = if change.narrows {
+                self.reserved(store).await?
+            } else {
+                store().in_time().await?
+            };
+            if let ConsentOutcome::Done = outcome {
+                call.mark_recorded();
+                return Ok(said);
+            }
+        }
+        Err(Error::Contended)
+    }
+}
+
+/// The content of what is said: the same words have the same bytes.
+fn request_of(grant: &Grant<Say>, id: RequestId) -> Request {
+    let say = grant.target();
+    let (kind, content) = match &say.words {
+        Words::Withdraw => ("withdraw", Vec::new()),
+        Words::Object => ("object", Vec::new()),
+        Words::Basis(in_force, expires) => {
+            let day = expires.map_or(0, |day| day.0);
+            (
+                "basis",
+                [&[u8::from(*in_force)][..], &day.to_be_bytes()].concat(),
+            )
+        }
+        Words::Answer(answer) => {
+            let day = answer.expires.map_or(0, |day| day.0).to_be_bytes();
+            let flags = [answer.status as u8, u8::from(answer.explicit)];
+            let notice = answer.notice.to_be_bytes();
+            ("answer", [&flags[..], &notice, &day].concat())
+        }
+    };
+    let mut parts: Vec<&[u8]> = vec![
+        kind.as_bytes(),
+        say.customer.expose().as_bytes(),
+        say.purpose.name.as_str().as_bytes(),
+        &content,
+    ];
+    if let Words::Answer(answer) = &say.words {
+        parts.push(answer.language.as_bytes());
+        parts.push(answer.method.name().as_bytes());
+        parts.push(answer.channel.as_bytes());
+        parts.push(answer.actor.as_bytes());
+        parts.push(answer.evidence.as_ref().map_or(&[], |e| e.expose()));
+    }
+    Request::new(grant.principal(), id, &parts)
+}
+
+/// One try, on a reader thread.
+struct Saying {
+    vault: Vault,
+    tenant: Arc<Tenant>,
+    call: Arc<Call>,
+    grant: Arc<Grant<Say>>,
+    request: Request,
+}
+
+impl Saying {
+    fn look(&self, rows: &mut dyn Rows, keyring: &Keyring) -> Result<Looked> {
+        let (who, quota) = (self.grant.principal(), &self.vault.0.quota);
+        let say = self.grant.target();
+        let found = keyring.keys_of(rows, &self.tenant, &say.customer);
+        let keys = quota.admit(who, self.call.time, found)?;
+        let row = rows.customer(keys.customer)?;
+        let row = owner_of(rows, keys.customer, row)?;
+        let facts = Facts::verify(
+            &row.state,
+            &row.state_mac,
+            &keys.identity.state,
+            keys.customer,
+        );
+        let state = facts?.into_state();
+        if let Some(known) = self.request.known(rows, self.call.time.day())? {
+            if known.customer != keys.customer {
+                return Err(Error::RequestIdReused);
+            }
+            self.request.is_same(&keys.identity, &known)?;
+            let event = u32::try_from(known.outcome).unwrap_or(u32::MAX);
+            let at = keyring.at(self.call.time.day());
+            return Ok(Looked::Again(said(say, &state, event, at), keys));
+        }
+        self.change(keyring, &keys, &row, state)
+    }
+
+    fn change(
+        &self,
+        keyring: &Keyring,
+        keys: &CustomerKeyring,
+        row: &CustomerRow,
+        mut state: State,
+    ) -> Result<Looked> {
+        let (say, now) = (self.grant.target(), self.call.time);
+        let at = keyring.at(now.day());
+        if state.lineage < at.lineage {
+            state.forget_consent(at.lineage);
+        }
+        let (status, narrowing) = said_of(say, &state)?;
+        let consent = keys.consent();
+        let mut event = Event::of(say, status, &state, &consent, now);
+        self.grant
+            .principal()
+            .name()
+            .as_ref()
+            .clone_into(&mut event.principal);
+        event.catalog = self.grant.catalog_version();
+        let place = place(keyring.deployment(), keys, &consent);
+        let sealed = event.seal(&place, self.vault.signing()?)?;
+        let narrowing = narrowing.map(|kind| Narrowing {
+            entry: 0,
+            kind,
+            customer: keys.customer,
+            purpose: say.purpose.number,
+            revision: state.revision,
+        });
+        take_up(&mut state, say, status)?;
+        (state.events, state.head) = (event.number, head_of(&sealed));
+        state.revision += 1;
+        let mut leaf = self.vault.leaf(&self.grant, Verdict::Allowed);
+        told(&mut leaf, status, event.number);
+        let said = said(say, &state, event.number, at);
+        let change = ConsentChange {
+            customer: keys.customer,
+            was: row.state.clone(),
+            state: state.encode(),
+            state_mac: state.mac(&keys.identity.state, keys.customer),
+            event: event.number,
+            sealed,
+            request: Some(self.request.claim(&keys.identity, now.day())),
+            leaf: self.vault.subject_row(&self.call, &leaf, keys, &[])?,
+            narrows: narrowing.is_some(),
+        };
+        Ok(Looked::Change(Box::new(change), narrowing, said))
+    }
+}
+
+/// What an auditor counts on: what was said, and which event says it.
+pub fn told(leaf: &mut Leaf, status: Status, event: u32) {
+    leaf.count = 1;
+    leaf.fact = Some(Fact::Consent {
+        status: status.name(),
+        event,
+    });
+}
+
+fn said(say: &Say, state: &State, event: u32, at: Moment) -> Said {
+    Said {
+        standing: state.standing(say.purpose.number, false),
+        explicit: state.standing(say.purpose.number, true),
+        event,
+        denied_by: denied_by(&say.purpose, state, at),
+    }
+}
+
+/// What the words come to after what was said before, and what the ledger notes
+/// of it.
+fn said_of(say: &Say, state: &State) -> Result<(Status, Option<LedgerKind>)> {
+    match &say.words {
+        Words::Withdraw => Ok((Status::Withdrawn, Some(LedgerKind::Withdrawal))),
+        Words::Object => Ok((Status::Objected, Some(LedgerKind::Objection))),
+        Words::Basis(true, _) => Ok((Status::Asserted, None)),
+        Words::Basis(false, _) => Ok((Status::Revoked, Some(LedgerKind::BasisEnded))),
+        Words::Answer(answer) => {
+            let before = state.standing(say.purpose.number, answer.explicit).status;
+            match answer.status {
+                Status::Given if before.is_yes() => Ok((Status::Renewed, None)),
+                Status::Given if say.purpose.scope.confirm && before != Status::Requested => {
+                    let rule = "must be REQUESTED first: the purpose has double opt-in, and a \
+                                GIVEN confirms what was requested";
+                    Err(Error::invalid(Violation::new("decision", rule)))
+                }
+                // A no after a yes is a withdrawal, whatever it is called.
+                Status::Refused if before.is_yes() => {
+                    Ok((Status::Withdrawn, Some(LedgerKind::Withdrawal)))
+                }
+                Status::Refused if say.purpose.scope.mechanism == Mechanism::OptOut => {
+                    Ok((Status::Objected, Some(LedgerKind::Objection)))
+                }
+                // Asking again takes nothing back.
+                Status::Requested if before.is_yes() => Ok((before, None)),
+                other => Ok((other, None)),
+            }
+        }
+    }
+}
+
+/// Takes up in the state what was said.
+fn take_up(state: &mut State, say: &Say, status: Status) -> Result<()> {
+    let number = say.purpose.number;
+    match &say.words {
+        Words::Withdraw => {
+            for explicit in [false, true] {
+                let before = state.standing(number, explicit);
+                let is_asked = !explicit && say.purpose.scope.mechanism == Mechanism::OptIn;
+                if is_asked || before.status != Status::Unknown {
+                    state.set(Standing { status, ..before })?;
+                }
+            }
+            Ok(())
+        }
+        Words::Object => {
+            let before = state.standing(number, false);
+            state.set(Standing { status, ..before })
+        }
+        Words::Basis(_, expires) => state.set(Standing {
+            status,
+            expires: *expires,
+            ..Standing::unknown(number, false)
+        }),
+        Words::Answer(answer) => {
+            let before = state.standing(number, answer.explicit);
+            if answer.status == Status::Requested && before.status.is_yes() {
+                return Ok(());
+            }
+            state.set(Standing {
+                status,
+                expires: answer.expires,
+                notice: answer.notice,
+                ..Standing::unknown(number, answer.explicit)
+            })
+        }
+    }
+}
