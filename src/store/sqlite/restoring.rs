@@ -177,6 +177,7 @@ fn purge(db: &Connection) -> rusqlite::Result<Purged> {
          DELETE FROM records WHERE place >> 24 IN (SELECT customer FROM temp.gone);
          DELETE FROM locators WHERE customer IN (SELECT customer FROM temp.gone);
          DELETE FROM requests WHERE customer IN (SELECT customer FROM temp.gone);
+         DELETE FROM consent_events WHERE customer IN (SELECT customer FROM temp.gone);
          DELETE FROM main.customers WHERE customer IN (SELECT customer FROM temp.gone);",
     )?;
     let count = |is_erased: bool| {
