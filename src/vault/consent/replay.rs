@@ -17,10 +17,13 @@ use crate::vault::keyring::Keyring;
 use std::sync::Arc;
 
 impl Vault {
-    /// Carries out what of the ledger is not carried out yet. Runs before the
-    /// first call is served.
+    /// Carries out what of the ledger is not carried out yet. After a restore that
+    /// cannot be proven complete no consent from before it is relied on. Runs
+    /// before the first call is served.
     pub(in crate::vault) async fn replay_ledger(&self) -> Result<()> {
-        let mut done = self.on_rows(|rows, _| rows.ledger_done()).await?;
+        let look = |rows: &mut dyn Rows, _: &Keyring| Ok((rows.unproven()?, rows.ledger_done()?));
+        let (unproven, mut done) = self.on_rows(look).await?;
+        self.0.keyring.rely_on_consent_since(unproven);
         loop {
             let next = self.on_rows(move |rows, _| rows.narrowings(done, limits::REPLAY_ENTRIES));
             let entries = next.await?;
@@ -105,11 +108,20 @@ impl Vault {
 }
 
 fn narrow(state: &mut State, purpose: u16, status: Status) -> Result<()> {
-    let before = state.standing(purpose, false);
-    state.set(Standing { status, ..before })?;
-    let explicit = state.standing(purpose, true);
-    if explicit.status != Status::Unknown {
+    let (before, explicit) = (
+        state.standing(purpose, false),
+        state.standing(purpose, true),
+    );
+    let is_withdrawal = status == Status::Withdrawn;
+    let has_explicit = explicit.status != Status::Unknown;
+    if is_withdrawal && has_explicit {
         state.set(Standing { status, ..explicit })?;
+    }
+    // A contract goes on beside an explicit consent that is taken back.
+    let is_contract = matches!(before.status, Status::Asserted | Status::Revoked);
+    let is_beside = before.status == Status::Unknown && has_explicit;
+    if !(is_withdrawal && (is_contract || is_beside)) {
+        state.set(Standing { status, ..before })?;
     }
     Ok(())
 }
