@@ -76,9 +76,6 @@ pub trait ConsentRows {
         after: u32,
         most: usize,
     ) -> Result<Vec<(u32, Vec<u8>)>>;
-    /// `vault.db`: when the last restore was that cannot be proven complete, in
-    /// seconds since 1970; 0: there was none.
-    fn unproven(&mut self) -> Result<u32>;
     /// `vault.db`: up to which entry the ledger is known to be carried out.
     fn ledger_done(&mut self) -> Result<u64>;
     /// `keys.db`: the noes of the ledger that follow entry `after`.

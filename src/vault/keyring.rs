@@ -117,12 +117,6 @@ impl Keyring {
         })));
     }
 
-    /// From here on consent of states that were last confirmed before this
-    /// restore is not relied on; 0: all is.
-    pub fn rely_on_consent_since(&self, lineage: u32) {
-        self.lineage.store(lineage, Ordering::Release);
-    }
-
     /// What customers' states are judged by on a day.
     pub fn at(&self, today: Day) -> Moment {
         Moment {

@@ -113,7 +113,7 @@ impl Vault {
             providers,
             key_backup: OnceLock::new(),
             opening: tokio::sync::Mutex::default(),
-            making: tokio::sync::RwLock::default(),
+            index_moves: tokio::sync::RwLock::default(),
             runners: Runners::default(),
             crypto_room: Semaphore::new(threads()),
             seal,

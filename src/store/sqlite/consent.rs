@@ -95,14 +95,6 @@ impl ConsentRows for Reader {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    fn unproven(&mut self) -> Result<u32> {
-        let time: Option<i64> = self
-            .vault()?
-            .query_row("SELECT time FROM unproven", [], |row| row.get(0))
-            .optional()?;
-        Ok(u32::try_from(time.unwrap_or(0)).unwrap_or(u32::MAX))
-    }
-
     fn ledger_done(&mut self) -> Result<u64> {
         let done = self
             .vault()?

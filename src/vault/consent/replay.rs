@@ -17,13 +17,10 @@ use crate::vault::keyring::Keyring;
 use std::sync::Arc;
 
 impl Vault {
-    /// Carries out what of the ledger is not carried out yet. After a restore that
-    /// cannot be proven complete no consent from before it is relied on. Runs
-    /// before the first call is served.
+    /// Carries out what of the ledger is not carried out yet. Runs before the
+    /// first call is served.
     pub(in crate::vault) async fn replay_ledger(&self) -> Result<()> {
-        let look = |rows: &mut dyn Rows, _: &Keyring| Ok((rows.unproven()?, rows.ledger_done()?));
-        let (unproven, mut done) = self.on_rows(look).await?;
-        self.0.keyring.rely_on_consent_since(unproven);
+        let mut done = self.on_rows(|rows, _| rows.ledger_done()).await?;
         loop {
             let next = self.on_rows(move |rows, _| rows.narrowings(done, limits::REPLAY_ENTRIES));
             let entries = next.await?;
