@@ -69,6 +69,7 @@ const SECRET: &[&str] = &[
     "GetReceiptRequest",
     "GetReceiptResponse",
     "UnsealRequest",
+    "ListCustomerEntriesRequest",
 ];
 
 /// Messages without secrets that hold one of the above.
@@ -94,6 +95,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "oubliette/v1/certificate_service.proto",
             "oubliette/v1/rights_service.proto",
             "oubliette/v1/consent_service.proto",
+            "oubliette/v1/audit_service.proto",
         ])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(

@@ -9,6 +9,7 @@ pub use failure::Failure;
 
 use crate::limits;
 use crate::pb;
+use crate::pb::audit_service_client::AuditServiceClient;
 use crate::pb::certificate_service_client::CertificateServiceClient;
 use crate::pb::consent_service_client::ConsentServiceClient;
 use crate::pb::customer_service_client::CustomerServiceClient;
@@ -33,6 +34,7 @@ pub struct Client {
     certificates: CertificateServiceClient<Channel>,
     rights: RightsServiceClient<Channel>,
     consent: ConsentServiceClient<Channel>,
+    audit: AuditServiceClient<Channel>,
 }
 
 /// A new id for one change. Repeat the change with the same id after a failure
@@ -85,7 +87,8 @@ impl Client {
             rights: RightsServiceClient::new(channel.clone())
                 .max_decoding_message_size(limits::REPLY_BYTES),
             keys: KeyServiceClient::new(channel.clone()),
-            consent: ConsentServiceClient::new(channel),
+            consent: ConsentServiceClient::new(channel.clone()),
+            audit: AuditServiceClient::new(channel).max_decoding_message_size(limits::REPLY_BYTES),
         }
     }
 
@@ -191,6 +194,38 @@ impl JobStream {
     }
 }
 
+impl Client {
+    /// WatchEntries: audit entries as they come.
+    ///
+    /// # Errors
+    /// What the server refused, or a broken connection.
+    pub async fn watch_entries(
+        &self,
+        request: pb::WatchEntriesRequest,
+    ) -> Result<EntryStream, Failure> {
+        let call = |request| {
+            let mut audit = self.audit.clone();
+            async move { audit.watch_entries(request).await }
+        };
+        repeat(request, call).await.map(EntryStream)
+    }
+}
+
+/// The open reply of WatchEntries.
+pub struct EntryStream(Streaming<pb::WatchEntriesResponse>);
+
+impl EntryStream {
+    /// The next entries; nothing when the server ended the stream.
+    ///
+    /// # Errors
+    /// The stream was refused, or the connection broke. `seen` of the last
+    /// message resumes it.
+    pub async fn next(&mut self) -> Result<Option<pb::WatchEntriesResponse>, Failure> {
+        let message = self.0.message().await;
+        message.map_err(|status| Failure::from_status(&status))
+    }
+}
+
 /// The open reply of StreamRecords.
 pub struct RecordStream(Streaming<pb::StreamRecordsResponse>);
 
@@ -284,6 +319,14 @@ unary! {
         "Says what closing the active epoch would do.";
     keys.close_epoch(CloseEpochRequest) -> CloseEpochResponse, "Closes the active epoch.";
     keys.control_job(ControlJobRequest) -> ControlJobResponse, "Pauses, resumes or paces a job.";
+    audit.list_entries(ListEntriesRequest) -> ListEntriesResponse,
+        "Lists audit entries by what they say.";
+    audit.list_customer_entries(ListCustomerEntriesRequest) -> ListCustomerEntriesResponse,
+        "Lists the audit entries about a living customer.";
+    audit.get_checkpoint(GetCheckpointRequest) -> GetCheckpointResponse,
+        "Gets the log's newest signed checkpoint.";
+    audit.get_entry_proof(GetEntryProofRequest) -> GetEntryProofResponse,
+        "Gets a proof that an entry is in the log.";
 }
 
 /// Makes a call, and again while the server says when to come back: at most

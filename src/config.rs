@@ -7,6 +7,7 @@ mod provider;
 
 pub use provider::{Keeper, Provider};
 
+use crate::audit::anchor::Mode;
 use crate::backup::Recipient;
 use crate::catalog::{Entry, Section, read_text};
 use crate::error::{Error, Result};
@@ -38,6 +39,8 @@ pub struct Config {
     pub rights: Rights,
     /// What is kept elsewhere.
     pub backup: Backup,
+    /// Where checkpoints of the audit log are anchored outside, if anywhere.
+    pub anchor: Option<(PathBuf, Mode)>,
     /// The catalog's directory.
     pub catalog: PathBuf,
     /// The Cedar policies.
@@ -221,6 +224,10 @@ impl Config {
                 Some(entry) => backup(base, entry.section()?)?,
                 None => Backup::default(),
             },
+            anchor: match root.take("audit") {
+                Some(entry) => anchor(base, entry.section()?)?,
+                None => None,
+            },
             catalog: file_in(base, &root.need("catalog")?)?,
             policy: file_in(base, &root.need("policy")?)?,
             roles: file_in(base, &root.need("roles")?)?,
@@ -335,6 +342,21 @@ fn backup(base: &Path, mut table: Section<'_>) -> Result<Backup> {
     }
     table.finish()?;
     Ok(backup)
+}
+
+fn anchor(base: &Path, mut table: Section<'_>) -> Result<Option<(PathBuf, Mode)>> {
+    let mut mode = Mode::default();
+    if let Some(entry) = table.take("mode") {
+        let rule = "must be \"strict\" or \"report\"";
+        mode = entry.parsed(rule, |text| match text {
+            "strict" => Some(Mode::Strict),
+            "report" => Some(Mode::Report),
+            _ => None,
+        })?;
+    }
+    let path = file_in(base, &table.need("anchor")?)?;
+    table.finish()?;
+    Ok(Some((path, mode)))
 }
 
 fn transport(base: &Path, root: &mut Section<'_>) -> Result<Transport> {

@@ -299,6 +299,11 @@ pub const LEAVES_PER_SEAL: u64 = 1_000;
 /// How often new leaves are sealed under a checkpoint.
 pub const SEAL_EVERY: Duration = Duration::from_millis(500);
 
+/// Entries that one question to the log looks at; the reply says where to go on.
+pub const ENTRIES_LOOKED_AT: u64 = 20_000;
+/// The longest span of one question about a customer.
+pub const HISTORY_SPAN: Duration = Duration::from_secs(31 * 24 * 3_600);
+
 /// How long the command line's client tries to connect.
 pub const CLIENT_CONNECT_TIME: Duration = Duration::from_secs(5);
 /// How long the client waits for a unary answer: longer than the server's own

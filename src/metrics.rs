@@ -75,6 +75,8 @@ pub struct Metrics {
     pub sealed_entries: Gauge,
     /// Times that the log could not be sealed; the next try follows.
     pub seal_failures: Counter,
+    /// Times that the anchor outside was out of reach, or told of another log.
+    pub anchor_failures: Counter,
     /// Durable commits, by database file.
     pub commits: Family<FileLabel, Counter>,
     /// Changes in them: the more share one, the fewer flushes a call costs.
@@ -104,6 +106,7 @@ impl Metrics {
             audit_write_failures: Counter::default(),
             sealed_entries: Gauge::default(),
             seal_failures: Counter::default(),
+            anchor_failures: Counter::default(),
             commits: Family::default(),
             changes: Family::default(),
             reloads: Family::default(),
@@ -153,6 +156,8 @@ impl Metrics {
         r.register("sealed_entries", help, self.sealed_entries.clone());
         let help = "Times that the log could not be sealed";
         r.register("seal_failures", help, self.seal_failures.clone());
+        let help = "Times that the anchor outside did not hold";
+        r.register("anchor_failures", help, self.anchor_failures.clone());
         r.register("commits", "Durable commits", self.commits.clone());
         r.register(
             "changes",

@@ -78,6 +78,16 @@ pub enum Action {
     Unseal,
     /// KeyService.GetSealStatus.
     GetSealStatus,
+    /// AuditService.ListEntries.
+    ListEntries,
+    /// AuditService.ListCustomerEntries.
+    ListCustomerEntries,
+    /// AuditService.WatchEntries.
+    WatchEntries,
+    /// AuditService.GetCheckpoint.
+    GetCheckpoint,
+    /// AuditService.GetEntryProof.
+    GetEntryProof,
     /// CreateCustomer with `recreate_erased`.
     RecreateCustomer,
     /// To be told CUSTOMER_ERASED instead of CUSTOMER_NOT_FOUND.
@@ -86,7 +96,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 44] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -124,6 +134,11 @@ impl Action {
         Self::Seal,
         Self::Unseal,
         Self::GetSealStatus,
+        Self::ListEntries,
+        Self::ListCustomerEntries,
+        Self::WatchEntries,
+        Self::GetCheckpoint,
+        Self::GetEntryProof,
         Self::RecreateCustomer,
         Self::KnowErased,
     ];
@@ -168,6 +183,11 @@ impl Action {
             Self::Seal => "seal",
             Self::Unseal => "unseal",
             Self::GetSealStatus => "get_seal_status",
+            Self::ListEntries => "list_entries",
+            Self::ListCustomerEntries => "list_customer_entries",
+            Self::WatchEntries => "watch_entries",
+            Self::GetCheckpoint => "get_checkpoint",
+            Self::GetEntryProof => "get_entry_proof",
             Self::RecreateCustomer => "recreate_customer",
             Self::KnowErased => "know_erased",
         }

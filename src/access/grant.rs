@@ -267,6 +267,15 @@ pub struct Unseal;
 /// Showing whether the vault is sealed.
 pub struct SealStatus;
 
+/// Looking at the audit log.
+pub struct Entries;
+
+/// Looking at the entries about a customer.
+pub struct CustomerEntries {
+    /// Whom.
+    pub customer: CustomerId,
+}
+
 impl<A> Grant<A> {
     /// Who was granted it.
     pub fn principal(&self) -> &Arc<Principal> {

@@ -2,8 +2,9 @@
 
 use super::action::Action;
 use super::grant::{
-    CloseEpoch, ControlJob, Create, Decided, Erase, EraseMany, Grant, HandleRequest, KeyStatus,
-    ListRequests, OpenRequest, Seal, SealStatus, Show, ShowCertificate, Unseal, WatchJob,
+    CloseEpoch, ControlJob, Create, CustomerEntries, Decided, Entries, Erase, EraseMany, Grant,
+    HandleRequest, KeyStatus, ListRequests, OpenRequest, Seal, SealStatus, Show, ShowCertificate,
+    Unseal, WatchJob,
 };
 use super::roles::Principal;
 use super::snapshot::Snapshot;
@@ -158,6 +159,25 @@ impl Snapshot {
     pub fn seal_status(&self, principal: &Arc<Principal>) -> Result<Grant<SealStatus>> {
         let decided = self.vault_wide(principal, Action::GetSealStatus)?;
         let target = SealStatus;
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether the audit log is looked at, by one of its actions.
+    pub fn entries(&self, principal: &Arc<Principal>, action: Action) -> Result<Grant<Entries>> {
+        let decided = self.vault_wide(principal, action)?;
+        let target = Entries;
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether the entries about a customer are shown. Also those about
+    /// a restricted one are: the log is kept for such questions.
+    pub fn customer_entries(
+        &self,
+        principal: &Arc<Principal>,
+        customer: CustomerId,
+    ) -> Result<Grant<CustomerEntries>> {
+        let decided = self.vault_wide(principal, Action::ListCustomerEntries)?;
+        let target = CustomerEntries { customer };
         Ok(Grant { decided, target })
     }
 

@@ -1,7 +1,7 @@
-//! A customer's history, read back: slot by slot through the locator that only
-//! their own key makes, and each leaf checked to be about them.
+//! How a customer's own key finds the entries about them: hour by hour, from a
+//! locator to masked numbers. Without the key neither tells anything. Each leaf
+//! that is found is checked to be about them.
 
-use super::subject::{first_16, halves};
 use crate::clock::Instant;
 use crate::crypto::IdentityKeys;
 use crate::crypto::mac::{mac, verify};
@@ -9,6 +9,24 @@ use crate::error::{Error, Lost, Result};
 use crate::limits;
 use crate::store::Rows;
 use serde::Deserialize;
+
+/// The slot of an instant: the hour, counted from 1970.
+pub fn slot(time: Instant) -> i64 {
+    let length = limits::HISTORY_SLOT.as_secs().cast_signed();
+    time.seconds().div_euclid(length)
+}
+
+/// Where the customer's rows of a slot are.
+pub fn locator(keys: &IdentityKeys, slot: i64) -> [u8; 16] {
+    let whole = mac(&keys.history_locator, &[&slot.to_be_bytes()]);
+    *whole.first_chunk().unwrap_or(&[0; 16])
+}
+
+/// What a row's number is masked with.
+pub fn mask(keys: &IdentityKeys, slot: i64, nonce: &[u8; 8]) -> u64 {
+    let whole = mac(&keys.history_mask, &[&slot.to_be_bytes(), nonce]);
+    u64::from_be_bytes(*whole.first_chunk().unwrap_or(&[0; 8]))
+}
 
 /// What a leaf about a customer says.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -38,20 +56,10 @@ pub struct Entry {
     subject: String,
 }
 
-/// The slot that an instant is in.
-pub fn slot(of: Instant) -> i64 {
-    of.seconds() / limits::HISTORY_SLOT.as_secs().cast_signed()
-}
-
 /// The numbers of the leaves about a customer in one slot, in order.
 fn numbers(rows: &mut dyn Rows, keys: &IdentityKeys, slot: i64) -> Result<Vec<u64>> {
-    let bytes = slot.to_be_bytes();
-    let locator = *first_16(&mac(&keys.history_locator, &[&bytes]));
-    let found = rows.history(slot, &locator)?.into_iter();
-    let unmasked = found.map(|(nonce, masked)| {
-        let [mask, _] = halves(first_16(&mac(&keys.history_mask, &[&bytes, &nonce])));
-        masked ^ mask
-    });
+    let found = rows.history(slot, &locator(keys, slot))?.into_iter();
+    let unmasked = found.map(|(nonce, masked)| masked ^ mask(keys, slot, &nonce));
     let mut numbers: Vec<u64> = unmasked.collect();
     numbers.sort_unstable();
     Ok(numbers)

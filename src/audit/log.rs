@@ -1,11 +1,12 @@
 //! The log: leaves are appended to `vault.db` by its one writer, all that wait
 //! together in one commit.
 
+use super::sealer::aside;
 use super::unwritten::Unwritten;
 use super::{Call, Leaf, Subject};
 use crate::clock::Instant;
 use crate::error::{Error, Result, Unavailable};
-use crate::store::{LeafRow, Store};
+use crate::store::{LeafRow, Rows, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -50,6 +51,15 @@ impl Log {
     pub fn begin(&self, method: &'static str, principal: Option<Arc<str>>, now: Instant) -> Call {
         let number = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
         Call::new(now, number, principal, method, Arc::clone(&self.unwritten))
+    }
+
+    /// Reads beside the calls that change or open something: for questions to
+    /// the log, which may look at many entries.
+    pub async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn Rows) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        aside(&self.store, work).await
     }
 
     /// Numbers of calls that ended without a durable entry, as ranges.

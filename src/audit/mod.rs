@@ -2,6 +2,7 @@
 //! before its reply: only a [`Recorded`] lets opened values out, and only
 //! [`Log::record`] makes one.
 
+pub mod anchor;
 mod call;
 pub mod checkpoint;
 pub mod export;

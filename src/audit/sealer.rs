@@ -1,15 +1,16 @@
 //! The log's tree, kept behind its leaves and off the way of any call: new
 //! leaves are read in small batches, hashed, and sealed under a checkpoint.
 
+use super::anchor::{Anchor, Slipped};
 use super::checkpoint::Checkpoint;
-use super::merkle::leaf_hash;
-use super::tiles::Edge;
+use super::merkle::{leaf_hash, root_of};
+use super::tiles::{Edge, Tiled};
 use crate::clock::Instant;
 use crate::error::{Error, Result};
 use crate::keys::signing::SigningKey;
 use crate::limits;
 use crate::store::{CheckpointRow, Rows, Seal, Store};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{oneshot, watch};
 
 /// Of each minute the last checkpoint is kept.
@@ -38,6 +39,32 @@ impl Sealer {
             edge,
             head: watch::Sender::new(head),
         })
+    }
+
+    /// Holds the log against an anchor outside.
+    ///
+    /// # Errors
+    /// The store cannot be read; what the anchor says is inside.
+    pub async fn hold_against(&self, anchor: &Arc<Mutex<Anchor>>) -> Result<Option<Slipped>> {
+        let (key, size) = (Arc::clone(&self.key), self.edge.whole().size());
+        let anchor = Arc::clone(anchor);
+        aside(&self.store, move |rows| {
+            let mut anchor = anchor.lock().unwrap_or_else(PoisonError::into_inner);
+            let root_at = |at| root_of(&mut Tiled(|level, index| rows.tile(level, index)), at);
+            Ok(anchor.check(key.public(), size, root_at).err())
+        })
+        .await
+    }
+
+    /// Anchors the newest checkpoint outside.
+    pub async fn anchor(&self, anchor: &Arc<Mutex<Anchor>>) -> Option<Slipped> {
+        let note = self.head.borrow().as_ref().map(|head| head.note.clone())?;
+        let (key, anchor) = (Arc::clone(&self.key), Arc::clone(anchor));
+        let put = tokio::task::spawn_blocking(move || {
+            let mut anchor = anchor.lock().unwrap_or_else(PoisonError::into_inner);
+            anchor.put(key.public(), &note).err()
+        });
+        put.await.ok().flatten()
     }
 
     /// The newest checkpoint, now and later.
@@ -75,7 +102,7 @@ impl Sealer {
             let after = edge.whole().size();
             let most = usize::try_from(end - after).unwrap_or(usize::MAX);
             let most = most.min(limits::LEAVES_PER_READ);
-            let leaves = read(&self.store, move |rows| rows.entries(after, most)).await?;
+            let leaves = aside(&self.store, move |rows| rows.entries(after, most)).await?;
             for leaf in &leaves {
                 edge.push(leaf_hash(leaf), |full| tiles.push(full));
             }
@@ -118,7 +145,7 @@ async fn load(
     key: &Arc<SigningKey>,
 ) -> Result<(Edge, Option<CheckpointRow>)> {
     let key = Arc::clone(key);
-    read(store, move |rows| {
+    aside(store, move |rows| {
         let Some(row) = rows.checkpoint()? else {
             return Ok((Edge::default(), None));
         };
@@ -149,7 +176,8 @@ async fn load(
     .await
 }
 
-async fn read<T: Send + 'static>(
+/// Reads beside the reader threads, and outside the runtime.
+pub(super) async fn aside<T: Send + 'static>(
     store: &Arc<dyn Store>,
     work: impl FnOnce(&mut dyn Rows) -> Result<T> + Send + 'static,
 ) -> Result<T> {

@@ -2,6 +2,7 @@
 //! it: a tag, the sealed detail, and a history row. Where a leaf is about
 //! nobody the same bytes are random, so that the log does not tell which.
 
+use super::history;
 use crate::clock::Instant;
 use crate::crypto::mac::mac;
 use crate::crypto::{
@@ -9,7 +10,6 @@ use crate::crypto::{
 };
 use crate::error::Result;
 use crate::id::{CustomerNumber, TenantNumber};
-use crate::limits;
 use crate::store::HistoryRow;
 use sha2::{Digest, Sha256};
 
@@ -52,6 +52,52 @@ fn encode(detail: &Detail) -> Vec<u8> {
     bytes
 }
 
+/// Where a detail opens.
+fn place(
+    deployment: Deployment,
+    (tenant, customer): (TenantNumber, CustomerNumber),
+    nonce: &[u8; 16],
+) -> Vec<u8> {
+    let [number, extra] = halves(nonce);
+    let context = MessageContext {
+        deployment,
+        label: Label::AuditDetail,
+        tenant: tenant.0,
+        customer: customer.0,
+        number,
+        extra,
+    };
+    context.bytes()
+}
+
+impl Detail {
+    /// Opens the detail of a leaf about a customer; `None` where it is not
+    /// theirs.
+    pub fn open(
+        deployment: Deployment,
+        keys: &IdentityKeys,
+        (tenant, customer): (TenantNumber, CustomerNumber),
+        nonce: &[u8; 16],
+        sealed: &[u8],
+    ) -> Option<Self> {
+        let place = place(deployment, (tenant, customer), nonce);
+        let opened = message::open(&keys.audit_detail, &place, sealed).ok()?;
+        let (whose, rest) = opened.expose().split_first_chunk()?;
+        let (count, rest) = rest.split_first_chunk()?;
+        let count = usize::try_from(u32::from_be_bytes(*count)).ok()?;
+        let (pairs, _) = rest.as_chunks::<16>();
+        let records = pairs.get(..count)?.iter().map(|pair| {
+            let [record, revision] = halves(pair);
+            (record, revision)
+        });
+        (u64::from_be_bytes(*whose) == customer.0).then(|| Self {
+            tenant,
+            customer,
+            records: records.collect(),
+        })
+    }
+}
+
 impl Subject {
     /// About a customer.
     pub fn of(
@@ -62,22 +108,9 @@ impl Subject {
     ) -> Result<Self> {
         // One draw for both.
         let (nonce, row_nonce) = split(random_bytes::<24>()?);
-        let [high, low] = halves(&nonce);
-        let context = MessageContext {
-            deployment,
-            label: Label::AuditDetail,
-            tenant: detail.tenant.0,
-            customer: detail.customer.0,
-            number: high,
-            extra: low,
-        };
-        let sealed = message::seal(&keys.audit_detail, &context.bytes(), &encode(detail))?;
-        let slot = now.seconds() / limits::HISTORY_SLOT.as_secs().cast_signed();
-        let slot_bytes = slot.to_be_bytes();
-        let [first, _] = halves(first_16(&mac(
-            &keys.history_mask,
-            &[&slot_bytes, &row_nonce],
-        )));
+        let place = place(deployment, (detail.tenant, detail.customer), &nonce);
+        let sealed = message::seal(&keys.audit_detail, &place, &encode(detail))?;
+        let slot = history::slot(now);
         Ok(Self {
             tag: mac(&keys.audit_tag, &[&nonce]),
             nonce,
@@ -85,9 +118,9 @@ impl Subject {
             detail: sealed,
             history: Some(HistoryRow {
                 slot,
-                locator: *first_16(&mac(&keys.history_locator, &[&slot_bytes])),
+                locator: history::locator(keys, slot),
                 nonce: row_nonce,
-                mask: first,
+                mask: history::mask(keys, slot, &row_nonce),
             }),
         })
     }
@@ -131,11 +164,7 @@ fn split(drawn: [u8; 24]) -> ([u8; 16], [u8; 8]) {
     (first, rest)
 }
 
-pub(super) fn first_16(bytes: &[u8; 32]) -> &[u8; 16] {
-    bytes.first_chunk().unwrap_or(&[0; 16])
-}
-
-pub(super) fn halves(bytes: &[u8; 16]) -> [u64; 2] {
+fn halves(bytes: &[u8; 16]) -> [u64; 2] {
     let whole = u128::from_be_bytes(*bytes);
     #[allow(clippy::cast_possible_truncation)] // The two halves, on purpose.
     [(whole >> 64) as u64, whole as u64]

@@ -5,7 +5,7 @@ use super::age_file::Recipient;
 use super::failed;
 use super::manifest::{Manifest, Pack, digest_of, newest};
 use crate::clock::Instant;
-use crate::error::{Error, Result, Unavailable};
+use crate::error::{Error, Result};
 use crate::keys::signing::SigningKey;
 use crate::limits;
 use crate::store::Part;
@@ -113,6 +113,7 @@ pub fn back_up_keys(
         // knows as destroyed, would be lost: read all of it again.
         let (_, ledger, after) = scan.now()?;
         if after != epochs {
+            backup.give_up();
             continue;
         }
         let (written, kept) = (backup.written, backup.kept);
@@ -128,7 +129,11 @@ pub fn back_up_keys(
             kept,
         });
     }
-    Err(Error::Unavailable(Unavailable::StoreSlow))
+    Err(Error::Setup(format!(
+        "an epoch was opened or closed during each of {} tries; take the backup again when no \
+         epoch is being closed",
+        limits::BACKUP_TRIES
+    )))
 }
 
 /// A backup in the making.
@@ -212,6 +217,15 @@ impl<'a> Backup<'a> {
             break;
         }
         Ok(())
+    }
+
+    /// Removes the packs of a try that came to nothing.
+    fn give_up(self) {
+        let old = self.old.map_or(0, |manifest| manifest.packs.len());
+        for pack in self.packs.iter().skip(old) {
+            // What cannot be removed is named by no manifest.
+            let _ = std::fs::remove_file(self.dir.join(&pack.file));
+        }
     }
 
     /// The image, opened again, holds what was read: the pack is written only

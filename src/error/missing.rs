@@ -15,6 +15,8 @@ pub enum Missing {
     Method,
     /// The job, or it is done.
     Job,
+    /// The audit entry, or one under a checkpoint.
+    Entry,
 }
 
 impl Missing {
@@ -27,6 +29,7 @@ impl Missing {
             Self::Certificate => "CERTIFICATE_NOT_FOUND",
             Self::Method => "METHOD_NOT_FOUND",
             Self::Job => "JOB_NOT_FOUND",
+            Self::Entry => "ENTRY_NOT_FOUND",
         }
     }
 
@@ -40,6 +43,9 @@ impl Missing {
                 "no such certificate; its name came with the erasure's reply and is nowhere else"
             }
             Self::Job => "no such job under way; `oubliette key status` lists those that are",
+            Self::Entry => {
+                "no such audit entry under a checkpoint; a new one is sealed within a second"
+            }
             Self::Method => "no such method; compare the versions of both sides",
         }
     }

@@ -50,7 +50,7 @@ pub struct Guard {
 }
 
 /// The RPCs' names, so that a label or a leaf never repeats a caller's text.
-const METHODS: [&str; 37] = [
+const METHODS: [&str; 42] = [
     "/oubliette.v1.RecordService/PutRecord",
     "/oubliette.v1.RecordService/GetRecord",
     "/oubliette.v1.RecordService/BatchGetRecords",
@@ -88,6 +88,11 @@ const METHODS: [&str; 37] = [
     "/oubliette.v1.KeyService/Seal",
     "/oubliette.v1.KeyService/Unseal",
     "/oubliette.v1.KeyService/GetSealStatus",
+    "/oubliette.v1.AuditService/ListEntries",
+    "/oubliette.v1.AuditService/ListCustomerEntries",
+    "/oubliette.v1.AuditService/WatchEntries",
+    "/oubliette.v1.AuditService/GetCheckpoint",
+    "/oubliette.v1.AuditService/GetEntryProof",
 ];
 
 /// Health and reflection: the only calls that are not guarded. A service that

@@ -3,6 +3,7 @@
 //! writes down whatever no use case wrote down itself.
 
 mod asked;
+mod audit;
 mod bulk;
 mod call;
 mod certificates;
@@ -27,6 +28,7 @@ pub use shed::Shed;
 pub use status::{DOMAIN, status};
 
 use crate::limits;
+use crate::pb::audit_service_server::AuditServiceServer;
 use crate::pb::certificate_service_server::CertificateServiceServer;
 use crate::pb::consent_service_server::ConsentServiceServer;
 use crate::pb::customer_service_server::CustomerServiceServer;
@@ -37,13 +39,14 @@ use crate::vault::Vault;
 use tonic::service::Routes;
 
 /// The services' full names, as health and reflection know them.
-pub const SERVICES: [&str; 6] = [
+pub const SERVICES: [&str; 7] = [
     "oubliette.v1.RecordService",
     "oubliette.v1.CustomerService",
     "oubliette.v1.KeyService",
     "oubliette.v1.CertificateService",
     "oubliette.v1.RightsService",
     "oubliette.v1.ConsentService",
+    "oubliette.v1.AuditService",
 ];
 
 /// The services over a vault, message sizes bounded.
@@ -69,6 +72,10 @@ pub fn routes(vault: &Vault) -> Routes {
     };
     let consent = consent::Consent {
         vault: vault.clone(),
+    };
+    let audit = audit::Audit {
+        vault: vault.clone(),
+        streams: stream::Places::default(),
     };
     Routes::new(
         RecordServiceServer::new(records)
@@ -97,6 +104,11 @@ pub fn routes(vault: &Vault) -> Routes {
     )
     .add_service(
         ConsentServiceServer::new(consent)
+            .max_decoding_message_size(limits::REQUEST_BYTES)
+            .max_encoding_message_size(limits::REPLY_BYTES),
+    )
+    .add_service(
+        AuditServiceServer::new(audit)
             .max_decoding_message_size(limits::REQUEST_BYTES)
             .max_encoding_message_size(limits::REPLY_BYTES),
     )

@@ -1,7 +1,7 @@
 //! Typed values, between the wire and the catalog.
 
 use crate::catalog::{Date, Form, Value};
-use crate::clock::Day;
+use crate::clock::{Day, Instant};
 use crate::error::{Error, Result, Violation};
 use crate::pb;
 use crate::secret::{SecretBytes, SecretText};
@@ -90,6 +90,32 @@ fn wire(value: &Value) -> pb::Value {
 pub fn date(day: Day) -> pb::Date {
     let (year, month, day) = day.civil();
     pb::Date { year, month, day }
+}
+
+/// An instant of a request, if it is given.
+pub fn instant(
+    field: &'static str,
+    asked: Option<prost_types::Timestamp>,
+) -> Result<Option<Instant>> {
+    let micros = |asked: prost_types::Timestamp| {
+        let nanos = u32::try_from(asked.nanos)
+            .ok()
+            .filter(|n| *n < 1_000_000_000)?;
+        let micros = asked.seconds.checked_mul(1_000_000)?;
+        micros.checked_add(i64::from(nanos / 1_000))
+    };
+    let rule = || Error::invalid(Violation::new(field, "must be an instant"));
+    let read = asked.map(|asked| micros(asked).map(Instant::from_micros).ok_or_else(rule));
+    read.transpose()
+}
+
+/// An instant of a reply.
+pub fn timestamp(time: Instant) -> prost_types::Timestamp {
+    let nanos = time.micros().rem_euclid(1_000_000) * 1_000;
+    prost_types::Timestamp {
+        seconds: time.seconds(),
+        nanos: i32::try_from(nanos).unwrap_or(0),
+    }
 }
 
 /// The expected revision of a request.

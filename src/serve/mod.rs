@@ -12,6 +12,7 @@ mod providers;
 pub mod readiness;
 pub mod reload;
 mod run;
+mod sealing;
 pub mod server;
 pub mod telemetry;
 pub mod tls;
@@ -20,4 +21,4 @@ pub use elsewhere::{
     DataRestore, KeysRestore, KeysSource, attack, backup_data, backup_keys, restore_data,
     restore_keys, vault_key,
 };
-pub use run::{ADDRESS_FILE, found, open_rows, run, run_over};
+pub use run::{ADDRESS_FILE, found, open_rows, open_store, run, run_over};

@@ -9,11 +9,11 @@ use super::probes::Probes;
 use super::providers::{Built, Moving, keep};
 use super::readiness::{Readiness, State};
 use super::reload::{Reload, Rules, Watch};
+use super::sealing::Sealing;
 use super::server::{Times, serve, stop_signal};
 use super::telemetry;
 use super::tls::Tls;
 use crate::access::{Access, Sources};
-use crate::audit::Sealer;
 use crate::authn::{Authn, Caller};
 use crate::config::check::Allowances;
 use crate::config::{Config, Epochs, Transport};
@@ -21,7 +21,6 @@ use crate::error::{Error, Result, Unavailable};
 use crate::grpc::{Guard, Parts, SERVICES, Shed, routes};
 use crate::keys::Providers;
 use crate::keys::signing::SigningKey;
-use crate::limits;
 use crate::metrics::Metrics;
 use crate::pb;
 use crate::store::sqlite::{self, Sqlite};
@@ -31,7 +30,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 use tonic::service::Routes;
 
@@ -116,7 +115,6 @@ pub async fn run_over(
     }
     let origin = vault.log_origin(&config.trust_domain);
     let key = SigningKey::load(&config.signing.log, origin)?;
-    let sealer = vault.sealer(key).await?;
     tokio::spawn(vault.clone().keep_ledger());
     let tenants = access.now().tenants().cloned().collect();
     match vault.come_up(tenants).await {
@@ -129,6 +127,7 @@ pub async fn run_over(
     let without = config.seal.without_provider;
     tokio::spawn(keep(vault.clone(), Arc::clone(&access), without));
     tokio::spawn(super::epochs::keep(vault.clone(), config.epochs));
+    let sealing = Sealing::open(&vault, key, config.anchor.as_ref(), &metrics).await?;
 
     let authn = Arc::new(Authn::new(&config.trust_domain));
     let rules = Rules {
@@ -163,16 +162,23 @@ pub async fn run_over(
     };
     let beside = beside(&readiness, config.reflection)?;
     let (end_sealing, last) = oneshot::channel::<()>();
-    let sealing = tokio::spawn(seal(sealer, vault.clone(), Arc::clone(&metrics), last));
     let guard = Guard::new(parts, routes(&vault), beside);
     readiness.set(keys_state(&vault)).await;
+    let trouble = sealing.trouble();
+    let sealed = tokio::spawn(sealing.run(last));
     let _told = AddressFile::write(&config.data, address)?;
     ready(address);
-    let ended = ended(stop, vault.clone(), Arc::clone(&readiness), metrics);
+    let ended = ended(
+        stop,
+        vault.clone(),
+        Arc::clone(&readiness),
+        metrics,
+        trouble,
+    );
     serve(guard, listener.start(), readiness, ended, Times::default()).await?;
     drop(end_sealing);
     // It ends by itself after one last checkpoint.
-    let _ = sealing.await;
+    let _ = sealed.await;
     if vault.is_sound() {
         Ok(())
     } else {
@@ -188,7 +194,11 @@ pub(super) fn unsealed(config: &Config) -> Result<(Vault, Arc<Providers>)> {
     Ok((vault, providers))
 }
 
-fn open_store(data: &Path) -> Result<Arc<dyn Store>> {
+/// Opens the store that a vault in `data` is kept in.
+///
+/// # Errors
+/// [`Error::Setup`] when there is none.
+pub fn open_store(data: &Path) -> Result<Arc<dyn Store>> {
     Ok(Arc::new(Sqlite::open(data)?))
 }
 
@@ -268,6 +278,7 @@ async fn ended(
     vault: Vault,
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
+    trouble: watch::Receiver<Option<&'static str>>,
 ) {
     let mut look = tokio::time::interval(LOOK);
     let mut stop = std::pin::pin!(stop);
@@ -285,43 +296,12 @@ async fn ended(
         }
         let state = match vault.tidy_up().await {
             Err(Error::Unavailable(Unavailable::DiskFull)) => State::Impaired("disk_full"),
-            _ => keys_state(&vault),
+            _ => trouble
+                .borrow()
+                .map_or_else(|| keys_state(&vault), State::Impaired),
         };
         if readiness.state() != state {
             readiness.set(state).await;
-        }
-    }
-}
-
-/// Seals the log behind the calls until `last` is dropped, and then once more.
-async fn seal(
-    mut sealer: Sealer,
-    vault: Vault,
-    metrics: Arc<Metrics>,
-    mut last: oneshot::Receiver<()>,
-) {
-    let mut look = tokio::time::interval(limits::SEAL_EVERY);
-    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        let is_last = tokio::select! {
-            _ = &mut last => true,
-            _ = look.tick() => false,
-        };
-        if !vault.is_sound() {
-            return;
-        }
-        if vault.tell_unwritten().await.is_err() {
-            tracing::warn!("calls without an audit entry are not written down yet");
-        }
-        match sealer.catch_up().await {
-            Ok(size) => metrics.sealed(size),
-            Err(error) => {
-                metrics.seal_failures.inc();
-                tracing::error!(reason = error.reason(), "the log is not sealed");
-            }
-        }
-        if is_last {
-            return;
         }
     }
 }

@@ -6,9 +6,6 @@ use crate::error::Result;
 
 /// Reads of what is about one customer.
 pub trait PersonRows {
-    /// `vault.db`: the history rows of one slot and locator: each one's nonce,
-    /// and the leaf's number under its mask.
-    fn history(&mut self, slot: i64, locator: &[u8; 16]) -> Result<Vec<([u8; 8], u64)>>;
     /// `vault.db`: a customer's records of a type that follow `after`, with
     /// their bodies.
     fn bodies_of_customer(

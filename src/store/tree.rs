@@ -61,6 +61,12 @@ pub trait TreeRows {
     fn entries(&mut self, after: u64, most: usize) -> Result<Vec<Vec<u8>>>;
     /// `vault.db`: the number of the newest leaf; 0 where there is none.
     fn newest_entry(&mut self) -> Result<u64>;
+    /// `vault.db`: how many leaves the newest checkpoint covers that was signed
+    /// before `time` (microseconds since 1970); 0 where there is none.
+    fn sealed_before(&mut self, time: i64) -> Result<u64>;
+    /// `vault.db`: how many leaves the oldest checkpoint covers that was signed
+    /// at `time` or later.
+    fn sealed_after(&mut self, time: i64) -> Result<Option<u64>>;
     /// `keys.db`: every shredded customer's fence.
     fn fences(&mut self) -> Result<Vec<(CustomerNumber, Fence)>>;
 }

@@ -79,6 +79,7 @@ impl Vault {
         let request = Request::new(grant.principal(), request, &[b"create", id, flag]);
         let grant = Arc::new(grant);
         for _ in 0..limits::REVISION_RETRIES {
+            let _taking = self.0.index_moves.read().await;
             let found = {
                 let tenant = Arc::clone(&tenant);
                 let (grant, request) = (Arc::clone(&grant), request.clone());
@@ -116,10 +117,6 @@ impl Vault {
         place: Place,
     ) -> Result<Option<CustomerView>> {
         let is_first = place.page.is_none();
-        let _making = match is_first {
-            true => Some(self.0.making.read().await),
-            false => None,
-        };
         let place = if is_first {
             self.first_page(tenant, grant).await?
         } else {
@@ -254,16 +251,18 @@ impl Vault {
     }
 
     async fn split_index(&self, tenant: &Arc<Tenant>, prefix: u32) -> Result<()> {
-        let _making = self.0.making.read().await;
+        let _alone = self.0.index_moves.write().await;
+        let number = tenant.number;
+        let page = self
+            .on_rows(move |rows, _| rows.index_ref(number, prefix))
+            .await?;
+        // Each creation that found the page too full asks; the first was enough.
+        let Some(page) = page.filter(|page| page.rows > limits::INDEX_ROWS_PER_PAGE) else {
+            return Ok(());
+        };
         let first = self.0.store.allocate_index_pages(2).in_time().await?;
-        let of = Arc::clone(tenant);
         let split = self
-            .on_rows(move |rows, keyring| {
-                let Some(page) = rows.index_ref(of.number, prefix)? else {
-                    return Ok(None);
-                };
-                keyring.split(rows, of.number, &page, first)
-            })
+            .on_rows(move |rows, keyring| keyring.split(rows, number, &page, first))
             .await?;
         let Some((pages, split)) = split else {
             return Ok(());

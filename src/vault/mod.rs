@@ -6,6 +6,7 @@ mod consent;
 mod cursor;
 mod customer;
 mod delete;
+mod entries;
 mod epoch;
 mod erase;
 mod find;
@@ -36,6 +37,7 @@ mod write;
 pub use certificate::CertificateView;
 pub use consent::{ConsentView, Event, History, PurposeView, Receipt, Said};
 pub use customer::{CustomerView, Level};
+pub use entries::{CustomerEntry, EntryFilter, EntryPage, EntryView};
 pub use epoch::{ClosePlan, KeyBackup};
 pub use job::Order;
 pub use list::Listed;
@@ -88,8 +90,9 @@ struct Inner {
     key_backup: OnceLock<Arc<dyn KeyBackup>>,
     /// One epoch is opened at a time.
     opening: tokio::sync::Mutex<()>,
-    /// Read while a page of the index is made that has no place in it yet.
-    making: tokio::sync::RwLock<()>,
+    /// Read while a creation looks for its place in the index and takes it;
+    /// written by whoever moves rows of the index to new pages.
+    index_moves: tokio::sync::RwLock<()>,
     /// The jobs that have a runner.
     runners: Runners,
     /// How many threads may do the crypto of jobs.

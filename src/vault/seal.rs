@@ -7,7 +7,7 @@ use super::{Inner, Vault};
 use crate::access::{Grant, Seal, SealStatus, Unseal};
 use crate::audit::{Call, Fact, Leaf, Verdict};
 use crate::clock::Instant;
-use crate::crypto::MasterKey;
+use crate::crypto::{Deployment, MasterKey};
 use crate::error::{Error, Result, Unavailable};
 use crate::id::TenantName;
 use crate::keys::{Assurance, KeyState, Needs, Providers};
@@ -85,6 +85,13 @@ impl SealState {
         }
     }
 
+    /// Sealed to callers, with the master keys open already.
+    pub(super) fn opened() -> Self {
+        let state = Self::at_start();
+        state.now().sealed = None;
+        state
+    }
+
     /// How long no provider has answered by now.
     fn time_without(&self) -> Duration {
         let mut now = self.now();
@@ -97,6 +104,25 @@ impl SealState {
     fn now(&self) -> MutexGuard<'_, Now> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The master keys of every epoch that is not destroyed. Blocks.
+pub(super) fn masters(
+    providers: &Providers,
+    deployment: Deployment,
+    epochs: &[EpochRow],
+) -> Result<BTreeMap<u32, MasterKey>> {
+    let mut masters = BTreeMap::new();
+    // A condemned epoch wraps nothing, and its keys may be gone.
+    let is_open =
+        |row: &&EpochRow| !matches!(row.state, EpochState::Destroyed | EpochState::Condemned);
+    for row in epochs.iter().filter(is_open) {
+        let place = super::unseal::master_place(deployment, row.epoch);
+        let keys = row.keys.iter();
+        let keys = keys.map(|key| (&*key.provider, &*key.name, &*key.wrapped));
+        masters.insert(row.epoch, providers.unwrap_any(&place, keys)?);
+    }
+    Ok(masters)
 }
 
 impl Inner {
@@ -124,16 +150,7 @@ impl Inner {
             now.turn
         };
         let epochs = super::unseal::at_start(&*self.store, |rows| rows.epochs())?;
-        let mut masters: BTreeMap<u32, MasterKey> = BTreeMap::new();
-        // A condemned epoch wraps nothing, and its keys may be gone.
-        let is_open =
-            |row: &&EpochRow| !matches!(row.state, EpochState::Destroyed | EpochState::Condemned);
-        for row in epochs.iter().filter(is_open) {
-            let place = super::unseal::master_place(self.keyring.deployment(), row.epoch);
-            let keys = row.keys.iter();
-            let keys = keys.map(|key| (&*key.provider, &*key.name, &*key.wrapped));
-            masters.insert(row.epoch, self.providers.unwrap_any(&place, keys)?);
-        }
+        let masters = masters(&self.providers, self.keyring.deployment(), &epochs)?;
         let mut now = self.seal.now();
         if now.turn != turn {
             return Err(Error::Unavailable(Unavailable::Sealed));

@@ -3,7 +3,7 @@
 
 use super::job::Runners;
 use super::keyring::Keyring;
-use super::seal::SealState;
+use super::seal::{self, SealState};
 use super::{Inner, Vault};
 use crate::audit::Log;
 use crate::clock::Instant;
@@ -80,15 +80,31 @@ pub(super) fn at_start<T: Send + 'static>(
 }
 
 impl Vault {
-    /// The vault behind `store`, sealed. Blocks; call it outside the runtime.
+    /// The vault behind `store`, sealed to callers. What the providers say that
+    /// must be set right is told before anything is written. Blocks; call it
+    /// outside the runtime.
     pub fn open(store: Arc<dyn Store>, providers: Arc<Providers>, node: String) -> Result<Self> {
-        let deployment = at_start(&*store, |rows| rows.deployment())?;
+        let (deployment, epochs) =
+            at_start(&*store, |rows| Ok((rows.deployment()?, rows.epochs()?)))?;
         let deployment = Deployment(deployment.ok_or_else(|| {
             Error::Setup("there is no vault here; found one with `oubliette init DIR`".to_owned())
         })?);
+        let masters = match seal::masters(&providers, deployment, &epochs) {
+            Err(why @ Error::Setup(_)) => return Err(why),
+            masters => masters.ok(),
+        };
         let boot = store.next_boot().wait()?;
+        let keyring = Keyring::new(deployment);
+        let seal = if masters.is_some() {
+            SealState::opened()
+        } else {
+            SealState::at_start()
+        };
+        if let Some(masters) = masters {
+            keyring.unseal(masters);
+        }
         Ok(Self(Arc::new(Inner {
-            keyring: Arc::new(Keyring::new(deployment)),
+            keyring: Arc::new(keyring),
             log: Log::new(Arc::clone(&store), node, boot),
             quota: Arc::default(),
             office: OnceLock::new(),
@@ -99,10 +115,10 @@ impl Vault {
             providers,
             key_backup: OnceLock::new(),
             opening: tokio::sync::Mutex::default(),
-            making: tokio::sync::RwLock::default(),
+            index_moves: tokio::sync::RwLock::default(),
             runners: Runners::default(),
             crypto_room: Semaphore::new(threads()),
-            seal: SealState::at_start(),
+            seal,
             store,
         })))
     }

@@ -490,3 +490,56 @@ async fn a_denial_says_what_would_allow_it() {
     assert!(denied.message.contains("withdrew"), "{denied}");
     assert!(denied.message.contains("only the customer"), "{denied}");
 }
+
+/// The handle that a purpose has for a customer.
+async fn handle(w: &Caller, id: &str, purpose: &str) -> String {
+    let mut request = get_request(&record(id, "r"));
+    purpose.clone_into(&mut request.purpose);
+    let read = heard(w.records.clone().get_record(request).await).expect("read");
+    read.record.expect("a record").handle
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handle_is_stable_for_one_purpose_strange_to_another_and_dead_after_an_erasure() {
+    let place = Place::quick();
+    let server = Server::start(&place);
+    let w = connect(&place, &server, "acme/w00").await;
+    for id in ["a", "b"] {
+        with_card(&w, id).await;
+        w.asserts(id, "help", true).await.expect("on record");
+    }
+    let brief = handle(&w, "a", "brief").await;
+    assert_eq!(brief.len(), 32);
+    assert_eq!(handle(&w, "a", "brief").await, brief, "stable");
+    assert_ne!(handle(&w, "a", "help").await, brief, "unlinkable");
+    assert_ne!(handle(&w, "b", "brief").await, brief, "one's own");
+    assert_eq!(handle(&w, "a", "care").await, "", "only where asked for");
+    let request = pb::StreamRecordsRequest {
+        record_type: "card".to_owned(),
+        purpose: "brief".to_owned(),
+        ..Default::default()
+    };
+    let mut stream = heard(w.records.clone().stream_records(request).await).expect("a stream");
+    let mut seen = Vec::new();
+    while let Some(chunk) = stream.message().await.expect("a chunk") {
+        for read in chunk.records {
+            assert_eq!(
+                read.metadata.unwrap_or_default().name,
+                "",
+                "nobody is named"
+            );
+            seen.push(read.handle);
+        }
+    }
+    assert_eq!(seen, [brief.clone(), handle(&w, "b", "brief").await]);
+    w.erase("a").await.expect("forgotten");
+    crate::place::until("it is back", async || w.recreate("a").await.is_ok()).await;
+    w.put(&record("a", "r"), named("Ada"))
+        .await
+        .expect("written");
+    assert_ne!(
+        handle(&w, "a", "brief").await,
+        brief,
+        "dead with the customer"
+    );
+}

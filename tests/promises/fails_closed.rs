@@ -133,12 +133,13 @@ async fn an_unknown_key_of_the_configuration_is_refused() {
     let place = kept().await;
     let path = place.path().join(CONFIG);
     let good = fs::read_to_string(&path).expect("a configuration");
-    fs::write(&path, format!("audit = \"off\"\n{good}")).expect("written");
-    is_refused(
-        &place,
-        "an unknown key",
-        &["audit", "is not a key that belongs here"],
-    );
+    for (key, rule) in [
+        ("auditing", "is not a key that belongs"),
+        ("audit", "must be a table"),
+    ] {
+        fs::write(&path, format!("{key} = \"off\"\n{good}")).expect("written");
+        is_refused(&place, "a log that is switched off", &[key, rule]);
+    }
     fs::write(&path, &good).expect("written back");
     let roles = place.config_file("roles.toml");
     let good = fs::read_to_string(&roles).expect("roles");

@@ -16,6 +16,7 @@
     reason = "a test fails loudly"
 )]
 
+mod anchored;
 mod attack;
 mod bad_input;
 mod caller;
@@ -43,6 +44,7 @@ mod place;
 mod process;
 mod provable;
 mod providers;
+mod questions;
 mod raw;
 mod report;
 mod restore;

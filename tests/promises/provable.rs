@@ -33,8 +33,8 @@ async fn exported(place: &Place, reads: usize) -> PathBuf {
 pub fn export_of(place: &Place) -> PathBuf {
     let out = place.path().join("export");
     let mut rows = open_rows(&place.data()).expect("rows");
-    let done = export(&mut rows, &log_key(place), &out, |_, _| ()).expect("an export");
-    assert_eq!(done.unsealed, 0, "a stopped vault has sealed all");
+    // A purge may end after the last checkpoint: its entry is then not in it.
+    export(&mut rows, &log_key(place), &out, |_, _| ()).expect("an export");
     out
 }
 

@@ -130,11 +130,14 @@ name = "raw"
 
 const HELP: &str = r#"number = 6
 title = "Helping, with what somebody says of their health"
+handles = true
 basis = "contract"
 mechanism = "notice_only"
 special_basis = "explicit_consent"
 assert = true
 callers = ["worker"]
+[grants.card]
+name = "masked:initials"
 [grants.memo]
 text = "raw"
 health = "raw"
@@ -150,6 +153,8 @@ mechanism = "notice_only"
 special_basis = "explicit_consent"
 assert = true
 callers = ["worker"]
+[versions.1.tells.grants.card]
+name = "masked:initials"
 [versions.1.tells.grants.memo]
 text = "raw"
 health = "raw"
@@ -159,6 +164,7 @@ const BRIEF: &str = r#"number = 3
 title = "A little"
 basis = "legitimate_interest"
 mechanism = "opt_out"
+handles = true
 callers = ["worker"]
 [grants.card]
 born = "derived:age_band"

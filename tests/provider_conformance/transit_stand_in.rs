@@ -60,7 +60,6 @@ pub struct StandIn {
     /// `https://localhost:PORT`.
     pub address: String,
     state: Arc<Mutex<State>>,
-    _runtime: tokio::runtime::Runtime,
 }
 
 impl StandIn {
@@ -77,25 +76,29 @@ impl StandIn {
             .with_single_cert(chain, key)
             .expect("a key that fits");
         let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let socket = runtime
-            .block_on(TcpListener::bind("127.0.0.1:0"))
-            .expect("a port");
+        // On a thread of its own: callers may be in a runtime already.
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        socket.set_nonblocking(true).expect("a socket");
         let port = socket.local_addr().expect("an address").port();
         let state = Arc::new(Mutex::new(State {
             mood: Mood::Well,
             keys: BTreeMap::new(),
             asked: Vec::new(),
         }));
-        runtime.spawn(accept(socket, acceptor, Arc::clone(&state)));
+        let kept = Arc::clone(&state);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            runtime.block_on(async {
+                let socket = TcpListener::from_std(socket).expect("a socket");
+                accept(socket, acceptor, kept).await;
+            });
+        });
         Self {
             address: format!("https://localhost:{port}"),
             state,
-            _runtime: runtime,
         }
     }
 

@@ -1,5 +1,6 @@
 //! `oubliette audit`: the log, exported, proven and verified by anybody.
 
+mod ask;
 mod export;
 mod verify;
 
@@ -11,6 +12,10 @@ use std::path::Path;
 /// What can be done with the audit log.
 #[derive(Subcommand, Debug)]
 pub enum Audit {
+    /// List entries of a running vault's log
+    List(ask::List),
+    /// Show entries as they come
+    Tail(ask::Tail),
     /// Write the log as files that any web server can publish (C2SP tlog-tiles)
     Export(export::Export),
     /// Write a proof that one entry is in the log (C2SP tlog-proof)
@@ -26,6 +31,8 @@ impl Audit {
     /// Whether the answer is for programs.
     pub fn json(&self) -> bool {
         match self {
+            Self::List(list) => list.caller.json,
+            Self::Tail(tail) => tail.caller.json,
             Self::Export(export) => export.json,
             Self::Proof(_) => false,
             Self::Verify(verify) => verify.json,
@@ -35,6 +42,8 @@ impl Audit {
     /// Does it.
     pub fn run(self) -> Done {
         match self {
+            Self::List(list) => super::block_on(list.run()),
+            Self::Tail(tail) => super::block_on(tail.run()),
             Self::Export(export) => export.run(),
             Self::Proof(proof) => proof.run(),
             Self::Verify(verify) => verify.run(),

@@ -2,6 +2,7 @@
 //! TLS and load, in the same run. Each server is a process of its own; the
 //! load comes from this one.
 
+mod audit;
 mod echo;
 mod fill;
 mod load;
@@ -35,6 +36,8 @@ pub enum Bench {
     Write(Options),
     /// Measure closing an epoch: the daily case, and every page dirty
     Rewrap(rewrap::Rewrap),
+    /// Measure what an audit entry costs, part by part
+    Audit(audit::Audit),
     /// The echo that the vault is measured against
     #[command(hide = true)]
     EchoServer(echo::EchoServer),
@@ -76,6 +79,7 @@ impl Bench {
         match self {
             Self::Read(options) | Self::Write(options) => options.json,
             Self::Rewrap(rewrap) => rewrap.json,
+            Self::Audit(audit) => audit.json,
             Self::EchoServer(_) => false,
         }
     }
@@ -86,6 +90,7 @@ impl Bench {
             Self::Read(options) => options.start(What::Read),
             Self::Write(options) => options.start(What::Write),
             Self::Rewrap(rewrap) => block_on(until_interrupted(rewrap.run())),
+            Self::Audit(audit) => audit.run(),
             Self::EchoServer(echo) => echo.run(),
         }
     }

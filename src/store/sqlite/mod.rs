@@ -87,7 +87,7 @@ impl Sqlite {
     /// Opens the vault in `dir`, which nobody else writes to, and starts its
     /// threads.
     pub fn open(dir: &Path) -> Result<Self> {
-        Self::start(dir, |dir, keys, vault| Reader::beside(dir, keys, vault))
+        Self::start(dir, Reader::beside)
     }
 
     /// The same where others may write to the files too, as tests do that

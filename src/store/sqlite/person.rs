@@ -8,17 +8,6 @@ use crate::store::{PersonRows, RecordKey, RecordRow};
 use rusqlite::params;
 
 impl PersonRows for Reader {
-    fn history(&mut self, slot: i64, locator: &[u8; 16]) -> Result<Vec<([u8; 8], u64)>> {
-        let mut statement = self
-            .vault()?
-            .prepare_cached("SELECT nonce, masked FROM history WHERE slot = ?1 AND locator = ?2")?;
-        let rows = statement.query_map(params![slot, &locator[..]], |row| {
-            let masked: i64 = row.get(1)?;
-            Ok((row.get(0)?, masked.cast_unsigned()))
-        })?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
-    }
-
     fn bodies_of_customer(
         &mut self,
         after: RecordKey,

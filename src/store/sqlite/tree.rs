@@ -99,6 +99,22 @@ impl TreeRows for Reader {
             .query_row([], |row| row.get(0))?)
     }
 
+    fn sealed_before(&mut self, time: i64) -> Result<u64> {
+        Ok(self
+            .vault
+            .db()?
+            .prepare_cached("SELECT coalesce(max(size), 0) FROM checkpoints WHERE time < ?1")?
+            .query_row([time], |row| reader::number(row, 0))?)
+    }
+
+    fn sealed_after(&mut self, time: i64) -> Result<Option<u64>> {
+        Ok(self
+            .vault
+            .db()?
+            .prepare_cached("SELECT min(size) FROM checkpoints WHERE time >= ?1")?
+            .query_row([time], |row| row.get(0))?)
+    }
+
     fn fences(&mut self) -> Result<Vec<(CustomerNumber, Fence)>> {
         let mut statement = self
             .keys

@@ -105,11 +105,20 @@ impl Vault {
 }
 
 fn narrow(state: &mut State, purpose: u16, status: Status) -> Result<()> {
-    let before = state.standing(purpose, false);
-    state.set(Standing { status, ..before })?;
-    let explicit = state.standing(purpose, true);
-    if explicit.status != Status::Unknown {
+    let (before, explicit) = (
+        state.standing(purpose, false),
+        state.standing(purpose, true),
+    );
+    let is_withdrawal = status == Status::Withdrawn;
+    let has_explicit = explicit.status != Status::Unknown;
+    if is_withdrawal && has_explicit {
         state.set(Standing { status, ..explicit })?;
+    }
+    // A contract goes on beside an explicit consent that is taken back.
+    let is_contract = matches!(before.status, Status::Asserted | Status::Revoked);
+    let is_beside = before.status == Status::Unknown && has_explicit;
+    if !(is_withdrawal && (is_contract || is_beside)) {
+        state.set(Standing { status, ..before })?;
     }
     Ok(())
 }

@@ -277,8 +277,13 @@ fn take_up(state: &mut State, say: &Say, status: Status) -> Result<()> {
         Words::Withdraw => {
             for explicit in [false, true] {
                 let before = state.standing(number, explicit);
-                let is_asked = !explicit && say.purpose.scope.mechanism == Mechanism::OptIn;
-                if is_asked || before.status != Status::Unknown {
+                // A contract goes on: what is taken back is the consent beside it.
+                let is_consent = if explicit {
+                    before.status != Status::Unknown
+                } else {
+                    say.purpose.scope.mechanism == Mechanism::OptIn || before.status.is_yes()
+                };
+                if is_consent {
                     state.set(Standing { status, ..before })?;
                 }
             }

@@ -24,10 +24,10 @@ impl Vault {
             for customer in erasing {
                 self.purge(customer).await?;
             }
-            let making = self.0.making.read().await;
+            let alone = self.0.index_moves.write().await;
             let found = self.on_rows(move |rows, _| look(rows, page, epoch)).await?;
             let Some((tenant, place, key, rows)) = found else {
-                drop(making);
+                drop(alone);
                 return self.drop_orphan(progress, page).await;
             };
             let number = self.0.store.allocate_index_pages(1).in_time().await?;
@@ -51,7 +51,7 @@ impl Vault {
     /// to the store with them, so that no page is taken for an orphan that is
     /// about to get its rows.
     async fn drop_orphan(&self, progress: Progress, page: u64) -> Result<()> {
-        let _alone = self.0.making.write().await;
+        let _alone = self.0.index_moves.write().await;
         self.0.store.append(Vec::new()).in_time().await?;
         let place = self
             .on_rows(move |rows, _| {
