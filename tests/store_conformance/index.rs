@@ -1,7 +1,7 @@
 //! Index pages that are split.
 
 use crate::house::House;
-use crate::made::{INDEX_PAGE, TENANT, customer, first_customer, intent, leaf, wide};
+use crate::made::{INDEX_PAGE, TENANT, TODAY, customer, first_customer, intent, leaf, wide};
 use crate::on_each;
 use oubliette::id::{CustomerNumber, TenantNumber};
 use oubliette::store::{IndexRef, SplitIndex, SplitPart};
