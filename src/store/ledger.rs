@@ -46,8 +46,6 @@ pub trait LedgerRows {
     /// `vault.db`: when a restore was made whose ledger is not known to be
     /// complete, in seconds since 1970; `None`: there was none.
     fn unproven(&mut self) -> Result<Option<i64>>;
-    /// `vault.db`: the number of the newest audit leaf; 0 where there is none.
-    fn newest_leaf(&mut self) -> Result<u64>;
     /// A customer who is shredded in `vault.db` and not in `keys.db`, or whose
     /// number `keys.db` has not given out yet: then `keys.db` is the older one.
     fn newer_than_keys(&mut self) -> Result<Option<CustomerNumber>>;

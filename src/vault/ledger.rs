@@ -127,7 +127,7 @@ impl Vault {
         loop {
             let head = kept.copy.head();
             let (entries, leaves) = self
-                .on_rows(move |rows, _| Ok((rows.ledger(head.entry, most)?, rows.newest_leaf()?)))
+                .on_rows(move |rows, _| Ok((rows.ledger(head.entry, most)?, rows.newest_entry()?)))
                 .await?;
             // Who waited finds it written.
             let is_new = !entries.is_empty() || (head == before && leaves > head.leaves);

@@ -115,6 +115,10 @@ async fn a_closing_killed_at_any_point_goes_on_and_loses_and_brings_back_nobody(
     let w = connect(&place, &server, "acme/w00").await;
     w.close_to_the_end().await;
     check(&w, 1..=customers, &erased).await;
+    // Whoever was erased on a page that this closing had done with is final with
+    // the next.
+    w.close_to_the_end().await;
+    check(&w, 1..=customers, &erased).await;
     for number in erased.iter().copied().collect::<Vec<_>>() {
         let gone = w.show(&seeded_id(number)).await.err().expect("gone");
         assert!(gone.is("CUSTOMER_NOT_FOUND"), "{}", gone.reason);

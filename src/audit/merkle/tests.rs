@@ -55,12 +55,18 @@ fn plain(proof: &[theirs::Hash]) -> Vec<Hash> {
     proof.iter().map(|hash| hash.0).collect()
 }
 
+/// Neighbours that are equal would prove each other's place, and rightly.
+fn distinct_entries() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let entry = prop::collection::vec(any::<u8>(), 0..40);
+    prop::collection::hash_set(entry, 1..150).prop_map(|set| set.into_iter().collect())
+}
+
 proptest! {
     /// Roots and proofs are, byte for byte, those of another implementation,
     /// and each accepts the other's.
     #[test]
     fn the_tree_is_that_of_another_implementation(
-        entries in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..150),
+        entries in distinct_entries(),
         pick in any::<prop::sample::Index>(),
         cut in any::<prop::sample::Index>(),
     ) {
@@ -81,7 +87,7 @@ proptest! {
             prop_assert!(!includes(&leaf, index, size, &bent, &whole));
             prop_assert!(!includes(&leaf, index, size, &path[..at], &whole));
         }
-        prop_assert!(!includes(&leaf, index + 1, size, &path, &whole) || size == 1);
+        prop_assert!(!includes(&leaf, index + 1, size, &path, &whole));
 
         let before = root(&entries[..usize::try_from(old).unwrap()]);
         let path = consistency(&mut ours, old, size).unwrap();

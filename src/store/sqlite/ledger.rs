@@ -50,11 +50,6 @@ impl LedgerRows for Reader {
             .optional()?)
     }
 
-    fn newest_leaf(&mut self) -> Result<u64> {
-        let sql = "SELECT coalesce(max(number), 0) FROM leaves";
-        Ok(self.vault.db()?.query_row(sql, [], |row| row.get(0))?)
-    }
-
     fn newer_than_keys(&mut self) -> Result<Option<CustomerNumber>> {
         let next: u64 = self.keys.db()?.query_row(
             "SELECT next FROM allocator WHERE name = 'customer'",

@@ -8,8 +8,8 @@ use crate::vault::Vault;
 use crate::vault::keyring::Keyring;
 use std::time::{Duration, Instant};
 
-/// What storing one key anew takes besides wrapping it: what `bench rewrap`
-/// measured for a close where every page is dirty, less the crypto.
+/// What storing one key anew takes besides wrapping it, on a quiet disk: a rough
+/// figure; `bench rewrap` measures a whole close.
 const STORE_A_KEY: Duration = Duration::from_micros(6);
 
 /// What closing the active epoch would do.
