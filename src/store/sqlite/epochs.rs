@@ -383,8 +383,8 @@ impl EpochRows for Reader {
                     manifest, sealed_id, body FROM records
              WHERE place > ?1 AND place < ?2 ORDER BY place LIMIT ?3",
         )?;
-        let first = place(RecordKey::new(customer, after));
-        let last = place(RecordKey::new(CustomerNumber(customer.0 + 1), 0));
+        let first = place(RecordKey::new(customer, after))?;
+        let last = place(RecordKey::new(CustomerNumber(customer.0 + 1), 0))?;
         let rows = statement.query_map(params![first, last, most], record_of)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
