@@ -85,6 +85,10 @@ pub const CERTIFICATE_BYTES: usize = 256 << 10;
 
 /// Records in one export of a customer.
 pub const EXPORT_RECORDS: usize = 100_000;
+/// Stored bytes of the records of one export: its files are made in memory.
+pub const EXPORT_BYTES: usize = 64 << 20;
+/// Entries of the audit log in one export.
+pub const EXPORT_ENTRIES: usize = 1_000_000;
 /// Records that an export opens in one go.
 pub const EXPORT_RECORDS_A_JOB: usize = 64;
 /// Slots of a history that are looked into in one go.
