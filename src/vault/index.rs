@@ -276,7 +276,10 @@ impl Keyring {
         let of_page = rows.index_rows(page.page)?;
         // Read after the tombstones, so that none of them lacks its fence.
         rows.refresh();
-        let later: HashSet<_> = rows.erased_after(newest.saturating_sub(1))?.into_iter().collect();
+        let later: HashSet<_> = rows
+            .erased_after(newest.saturating_sub(1))?
+            .into_iter()
+            .collect();
         let mut halves = [Vec::new(), Vec::new()];
         for (tag, body) in of_page {
             let opened = self.open_row(&old, tenant, page.page, &tag, &body)?;

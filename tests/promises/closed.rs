@@ -305,6 +305,7 @@ fn certified(log: &mut Log, erased: usize, fingerprints: &[Vec<u8>]) {
                 erased,
                 root,
                 backup,
+                ..
             } => Some((epoch, receipts, assurance, erased, root, backup)),
             _ => None,
         })
