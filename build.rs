@@ -69,12 +69,17 @@ const SECRET: &[&str] = &[
     "GetReceiptRequest",
     "GetReceiptResponse",
     "UnsealRequest",
+    "RotateKeysRequest",
+    "CompromiseKeysRequest",
     "ListCustomerEntriesRequest",
 ];
 
 /// Messages without secrets that hold one of the above.
 const HOLDS_DATE: &[&str] = &[
     "EpochStatus",
+    "GenerationCount",
+    "RotateKeysResponse",
+    "CompromiseKeysResponse",
     "GetKeyStatusResponse",
     "Job",
     "CloseEpochResponse",

@@ -319,6 +319,14 @@ unary! {
         "Says what closing the active epoch would do.";
     keys.close_epoch(CloseEpochRequest) -> CloseEpochResponse, "Closes the active epoch.";
     keys.control_job(ControlJobRequest) -> ControlJobResponse, "Pauses, resumes or paces a job.";
+    keys.rotate_keys(RotateKeysRequest) -> RotateKeysResponse,
+        "Begins a new generation of field keys.";
+    keys.compromise_keys(CompromiseKeysRequest) -> CompromiseKeysResponse,
+        "Says that a customer's keys are compromised.";
+    keys.list_approvals(ListApprovalsRequest) -> ListApprovalsResponse,
+        "Lists what waits for a second principal.";
+    keys.decide_approval(DecideApprovalRequest) -> DecideApprovalResponse,
+        "Approves or rejects what somebody else asked for.";
     audit.list_entries(ListEntriesRequest) -> ListEntriesResponse,
         "Lists audit entries by what they say.";
     audit.list_customer_entries(ListCustomerEntriesRequest) -> ListCustomerEntriesResponse,

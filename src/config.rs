@@ -3,8 +3,10 @@
 //! secret ever stands in it: it names files.
 
 pub mod check;
+mod keys;
 mod provider;
 
+pub use keys::Epochs;
 pub use provider::{Keeper, Provider};
 
 use crate::audit::anchor::Mode;
@@ -13,6 +15,7 @@ use crate::catalog::{Entry, Section, read_text};
 use crate::error::{Error, Result};
 use crate::id::{ServiceName, TenantName};
 use crate::limits;
+use crate::vault::TwoPeople;
 use crate::vault::rights::clock::Regime;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -57,16 +60,8 @@ pub struct Config {
     pub reflection: bool,
     /// When epochs are closed.
     pub epochs: Epochs,
-}
-
-/// When epochs are closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Epochs {
-    /// When somebody asks for it.
-    #[default]
-    OnDemand,
-    /// By itself once a day, in this hour (0 to 23, UTC); also when asked.
-    Daily(u32),
+    /// What takes two people.
+    pub approvals: TwoPeople,
 }
 
 /// When the vault seals itself.
@@ -244,8 +239,12 @@ impl Config {
                 None => false,
             },
             epochs: match root.take("epochs") {
-                Some(entry) => epochs(entry.section()?)?,
+                Some(entry) => keys::epochs(entry.section()?)?,
                 None => Epochs::default(),
+            },
+            approvals: match root.take("approvals") {
+                Some(entry) => keys::approvals(entry.section()?)?,
+                None => TwoPeople::default(),
             },
             file: file.clone(),
         };
@@ -394,28 +393,6 @@ fn tls_files(base: &Path, mut table: Section<'_>) -> Result<TlsFiles> {
     };
     table.finish()?;
     Ok(files)
-}
-
-fn epochs(mut table: Section<'_>) -> Result<Epochs> {
-    let close =
-        table
-            .need("close")?
-            .parsed("must be \"daily\" or \"on-demand\"", |text| match text {
-                "daily" => Some(true),
-                "on-demand" => Some(false),
-                _ => None,
-            })?;
-    let rule = "must be an hour of the day in quotes, \"0\" to \"23\", UTC";
-    let hour = match table.take("hour") {
-        Some(hour) => hour.parsed(rule, |text| text.parse().ok().filter(|hour| *hour < 24))?,
-        None => 3,
-    };
-    table.finish()?;
-    Ok(if close {
-        Epochs::Daily(hour)
-    } else {
-        Epochs::OnDemand
-    })
 }
 
 fn log(mut table: Section<'_>) -> Result<Log> {

@@ -3,9 +3,13 @@
 //! and nothing a customer said is ever in it; `grpc::status` alone turns it
 //! into a gRPC status.
 
+mod approval;
 mod missing;
+mod unavailable;
 
+pub use approval::Approval;
 pub use missing::Missing;
+pub use unavailable::Unavailable;
 
 use crate::id::CatalogName;
 use std::fmt;
@@ -43,6 +47,8 @@ pub enum Error {
     RequestState(&'static str, &'static str),
     /// Two must agree, and the same one acted twice.
     SamePerson,
+    /// A second principal has not approved.
+    Approval(Approval),
     /// A limit on what is stored is reached.
     TooMuch(&'static str),
     /// The caller does more than it may, or the vault is full for now.
@@ -168,6 +174,8 @@ pub enum Rule {
     Held,
     /// The data is past its retention.
     RetentionOver,
+    /// The customer's key is compromised, and the data not re-encrypted yet.
+    KeyCompromised,
 }
 
 /// Which measure is full.
@@ -181,25 +189,6 @@ pub enum Exhausted {
     DistinctCustomers,
     /// Tries to open the lock of the keys.
     UnlockTries,
-}
-
-/// Why the vault cannot serve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unavailable {
-    /// The audit entry could not be made durable, so nothing leaves.
-    AuditWrite,
-    /// The disk is full; the reserve belongs to erasures.
-    DiskFull,
-    /// Storage failed; whether the change was made is not known.
-    OutcomeUnknown,
-    /// The store did not answer in time.
-    StoreSlow,
-    /// The master keys are not in memory.
-    Sealed,
-    /// A key provider cannot be reached, is slow, or answers nonsense.
-    KeyProvider,
-    /// The server is draining.
-    Draining,
 }
 
 /// What does not open.
@@ -249,6 +238,7 @@ impl Error {
             Self::RequestIdReused => "REQUEST_ID_REUSED",
             Self::RequestState(..) => "REQUEST_STATE",
             Self::SamePerson => "SECOND_PERSON_NEEDED",
+            Self::Approval(of) => of.reason(),
             Self::TooMuch(_) => "LIMIT_REACHED",
             Self::Exhausted(Exhausted::Shed, _) => "OVERLOADED",
             Self::Exhausted(Exhausted::Rate, _) => "RATE_EXCEEDED",
@@ -275,20 +265,6 @@ impl Unauthenticated {
             Self::CertificateInvalid => "CERTIFICATE_INVALID",
             Self::NotSpiffe => "NOT_SPIFFE",
             Self::UnknownPrincipal => "UNKNOWN_PRINCIPAL",
-        }
-    }
-}
-
-impl Unavailable {
-    fn reason(self) -> &'static str {
-        match self {
-            Self::AuditWrite => "AUDIT_WRITE_FAILED",
-            Self::DiskFull => "DISK_FULL",
-            Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
-            Self::StoreSlow => "STORE_SLOW",
-            Self::Sealed => "SEALED",
-            Self::KeyProvider => "KEY_PROVIDER_UNAVAILABLE",
-            Self::Draining => "DRAINING",
         }
     }
 }
@@ -323,6 +299,7 @@ impl Rule {
             Self::Restricted => "RESTRICTED",
             Self::Held => "HELD",
             Self::RetentionOver => "RETENTION_OVER",
+            Self::KeyCompromised => "KEY_COMPROMISED",
         }
     }
 
@@ -374,6 +351,10 @@ impl Rule {
             Self::RetentionOver => (
                 "the data is past its retention",
                 "it is swept soon; nothing brings it back",
+            ),
+            Self::KeyCompromised => (
+                "this customer's key is compromised and the data not re-encrypted yet",
+                "repeat in a moment; `oubliette key status` shows the job",
             ),
             of_customer => of_customer.of_the_customers_say(),
         }
@@ -475,6 +456,7 @@ impl fmt::Display for Error {
                 return f.write_str(" nothing was done");
             }
             Self::Denied(denial) => return denial.fmt(f),
+            Self::Approval(of) => return of.fmt(f),
             Self::RequestState(state, event) => {
                 return write!(
                     f,
@@ -517,9 +499,7 @@ impl fmt::Display for Error {
             Self::RequestIdReused => {
                 "the request id was used for a different change; make a new UUID for each change"
             }
-            Self::SamePerson => {
-                "somebody else must approve than who opened the request; nothing was done"
-            }
+            Self::SamePerson => "somebody else must approve than who asked; nothing was done",
             Self::Exhausted(Exhausted::Shed, _) => "the server is at its limit; try again shortly",
             Self::Exhausted(Exhausted::Rate, _) => {
                 "the caller's rate limit is reached; slow down, or raise it in the roles file"

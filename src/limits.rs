@@ -244,6 +244,28 @@ pub const CLOSE_UNDER_WAY: usize = 4;
 pub const CLOSE_PASSES: usize = 64;
 /// Customers that are opened before an epoch is destroyed.
 pub const CLOSE_SAMPLES: usize = 16;
+/// The largest `keys.db` that a closing writes anew, so that no copy of a
+/// destroyed key is left in an unused part of its pages.
+pub const SWEEP_BYTES: u64 = 64 << 20;
+/// Records of one customer that a rotation re-encrypts together.
+pub const ROTATE_RECORDS_READ: usize = 32;
+/// Customers of whom a rotation of many takes note together.
+pub const ROTATE_CUSTOMERS_READ: usize = 64;
+/// Customers that it works on at the same time.
+pub const ROTATE_UNDER_WAY: usize = 16;
+/// Passes over a customer's records, who is written to again and again, before
+/// the job pauses and begins again.
+pub const ROTATE_PASSES: usize = 64;
+/// Requests for approval that are shown.
+pub const APPROVALS_SHOWN: usize = 100;
+/// Why somebody asks for an approval.
+pub const APPROVAL_REASON_BYTES: usize = 400;
+/// The longest time that a request for approval may stand.
+pub const APPROVAL_TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// Epochs and generations whose last use is kept in memory, each.
+pub const KEY_USES: usize = 4_096;
+/// Generations of one customer's field key that may be there at once.
+pub const GENERATIONS_AT_ONCE: usize = 8;
 /// How often it is looked whether the daily closing is due.
 pub const EPOCH_LOOK: Duration = Duration::from_secs(60);
 /// How often a watched job is looked at.

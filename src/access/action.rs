@@ -72,6 +72,14 @@ pub enum Action {
     ControlJob,
     /// KeyService.WatchJob.
     WatchJob,
+    /// KeyService.RotateKeys.
+    RotateKeys,
+    /// KeyService.CompromiseKeys.
+    CompromiseKeys,
+    /// KeyService.ListApprovals.
+    ListApprovals,
+    /// KeyService.DecideApproval.
+    DecideApproval,
     /// KeyService.Seal.
     Seal,
     /// KeyService.Unseal.
@@ -96,7 +104,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 48] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -131,6 +139,10 @@ impl Action {
         Self::CloseEpoch,
         Self::ControlJob,
         Self::WatchJob,
+        Self::RotateKeys,
+        Self::CompromiseKeys,
+        Self::ListApprovals,
+        Self::DecideApproval,
         Self::Seal,
         Self::Unseal,
         Self::GetSealStatus,
@@ -180,6 +192,10 @@ impl Action {
             Self::CloseEpoch => "close_epoch",
             Self::ControlJob => "control_job",
             Self::WatchJob => "watch_job",
+            Self::RotateKeys => "rotate_keys",
+            Self::CompromiseKeys => "compromise_keys",
+            Self::ListApprovals => "list_approvals",
+            Self::DecideApproval => "decide_approval",
             Self::Seal => "seal",
             Self::Unseal => "unseal",
             Self::GetSealStatus => "get_seal_status",

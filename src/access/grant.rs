@@ -252,6 +252,41 @@ pub struct ControlJob {
     pub job: u64,
 }
 
+/// Giving customers a new generation of field keys.
+pub struct Rotate {
+    /// Whom.
+    pub what: RotateWhat,
+}
+
+/// Whose field keys are rotated.
+pub enum RotateWhat {
+    /// One customer's.
+    Customer(CustomerId),
+    /// Those of everybody who has a record of a type: its number.
+    Type(u16),
+    /// Everybody's.
+    All,
+}
+
+/// Saying that a customer's keys are compromised.
+pub struct Compromise {
+    /// Whose.
+    pub customer: CustomerId,
+    /// Why, for whoever must approve it.
+    pub reason: String,
+}
+
+/// Looking at requests for approval.
+pub struct ListApprovals;
+
+/// Approving or rejecting what somebody else asked for.
+pub struct DecideApproval {
+    /// The request's number.
+    pub approval: u64,
+    /// Whether it is approved.
+    pub approve: bool,
+}
+
 /// Watching a job.
 pub struct WatchJob {
     /// Its number.

@@ -30,10 +30,10 @@ pub use explain::Explained;
 pub use facts::Facts;
 pub use gate::{Moment, denied_by};
 pub use grant::{
-    Change, CloseEpoch, ControlJob, Create, CustomerData, CustomerEntries, Delete, Entries, Erase,
-    EraseMany, Grant, GrantedField, HandleRequest, KeyStatus, List, ListRequests, OpenRequest,
-    Permit, Read, ReadTarget, Seal, SealStatus, Show, ShowCertificate, Unseal, WatchJob, Withheld,
-    Write,
+    Change, CloseEpoch, Compromise, ControlJob, Create, CustomerData, CustomerEntries,
+    DecideApproval, Delete, Entries, Erase, EraseMany, Grant, GrantedField, HandleRequest,
+    KeyStatus, List, ListApprovals, ListRequests, OpenRequest, Permit, Read, ReadTarget, Rotate,
+    RotateWhat, Seal, SealStatus, Show, ShowCertificate, Unseal, WatchJob, Withheld, Write,
 };
 pub use read::{ReadAsk, ReadMode};
 pub use roles::{Principal, Quotas, Roles};

@@ -2,9 +2,9 @@
 
 use super::action::Action;
 use super::grant::{
-    CloseEpoch, ControlJob, Create, CustomerEntries, Decided, Entries, Erase, EraseMany, Grant,
-    HandleRequest, KeyStatus, ListRequests, OpenRequest, Seal, SealStatus, Show, ShowCertificate,
-    Unseal, WatchJob,
+    CloseEpoch, Compromise, ControlJob, Create, CustomerEntries, DecideApproval, Decided, Entries,
+    Erase, EraseMany, Grant, HandleRequest, KeyStatus, ListApprovals, ListRequests, OpenRequest,
+    Rotate, RotateWhat, Seal, SealStatus, Show, ShowCertificate, Unseal, WatchJob,
 };
 use super::roles::Principal;
 use super::snapshot::Snapshot;
@@ -130,6 +130,45 @@ impl Snapshot {
     pub fn control_job(&self, principal: &Arc<Principal>, job: u64) -> Result<Grant<ControlJob>> {
         let decided = self.vault_wide(principal, Action::ControlJob)?;
         let target = ControlJob { job };
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether a new generation of field keys begins.
+    pub fn rotate(&self, principal: &Arc<Principal>, what: RotateWhat) -> Result<Grant<Rotate>> {
+        let decided = self.vault_wide(principal, Action::RotateKeys)?;
+        let target = Rotate { what };
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether a customer's keys are said to be compromised.
+    pub fn compromise(
+        &self,
+        principal: &Arc<Principal>,
+        customer: CustomerId,
+        reason: String,
+    ) -> Result<Grant<Compromise>> {
+        let decided = self.vault_wide(principal, Action::CompromiseKeys)?;
+        let target = Compromise { customer, reason };
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether requests for approval are shown.
+    pub fn list_approvals(&self, principal: &Arc<Principal>) -> Result<Grant<ListApprovals>> {
+        let decided = self.vault_wide(principal, Action::ListApprovals)?;
+        let target = ListApprovals;
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether a principal may approve or reject at all; that nobody
+    /// does so with their own request is the vault's rule, not the policy's.
+    pub fn decide_approval(
+        &self,
+        principal: &Arc<Principal>,
+        approval: u64,
+        approve: bool,
+    ) -> Result<Grant<DecideApproval>> {
+        let decided = self.vault_wide(principal, Action::DecideApproval)?;
+        let target = DecideApproval { approval, approve };
         Ok(Grant { decided, target })
     }
 

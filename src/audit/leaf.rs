@@ -88,6 +88,48 @@ pub enum Fact {
         /// The one that is being closed.
         closing: u32,
     },
+    /// A new generation of field keys began, by a job: the ones before are
+    /// deactivated (NIST SP 800-57 part 1, section 7.4).
+    RotationBegun {
+        /// The job that re-encrypts.
+        job: u64,
+    },
+    /// A customer's field keys up to a generation are compromised (section
+    /// 7.5); nothing under them is read until it is re-encrypted.
+    KeyCompromised {
+        /// The last of these generations.
+        generation: u32,
+        /// The job that re-encrypts.
+        job: u64,
+        /// Who said so.
+        requester: String,
+        /// Who approved it; empty: it takes nobody's approval.
+        approver: String,
+    },
+    /// Old generations of field keys are destroyed: no record needs them.
+    KeysDestroyed {
+        /// The job that re-encrypted.
+        job: u64,
+        /// How many keys.
+        keys: u64,
+        /// "destroyed" or "destroyed compromised" (sections 7.6 and 7.7).
+        state: &'static str,
+    },
+    /// A second principal approved or rejected.
+    ApprovalDecided {
+        /// The request.
+        approval: u64,
+        /// What was asked for.
+        action: &'static str,
+        /// To what: an epoch's number, for one.
+        target: u64,
+        /// Whether it was approved.
+        approved: bool,
+        /// Who had asked; empty: the vault itself.
+        requester: String,
+        /// Who decided.
+        decider: String,
+    },
     /// An epoch is destroyed: the certificate of its closing. Whoever was
     /// erased under it cannot be read from any backup.
     EpochClosed {
@@ -102,6 +144,10 @@ pub enum Fact {
         /// The Merkle root (RFC 6962, 2.1) over the sorted fingerprints of
         /// their destroyed keys, in hexadecimal.
         root: String,
+        /// Who asked for it; empty: the vault itself.
+        requester: String,
+        /// Who approved it; empty: it takes nobody's approval.
+        approver: String,
         /// Whether a key backup under the next epoch was taken and tested.
         backup: &'static str,
     },

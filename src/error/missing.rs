@@ -15,6 +15,8 @@ pub enum Missing {
     Method,
     /// The job, or it is done.
     Job,
+    /// The request for approval, or it is decided or past its time.
+    Approval,
     /// The audit entry, or one under a checkpoint.
     Entry,
 }
@@ -29,6 +31,7 @@ impl Missing {
             Self::Certificate => "CERTIFICATE_NOT_FOUND",
             Self::Method => "METHOD_NOT_FOUND",
             Self::Job => "JOB_NOT_FOUND",
+            Self::Approval => "APPROVAL_NOT_FOUND",
             Self::Entry => "ENTRY_NOT_FOUND",
         }
     }
@@ -43,6 +46,10 @@ impl Missing {
                 "no such certificate; its name came with the erasure's reply and is nowhere else"
             }
             Self::Job => "no such job under way; `oubliette key status` lists those that are",
+            Self::Approval => {
+                "no such approval to decide, or its time is over; `oubliette key approval list` shows \
+                 what there is"
+            }
             Self::Entry => {
                 "no such audit entry under a checkpoint; a new one is sealed within a second"
             }

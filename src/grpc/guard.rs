@@ -51,7 +51,7 @@ pub struct Guard {
 }
 
 /// The RPCs' names, so that a label or a leaf never repeats a caller's text.
-const METHODS: [&str; 42] = [
+const METHODS: [&str; 46] = [
     "/oubliette.v1.RecordService/PutRecord",
     "/oubliette.v1.RecordService/GetRecord",
     "/oubliette.v1.RecordService/BatchGetRecords",
@@ -86,6 +86,10 @@ const METHODS: [&str; 42] = [
     "/oubliette.v1.KeyService/CloseEpoch",
     "/oubliette.v1.KeyService/ControlJob",
     "/oubliette.v1.KeyService/WatchJob",
+    "/oubliette.v1.KeyService/RotateKeys",
+    "/oubliette.v1.KeyService/CompromiseKeys",
+    "/oubliette.v1.KeyService/ListApprovals",
+    "/oubliette.v1.KeyService/DecideApproval",
     "/oubliette.v1.KeyService/Seal",
     "/oubliette.v1.KeyService/Unseal",
     "/oubliette.v1.KeyService/GetSealStatus",

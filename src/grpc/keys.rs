@@ -2,15 +2,14 @@
 
 use super::call::Guarded;
 use super::job;
+use super::key_status;
+use super::rotate;
 use super::seal;
 use super::stream::Places;
-use super::value::date;
 use crate::error::{Error, Result, Violation};
-use crate::keys::Assurance;
 use crate::pb;
 use crate::pb::key_service_server::KeyService;
-use crate::store::EpochState;
-use crate::vault::{ClosePlan, EpochView, Order, StatusView, Vault};
+use crate::vault::{ClosePlan, Order, Vault};
 use tonic::{Request, Response, Status};
 
 /// The service over a vault.
@@ -25,47 +24,7 @@ impl Keys {
     async fn status(&self, guarded: &Guarded) -> Result<pb::GetKeyStatusResponse> {
         let grant = guarded.rules.key_status(&guarded.principal)?;
         let view = self.vault.key_status(&guarded.call, grant).await?;
-        let epochs = view.epochs.iter();
-        let generations = view.counts.generations.iter();
-        Ok(pb::GetKeyStatusResponse {
-            epochs: epochs.map(|epoch| self.epoch(epoch, &view)).collect(),
-            customer_pages: view.counts.customer_pages.cast_signed(),
-            index_pages: view.counts.index_pages.cast_signed(),
-            customers: view.counts.customers.cast_signed(),
-            generations: generations
-                .map(|of| pb::GenerationCount {
-                    generation: of.generation.cast_signed(),
-                    keys: of.keys.cast_signed(),
-                })
-                .collect(),
-            purges_pending: view.purges_pending.cast_signed(),
-            jobs: view.jobs.iter().map(job::job).collect(),
-        })
-    }
-
-    fn epoch(&self, epoch: &EpochView, view: &StatusView) -> pb::EpochStatus {
-        let counts = view.counts.epochs.iter().find(|of| of.0 == epoch.epoch);
-        let (_, pages, dirty, erasures) = counts.copied().unwrap_or_default();
-        pb::EpochStatus {
-            epoch: i64::from(epoch.epoch),
-            state: match epoch.state {
-                EpochState::Active => pb::EpochState::Active.into(),
-                EpochState::Closing => pb::EpochState::Closing.into(),
-                EpochState::Destroyed => pb::EpochState::Destroyed.into(),
-                EpochState::Condemned => pb::EpochState::Closing.into(),
-            },
-            provider: epoch.providers.join(" "),
-            assurance: match self.vault.worth(&epoch.providers) {
-                Assurance::Hsm => pb::Assurance::Hsm.into(),
-                Assurance::Provider => pb::Assurance::Provider.into(),
-                Assurance::Scheduled => pb::Assurance::Scheduled.into(),
-                Assurance::BestEffort => pb::Assurance::BestEffort.into(),
-            },
-            open_date: Some(date(epoch.opened)),
-            pages: pages.cast_signed(),
-            dirty_pages: dirty.cast_signed(),
-            erasures: erasures.cast_signed(),
-        }
+        Ok(key_status::response(&self.vault, &view))
     }
 }
 
@@ -165,6 +124,42 @@ impl KeyService for Keys {
         let guarded = Guarded::of(&request)?;
         let controlled = self.control(&guarded, request.into_inner()).await;
         guarded.answer(controlled)
+    }
+
+    async fn rotate_keys(
+        &self,
+        request: Request<pb::RotateKeysRequest>,
+    ) -> Reply<pb::RotateKeysResponse> {
+        let guarded = Guarded::of(&request)?;
+        let begun = rotate::rotate(&self.vault, &guarded, request.into_inner()).await;
+        guarded.answer(begun)
+    }
+
+    async fn compromise_keys(
+        &self,
+        request: Request<pb::CompromiseKeysRequest>,
+    ) -> Reply<pb::CompromiseKeysResponse> {
+        let guarded = Guarded::of(&request)?;
+        let begun = rotate::compromise(&self.vault, &guarded, request.into_inner()).await;
+        guarded.answer(begun)
+    }
+
+    async fn list_approvals(
+        &self,
+        request: Request<pb::ListApprovalsRequest>,
+    ) -> Reply<pb::ListApprovalsResponse> {
+        let guarded = Guarded::of(&request)?;
+        let listed = rotate::approvals(&self.vault, &guarded).await;
+        guarded.answer(listed)
+    }
+
+    async fn decide_approval(
+        &self,
+        request: Request<pb::DecideApprovalRequest>,
+    ) -> Reply<pb::DecideApprovalResponse> {
+        let guarded = Guarded::of(&request)?;
+        let decided = rotate::decide(&self.vault, &guarded, request.into_inner()).await;
+        guarded.answer(decided)
     }
 
     type WatchJobStream = job::Watching;

@@ -12,8 +12,14 @@ pub async fn keep(vault: Vault, epochs: Epochs) {
     while vault.is_sound() {
         look.tick().await;
         let now = Instant::now();
-        if let Err(error) = vault.wake_jobs(now.day()).await {
+        if let Err(error) = vault.wake_jobs(now).await {
             tracing::warn!(reason = error.reason(), "waiting jobs were not looked at");
+        }
+        if let Err(error) = vault.note_uses(now).await {
+            tracing::warn!(
+                reason = error.reason(),
+                "last uses of keys were not written down"
+            );
         }
         let Epochs::Daily(hour) = epochs else {
             continue;

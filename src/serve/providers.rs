@@ -1,7 +1,7 @@
 //! The key providers that a configuration names, made; and made anew when it
 //! changes, those that stay being kept as they are.
 
-use super::reload::Reload;
+use super::reload::{Reload, fingerprint};
 use crate::access::Access;
 use crate::config::{Config, Keeper, Provider};
 use crate::error::{Error, Result};
@@ -10,6 +10,7 @@ use crate::keys::pkcs11::Pkcs11Provider;
 use crate::keys::transit::TransitProvider;
 use crate::keys::{KeyProvider, Providers};
 use crate::limits;
+use crate::store::ApprovalAction;
 use crate::vault::Vault;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -90,6 +91,19 @@ impl Moving {
     }
 }
 
+impl Moving {
+    /// Where changing providers takes two people: that somebody approved of
+    /// just this file. Once they have, SIGHUP takes it up.
+    async fn approved(&self) -> Result<()> {
+        let digest = fingerprint(&self.files());
+        let part = digest.iter().take(6);
+        let target = part.fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
+        let reason = "the configuration names other key providers; SIGHUP takes it up then";
+        let (room, action) = (self.vault.approvals(), ApprovalAction::ChangeProviders);
+        room.consume(action, target, "", reason).await.map(|_| ())
+    }
+}
+
 impl Reload for Moving {
     fn name(&self) -> &'static str {
         "providers"
@@ -107,9 +121,10 @@ impl Reload for Moving {
             return Ok(());
         }
         let changed = built.changed(&configured)?;
+        let runtime = Handle::try_current().map_err(|_| Error::Internal("no runtime"))?;
+        runtime.block_on(self.approved())?;
         self.vault.replace_providers(changed.providers()?)?;
         *built = changed;
-        let runtime = Handle::try_current().map_err(|_| Error::Internal("no runtime"))?;
         runtime.block_on(self.vault.tell_providers())
     }
 }

@@ -63,7 +63,7 @@ impl Reload for Rules {
 }
 
 /// What the content of some files came to, or that they could not be read.
-type Fingerprint = [u8; 32];
+pub(super) type Fingerprint = [u8; 32];
 
 /// One thing that is watched.
 struct Watched {
@@ -175,7 +175,8 @@ impl Watched {
     }
 }
 
-fn fingerprint(paths: &[PathBuf]) -> Fingerprint {
+/// The digest of some files' names and contents.
+pub(super) fn fingerprint(paths: &[PathBuf]) -> Fingerprint {
     let mut hash = Sha256::new();
     for path in paths {
         add(&mut hash, path, 0);

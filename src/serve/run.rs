@@ -112,6 +112,7 @@ pub async fn run_over(
         closes_daily: matches!(config.epochs, Epochs::Daily(_)),
         regimes: config.rights.regimes.clone(),
     })?;
+    vault.demand_approvals(config.approvals.clone());
     if let Some(backups) = key_backups(&config)? {
         vault.back_up_keys_with(Arc::new(backups));
     }

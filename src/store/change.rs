@@ -99,6 +99,9 @@ pub struct PutRecord {
     pub record_type: u16,
     /// The revision that it replaces; 0: there is none of that locator.
     pub replaces: u64,
+    /// The manifest that it replaces, as it was read; empty: none. It changes
+    /// also where a record is re-encrypted and its revision stays.
+    pub replaces_manifest: Vec<u8>,
     /// The record type's version.
     pub schema_version: u32,
     /// The field key's generation.

@@ -116,6 +116,10 @@ pub trait EpochStore {
     /// `keys.db`: the wrapped master keys of a condemned epoch are gone; the
     /// names of its provider keys stay until they are.
     fn blank_epoch(&self, epoch: u32) -> Pending<()>;
+    /// `keys.db`: writes the file anew, without what splits of its pages left
+    /// in their unused parts. False where it is larger than `most` bytes: then
+    /// changes would wait too long, and nothing is done.
+    fn sweep_keys(&self, most: u64) -> Pending<bool>;
     /// `keys.db`: the epoch is destroyed in every provider; its key rows go.
     fn end_epoch(&self, epoch: u32) -> Pending<()>;
     /// `vault.db`: an epoch is closed and its end worth this; the leaf that says

@@ -6,10 +6,12 @@
 //! transaction; changes that arrive together share a commit. Reads run on
 //! reader threads, each with connections of its own.
 
+mod approvals;
 mod certificates;
 mod change;
 mod consent;
 mod epochs;
+mod generations;
 mod jobs;
 mod ledger;
 mod part;
@@ -19,6 +21,10 @@ mod row;
 pub mod sqlite;
 mod tree;
 
+pub use approvals::{
+    ApprovalAction, ApprovalRow, ApprovalRows, ApprovalState, ApprovalStore, Asked, Decision,
+    NewApproval,
+};
 pub use certificates::{
     CertificateRows, CertificateStore, DestroyedKey, ErasureProgress, NewCertificate,
 };
@@ -29,6 +35,10 @@ pub use change::{
 pub use consent::{ConsentChange, ConsentOutcome, ConsentRows, ConsentStore, Narrowing};
 pub use epochs::{
     ClosedEpoch, EpochRows, EpochStore, KeptKey, KeySwap, Left, PageSwap, PageView, Swapped,
+};
+pub use generations::{
+    Destroyed, GenerationEnd, GenerationRows, GenerationStore, KeyUse, NewGeneration, Reencrypted,
+    UsedKey,
 };
 pub use jobs::{
     JobKind, JobOrders, JobRow, JobRows, JobState, JobStore, NewJob, Progress, SCHEDULED,
@@ -113,7 +123,16 @@ pub type ReadJob = Box<dyn FnOnce(&mut dyn Rows) + Send>;
 
 /// Where rows are kept. Every method is one transaction of one file.
 pub trait Store:
-    CertificateStore + ConsentStore + EpochStore + JobStore + RightsStore + TreeStore + Send + Sync
+    ApprovalStore
+    + CertificateStore
+    + ConsentStore
+    + EpochStore
+    + GenerationStore
+    + JobStore
+    + RightsStore
+    + TreeStore
+    + Send
+    + Sync
 {
     /// Queues work for a reader thread; refuses when the queue is full.
     fn read(&self, job: ReadJob) -> Result<()>;
@@ -206,9 +225,11 @@ pub trait Store:
 /// Reads, on a reader thread. All reads of a job see each file in one state,
 /// which is no older than the job.
 pub trait Rows:
-    CertificateRows
+    ApprovalRows
+    + CertificateRows
     + ConsentRows
     + EpochRows
+    + GenerationRows
     + JobRows
     + LedgerRows
     + PersonRows

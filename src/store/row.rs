@@ -92,6 +92,8 @@ pub struct CustomerKeys {
     pub identity: Option<KeyRow>,
     /// The field keys, oldest generation first.
     pub fields: Vec<KeyRow>,
+    /// The field keys up to this generation are compromised; 0: none is.
+    pub compromised: u32,
     /// The page that wraps them.
     pub page: Option<PageRow>,
     /// The fence, where they were shredded.
@@ -122,6 +124,11 @@ pub enum LedgerKind {
     Objection = 4,
     /// A contract or an obligation ended for a customer.
     BasisEnded = 5,
+    /// A customer's field keys up to a generation are compromised.
+    Compromise = 10,
+    /// A customer's field keys up to a generation were shredded, with what was
+    /// not kept under the next.
+    PartialErasure = 11,
 }
 
 /// Which page of the index an id belongs to.

@@ -254,7 +254,9 @@ impl Keyring {
     }
 
     /// Splits an index page in two: `first` and the number after it are the
-    /// new pages. `None` where it need not or can no longer be split.
+    /// new pages. Tombstones that a closing under way makes final stay behind,
+    /// as they do in [`Self::moved`]: the new pages are the new epoch's. `None`
+    /// where it need not or can no longer be split.
     pub fn split(
         &self,
         rows: &mut dyn Rows,
@@ -270,9 +272,22 @@ impl Keyring {
         }
         let old = self.index_page(tenant, &row)?;
         let bit = 1_u32 << (31 - page.depth);
+        let (newest, _) = self.newest()?;
+        let of_page = rows.index_rows(page.page)?;
+        // Read after the tombstones, so that none of them lacks its fence.
+        rows.refresh();
+        let later: HashSet<_> = rows
+            .erased_after(newest.saturating_sub(1))?
+            .into_iter()
+            .collect();
         let mut halves = [Vec::new(), Vec::new()];
-        for (tag, body) in rows.index_rows(page.page)? {
+        for (tag, body) in of_page {
             let opened = self.open_row(&old, tenant, page.page, &tag, &body)?;
+            if let Entry::Tombstone(customer) = opened.1
+                && !later.contains(&customer)
+            {
+                continue;
+            }
             let [low, high] = &mut halves;
             if prefix(&opened.0) & bit == 0 {
                 low.push(opened);
@@ -287,6 +302,10 @@ impl Keyring {
             .zip([page.start, page.start | bit])
         {
             let (new, part) = self.filled_page(tenant, number, start, page.depth + 1, &half)?;
+            // A closing that began meanwhile makes other tombstones final.
+            if new.row.epoch != newest {
+                return Ok(None);
+            }
             pages.push(new);
             parts.push(part);
         }

@@ -5,7 +5,7 @@
 use super::Vault;
 use crate::access::{ControlJob, Grant, WatchJob};
 use crate::audit::{Call, Verdict};
-use crate::clock::Day;
+use crate::clock;
 use crate::error::{Error, Missing, Result};
 use crate::limits;
 use crate::store::{JobKind, JobOrders, JobRow, JobState};
@@ -80,10 +80,12 @@ impl Vault {
         Ok(())
     }
 
-    /// Wakes the jobs that waited for a date that has come.
-    pub async fn wake_jobs(&self, today: Day) -> Result<()> {
+    /// Wakes the jobs that waited for a date that has come, or for somebody
+    /// who did not come in time: those ask again.
+    pub async fn wake_jobs(&self, now: clock::Instant) -> Result<()> {
         for job in self.open_jobs().await? {
-            if job.due().is_some_and(|due| due <= today) {
+            let is_due = job.due().is_some_and(|due| due <= now.day());
+            if is_due || self.waits_in_vain(&job, now).await? {
                 let running = self.0.store.set_job(job.job, JobState::Running, "");
                 running.in_time().await?;
                 self.run_job(job.job);
@@ -161,7 +163,7 @@ impl Vault {
         match row.kind {
             JobKind::CloseEpoch => self.close(&row).await,
             JobKind::RotateCustomer | JobKind::RotateType | JobKind::RotateAll => {
-                Err(Error::Internal("a job of a kind that nobody does"))
+                self.rotate_on(&row).await
             }
         }
     }

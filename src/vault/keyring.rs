@@ -3,13 +3,14 @@
 //! microseconds, and so no cache outlives a shred. They are let go of
 //! together; what a call under way still holds goes with that call.
 
+use super::last_used::LastUsed;
 use crate::access::Moment;
 use crate::clock::Day;
 use crate::crypto::{
     ConsentKeys, Deployment, FieldKey, FieldKeys, IdentityKey, IdentityKeys, IndexPageKey,
     IndexPageKeys, MasterKey, PageKey, TenantKey, TenantKeys, WrapContext,
 };
-use crate::error::{Error, Lost, Result, Unavailable};
+use crate::error::{Error, Lost, Result, Rule, Unavailable};
 use crate::id::{CustomerNumber, TenantName, TenantNumber};
 use crate::limits;
 use crate::secret::Key32;
@@ -28,6 +29,7 @@ pub struct Keyring {
     unsealed: ArcSwapOption<Unsealed>,
     /// The last restore that could not be proven complete.
     lineage: AtomicU32,
+    used: Arc<LastUsed>,
 }
 
 /// What is in memory while the vault is unsealed.
@@ -93,6 +95,8 @@ pub struct CustomerKeyring {
     page: Arc<PageKey>,
     place: WrapContext,
     fields: Vec<KeyRow>,
+    compromised: u32,
+    used: Arc<LastUsed>,
 }
 
 impl Keyring {
@@ -102,6 +106,7 @@ impl Keyring {
             deployment,
             unsealed: ArcSwapOption::empty(),
             lineage: AtomicU32::new(0),
+            used: Arc::new(LastUsed::new()),
         }
     }
 
@@ -187,6 +192,11 @@ impl Keyring {
 
     pub(super) fn unsealed(&self) -> Result<Arc<Unsealed>> {
         self.unsealed.load_full().ok_or(SEALED)
+    }
+
+    /// When keys were last used.
+    pub(super) fn used(&self) -> &LastUsed {
+        &self.used
     }
 
     /// Which vault this is.
@@ -281,6 +291,7 @@ impl Keyring {
 
     fn customer_page(&self, row: &PageRow) -> Result<Arc<PageKey>> {
         let unsealed = self.unsealed()?;
+        self.used.epoch(row.epoch);
         unsealed.pages.customers.get(row, || {
             let place = self.page_place(0, row.page, row.generation, row.epoch);
             PageKey::unwrap_from(unsealed.master(row.epoch)?, &place, &row.wrapped)
@@ -291,6 +302,7 @@ impl Keyring {
     /// The keys of an index page.
     pub fn index_page(&self, tenant: TenantNumber, row: &PageRow) -> Result<Arc<IndexPageKeys>> {
         let unsealed = self.unsealed()?;
+        self.used.epoch(row.epoch);
         unsealed.pages.index.get(row, || {
             let place = self.page_place(tenant.0, row.page, row.generation, row.epoch);
             IndexPageKey::unwrap_from(unsealed.master(row.epoch)?, &place, &row.wrapped)
@@ -346,6 +358,8 @@ impl Keyring {
                 generation: 1,
                 wrapped: wrapped_field.clone(),
             }],
+            compromised: 0,
+            used: Arc::clone(&self.used),
         };
         Ok((wrapped_identity, wrapped_field, keyring))
     }
@@ -379,6 +393,8 @@ impl Keyring {
             page: page_key,
             place,
             fields: rows.fields,
+            compromised: rows.compromised,
+            used: Arc::clone(&self.used),
         })
     }
 }
@@ -404,8 +420,35 @@ impl CustomerKeyring {
     }
 
     /// The keys under the field key of a generation; `None` where the customer
-    /// has no such generation any more.
+    /// has no such generation any more. KEY_COMPROMISED where nothing under it
+    /// is read or kept until it is re-encrypted.
     pub fn field(&self, generation: u32) -> Result<Option<FieldKeys>> {
+        if generation <= self.compromised {
+            return Err(Error::denied(Rule::KeyCompromised));
+        }
+        self.used.generation(generation);
+        self.any_field(generation)
+    }
+
+    /// How many generations there are.
+    pub fn generations(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// The field key of the next generation, wrapped; and which that is.
+    pub fn next_field(&self) -> Result<(u32, Vec<u8>)> {
+        let generation = self.generation.checked_add(1);
+        let generation = generation.ok_or(Error::TooMuch("generations of a field key"))?;
+        let place = WrapContext {
+            generation,
+            ..self.place
+        };
+        let wrapped = FieldKey::generate()?.wrap_under(&self.page, &place)?;
+        Ok((generation, wrapped))
+    }
+
+    /// The same as [`Self::field`] for the re-encryption itself.
+    pub fn any_field(&self, generation: u32) -> Result<Option<FieldKeys>> {
         let Some(row) = self.fields.iter().find(|key| key.generation == generation) else {
             return Ok(None);
         };

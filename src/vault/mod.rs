@@ -1,6 +1,7 @@
 //! The use cases, one file each. They take a grant or a permit, never a bare
 //! name, and what they open leaves only as [`crate::audit::Recorded`].
 
+mod approval;
 pub mod certificate;
 mod consent;
 mod cursor;
@@ -12,9 +13,11 @@ mod erase;
 mod find;
 #[cfg(test)]
 mod gate_table;
+mod generation;
 mod index;
 mod job;
 mod keyring;
+mod last_used;
 mod leaf;
 mod ledger;
 mod list;
@@ -22,10 +25,12 @@ mod open;
 mod quota;
 mod read;
 mod refuse;
+mod regroup;
 mod request;
 mod restore;
 mod rewrap;
 pub mod rights;
+mod rotate;
 mod seal;
 mod seed;
 mod status;
@@ -34,6 +39,7 @@ mod tree;
 mod unseal;
 mod write;
 
+pub use approval::{Approvals, Approved, TwoPeople};
 pub use certificate::CertificateView;
 pub use consent::{ConsentView, Event, History, PurposeView, Receipt, Said};
 pub use customer::{CustomerView, Level};
@@ -44,6 +50,7 @@ pub use list::Listed;
 pub use open::{OpenedRecord, RecordView};
 pub use read::Outcomes;
 pub use refuse::Refused;
+pub use regroup::Keep;
 pub use restore::{Restored, Unproven};
 pub use rights::Office;
 pub use seal::{ProviderView, SealView, SealedBy};
@@ -88,6 +95,8 @@ struct Inner {
     providers: Arc<Providers>,
     /// How keys are backed up before an epoch is destroyed, if they are.
     key_backup: OnceLock<Arc<dyn KeyBackup>>,
+    /// What takes two people; set once, at start.
+    two_people: OnceLock<TwoPeople>,
     /// One epoch is opened at a time.
     opening: tokio::sync::Mutex<()>,
     /// Read while a creation looks for its place in the index and takes it;

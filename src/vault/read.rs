@@ -10,7 +10,7 @@ use crate::access::{Grant, Read, ReadTarget};
 use crate::audit::{Call, Recorded, Verdict};
 use crate::clock::Instant;
 use crate::crypto::index::record_locator;
-use crate::error::{Error, Missing, Result, Unavailable};
+use crate::error::{Error, Lost, Missing, Result, Unavailable};
 use crate::id::RecordName;
 use crate::limits;
 use crate::store::{LeafRow, Rows};
@@ -169,7 +169,24 @@ impl Reader<'_> {
         reading
     }
 
+    /// A rotation may pass between the looks at the two files: a record whose
+    /// generation is gone is looked at once more.
     fn one(
+        &mut self,
+        name: &RecordName,
+        touched: &mut Vec<Touched>,
+        weight: &mut usize,
+    ) -> Result<OpenedRecord> {
+        match self.look(name, touched, weight) {
+            Err(Error::DataLoss(Lost::Key)) => {
+                self.rows.refresh();
+                self.look(name, touched, weight)
+            }
+            looked => looked,
+        }
+    }
+
+    fn look(
         &mut self,
         name: &RecordName,
         touched: &mut Vec<Touched>,
@@ -182,11 +199,14 @@ impl Reader<'_> {
         let (owner, row) = self.rows.record(keys.customer, &locator)?;
         let owner = owner_of(self.rows, keys.customer, owner)?;
         let allowed = permit(self.grant, &keys, &owner, self.keyring.at(self.now.day()));
-        let at = match touched
+        let known = touched
             .iter()
-            .position(|t| t.keys.customer == keys.customer)
-        {
-            Some(at) => at,
+            .position(|t| t.keys.customer == keys.customer);
+        let at = match known.and_then(|at| Some((at, touched.get_mut(at)?))) {
+            Some((at, known)) => {
+                known.keys = keys;
+                at
+            }
             None => {
                 touched.push(Touched {
                     keys,

@@ -5,7 +5,7 @@ use crate::access::{Grant, KeyStatus};
 use crate::audit::{Call, Verdict};
 use crate::clock::Day;
 use crate::error::Result;
-use crate::store::{EpochState, JobRow, KeyCounts};
+use crate::store::{EpochState, GenerationEnd, JobRow, KeyCounts, KeyUse};
 
 /// One epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,15 @@ pub struct StatusView {
     pub epochs: Vec<EpochView>,
     /// How many of everything.
     pub counts: KeyCounts,
+    /// For each generation, how many keys are not their customer's newest, and
+    /// how many are compromised.
+    pub apart: Vec<(u32, u64, u64)>,
+    /// What rotation has destroyed, by generation.
+    pub ends: Vec<GenerationEnd>,
+    /// When epochs and generations were last used.
+    pub uses: Vec<KeyUse>,
+    /// Whether the master keys are out of memory.
+    pub is_sealed: bool,
     /// Erasures that are not purged.
     pub purges_pending: u64,
     /// The jobs that are not done, oldest first.
@@ -35,8 +44,9 @@ pub struct StatusView {
 impl Vault {
     /// Which epochs, pages and keys there are.
     pub async fn key_status(&self, call: &Call, grant: Grant<KeyStatus>) -> Result<StatusView> {
-        let view = self
-            .on_rows(|rows, _| {
+        let is_sealed = self.is_sealed();
+        let mut view = self
+            .on_rows(move |rows, _| {
                 let epochs = rows.epochs()?.into_iter().map(|row| EpochView {
                     epoch: row.epoch,
                     state: row.state,
@@ -46,11 +56,16 @@ impl Vault {
                 Ok(StatusView {
                     epochs: epochs.collect(),
                     counts: rows.key_counts()?,
+                    apart: rows.generations_apart()?,
+                    ends: rows.generation_ends()?,
+                    uses: rows.key_uses()?,
+                    is_sealed,
                     purges_pending: rows.erasures()?.len() as u64,
                     jobs: rows.open_jobs()?,
                 })
             })
             .await?;
+        view.uses = self.uses(view.uses);
         let leaf = self.leaf(&grant, Verdict::Allowed);
         Ok(self.record_plain(call, &leaf, view).await?.release())
     }

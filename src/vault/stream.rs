@@ -147,6 +147,27 @@ impl Chunking<'_> {
                 Err(error) => return self.skip(error),
             }
         }
+        match self.show(row) {
+            // A rotation passed between the looks at the two files.
+            Err(Error::DataLoss(Lost::Key)) => {
+                self.close();
+                rows.refresh();
+                match self.owner_of(rows, row.key) {
+                    Ok(owner) => self.owner = Some(owner),
+                    Err(error) => return self.skip(error),
+                }
+                let before = row.key.record.0.saturating_sub(1);
+                let again = rows.whole_records(row.key.customer, before, 1)?.pop();
+                match again.filter(|again| again.key == row.key) {
+                    Some(again) => self.show(&again).or_else(|error| self.skip(error)),
+                    None => Ok(()),
+                }
+            }
+            shown => shown.or_else(|error| self.skip(error)),
+        }
+    }
+
+    fn show(&mut self, row: &RecordRow) -> Result<()> {
         let Some(owner) = &mut self.owner else {
             return Ok(());
         };
@@ -158,14 +179,9 @@ impl Chunking<'_> {
                 let name = record_name(deployment, &owner.keys, &owner.name, row)?;
                 Ok((name, opened))
             });
-        match opened {
-            Ok(named) => {
-                self.read.records.push(named);
-                owner.records.push((row.key.record.0, row.revision));
-                Ok(())
-            }
-            Err(error) => self.skip(error),
-        }
+        self.read.records.push(opened?);
+        owner.records.push((row.key.record.0, row.revision));
+        Ok(())
     }
 
     fn owner_of(&self, rows: &mut dyn Rows, key: RecordKey) -> Result<Owner> {

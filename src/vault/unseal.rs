@@ -114,6 +114,7 @@ impl Vault {
             ledger: OnceLock::new(),
             providers,
             key_backup: OnceLock::new(),
+            two_people: OnceLock::new(),
             opening: tokio::sync::Mutex::default(),
             index_moves: tokio::sync::RwLock::default(),
             runners: Runners::default(),

@@ -14,7 +14,7 @@ use crate::crypto::index::record_locator;
 use crate::crypto::manifest::manifest;
 use crate::crypto::record::seal_group;
 use crate::crypto::{RecordBody, RecordContext, SealedGroup};
-use crate::error::{Denial, Error, Missing, Result, Rule};
+use crate::error::{Denial, Error, Lost, Missing, Result, Rule};
 use crate::id::{FieldNumber, RecordNumber, RequestId};
 use crate::limits;
 use crate::secret::SecretBytes;
@@ -139,13 +139,21 @@ impl Writing<'_> {
     /// What a refused write tells of a customer counts as a look at them.
     fn prepare(&self, rows: &mut dyn Rows) -> Result<Prepared> {
         let (who, quota) = (self.grant.principal(), &self.vault.0.quota);
-        let customer = &self.grant.target().target.customer;
-        let keys = match self.keyring.keys_of(rows, self.tenant, customer) {
+        let name = &self.grant.target().target.customer;
+        let keys = match self.keyring.keys_of(rows, self.tenant, name) {
             Ok(keys) => keys,
             error => quota.admit(who, self.call.time, error)?,
         };
         let customer = keys.customer;
-        let prepared = self.prepare_for(rows, keys);
+        let prepared = match self.prepare_for(rows, keys) {
+            // A rotation may have passed between the looks at the two files.
+            Err(Error::DataLoss(Lost::Key)) => {
+                rows.refresh();
+                let keys = self.keyring.keys_of(rows, self.tenant, name)?;
+                self.prepare_for(rows, keys)
+            }
+            prepared => prepared,
+        };
         if prepared.is_err() {
             quota.touch(who, customer, self.call.time)?;
         }
@@ -233,6 +241,7 @@ impl Writing<'_> {
             locator,
             record_type: write.record_type.number,
             replaces,
+            replaces_manifest: row.map(|row| row.manifest.clone()).unwrap_or_default(),
             schema_version: place.schema_version,
             generation: place.generation,
             manifest,

@@ -3,9 +3,10 @@
 //! before.
 
 use crate::caller::{connect, name_on, named, record};
+use crate::faulty::{self, Act, Director, Step};
 use crate::log::{Fact, Log};
 use crate::needles::Needles;
-use crate::place::{Place, Server};
+use crate::place::{Place, Server, until};
 use oubliette::crypto::{Deployment, IndexPageKey, MasterKey, PageKey, TenantKey, WrapContext};
 use oubliette::keys::KeyProvider;
 use oubliette::keys::file::FileProvider;
@@ -13,6 +14,9 @@ use oubliette::pb;
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Semaphore;
 
 fn id(number: usize) -> String {
     format!("somebody-{number:04}")
@@ -194,6 +198,58 @@ async fn after_the_close_an_erased_id_is_as_never_seen_and_no_backup_opens() {
     assert!(found.is_empty(), "{found:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_is_split_while_its_epoch_is_closed_leaves_the_tombstones_behind() {
+    const COUNT: usize = 250;
+    let place = Place::quick();
+    let director = Director::new();
+    let server = Server::over(&place, faulty::open(&director));
+    let w = connect(&place, &server, "acme/w00").await;
+    for number in 0..COUNT {
+        w.create(&id(number)).await.expect("created");
+    }
+    let erased: Vec<usize> = (0..COUNT).step_by(31).collect();
+    for number in &erased {
+        w.erase(&id(*number)).await.expect("erased");
+    }
+    // The new epoch is opened; then the closing comes no further until it may.
+    let (gate, steps) = (Arc::new(Semaphore::new(0)), AtomicUsize::new(0));
+    let waits = Arc::clone(&gate);
+    director.say(move |step| match step {
+        Step::Close if steps.fetch_add(1, Ordering::Relaxed) > 0 => Act::Wait(Arc::clone(&waits)),
+        _ => Act::Go,
+    });
+    let job = w.close().await.expect("it begins");
+    let pages = || {
+        let sql = "SELECT count(*) FROM index_pages WHERE tenant = 1";
+        let counted = place.vault().query_row(sql, [], |row| row.get(0));
+        counted.expect("a count")
+    };
+    let mut more = COUNT;
+    until("the page is split", async || {
+        w.create(&id(more)).await.expect("created");
+        more += 1;
+        let pages: i64 = pages();
+        pages > 1
+    })
+    .await;
+    director.well();
+    gate.add_permits(1_000);
+    let seen = w.watch(job.job).await.expect("watched");
+    let last = seen.last().expect("a job");
+    assert_eq!(last.state(), pb::JobState::Done, "{}", last.reason);
+    for number in 0..more {
+        let shown = w.show(&id(number)).await;
+        if erased.contains(&number) {
+            let gone = shown.err().expect("gone");
+            assert!(gone.is("CUSTOMER_NOT_FOUND"), "{number}: {}", gone.reason);
+        } else {
+            assert!(shown.is_ok(), "{number}");
+        }
+    }
+    server.stop();
+}
+
 fn page_count(db: &Connection) -> usize {
     db.query_row("SELECT count(*) FROM pages", [], |row| row.get(0))
         .expect("a count")
@@ -249,6 +305,7 @@ fn certified(log: &mut Log, erased: usize, fingerprints: &[Vec<u8>]) {
                 erased,
                 root,
                 backup,
+                ..
             } => Some((epoch, receipts, assurance, erased, root, backup)),
             _ => None,
         })

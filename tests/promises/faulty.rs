@@ -5,11 +5,12 @@ use oubliette::error::{Error, Result};
 use oubliette::id::CustomerNumber;
 use oubliette::store::sqlite::Sqlite;
 use oubliette::store::{
-    Answer, CertificateStore, ChangeRights, ClosedEpoch, ConsentChange, ConsentOutcome,
-    ConsentStore, CreateCustomer, CreateKeys, CreateOutcome, DataFile, DeleteRecord, EpochRow,
-    EpochStore, EraseIntent, Fence, JobOrders, JobState, JobStore, LeafRow, Narrowing,
-    NewCertificate, NewJob, NewPage, OpenRights, PageRow, PageSwap, Pending, Progress, PutOutcome,
-    PutRecord, ReadJob, RecordKey, RequestRow, RightsStore, Seal, SplitIndex, Store, Swapped,
+    Answer, ApprovalStore, Asked, CertificateStore, ChangeRights, ClosedEpoch, ConsentChange,
+    ConsentOutcome, ConsentStore, CreateCustomer, CreateKeys, CreateOutcome, DataFile, Decision,
+    DeleteRecord, Destroyed, EpochRow, EpochStore, EraseIntent, Fence, GenerationStore, JobOrders,
+    JobState, JobStore, KeyUse, LeafRow, Narrowing, NewApproval, NewCertificate, NewGeneration,
+    NewJob, NewPage, OpenRights, PageRow, PageSwap, Pending, Progress, PutOutcome, PutRecord,
+    ReadJob, RecordKey, Reencrypted, RequestRow, RightsStore, Seal, SplitIndex, Store, Swapped,
     TenantRow, Tombstone, TreeStore,
 };
 use std::any::Any;
@@ -40,6 +41,16 @@ pub enum Step {
     NoteNarrowing,
     ChangeConsent,
     Close,
+    SwapPages,
+    Condemn,
+    Blank,
+    Sweep,
+    Certify,
+    EndEpoch,
+    SetJob,
+    Rotate,
+    Reencrypt,
+    DestroyGenerations,
     Other,
 }
 
@@ -318,22 +329,25 @@ impl EpochStore for Faulty {
         self.act(Step::Close, |s| s.open_epoch(epoch, job))
     }
     fn swap_pages(&self, swaps: Vec<PageSwap>, progress: Progress) -> Pending<Swapped> {
-        self.act(Step::Close, move |s| s.swap_pages(swaps, progress))
+        self.act(Step::SwapPages, move |s| s.swap_pages(swaps, progress))
     }
     fn swap_tenant(&self, old: TenantRow, epoch: u32, wrapped: Vec<u8>) -> Pending<bool> {
         self.act(Step::Close, move |s| s.swap_tenant(old, epoch, wrapped))
     }
     fn condemn_epoch(&self, epoch: u32) -> Pending<bool> {
-        self.act(Step::Close, move |s| s.condemn_epoch(epoch))
+        self.act(Step::Condemn, move |s| s.condemn_epoch(epoch))
     }
     fn blank_epoch(&self, epoch: u32) -> Pending<()> {
-        self.act(Step::Close, move |s| s.blank_epoch(epoch))
+        self.act(Step::Blank, move |s| s.blank_epoch(epoch))
     }
     fn end_epoch(&self, epoch: u32) -> Pending<()> {
-        self.act(Step::Close, move |s| s.end_epoch(epoch))
+        self.act(Step::EndEpoch, move |s| s.end_epoch(epoch))
+    }
+    fn sweep_keys(&self, most: u64) -> Pending<bool> {
+        self.act(Step::Sweep, move |s| s.sweep_keys(most))
     }
     fn certify_epoch(&self, epoch: u32, closed: ClosedEpoch, leaf: LeafRow) -> Pending<bool> {
-        self.act(Step::Close, move |s| s.certify_epoch(epoch, closed, leaf))
+        self.act(Step::Certify, move |s| s.certify_epoch(epoch, closed, leaf))
     }
     fn note_opening(&self, epoch: u32) -> Pending<()> {
         self.act(Step::Close, move |s| s.note_opening(epoch))
@@ -351,9 +365,48 @@ impl JobStore for Faulty {
         self.act(Step::Close, move |s| s.advance_job(progress, pages, keys))
     }
     fn set_job(&self, job: u64, state: JobState, reason: &'static str) -> Pending<bool> {
-        self.act(Step::Other, move |s| s.set_job(job, state, reason))
+        self.act(Step::SetJob, move |s| s.set_job(job, state, reason))
     }
     fn throttle_job(&self, job: u64, throttle: u32) -> Pending<bool> {
         self.act(Step::Other, move |s| s.throttle_job(job, throttle))
+    }
+}
+
+impl ApprovalStore for Faulty {
+    fn use_or_ask(&self, new: NewApproval) -> Pending<Asked> {
+        self.act(Step::Other, |s| s.use_or_ask(new))
+    }
+    fn decide_approval(&self, decision: Decision) -> Pending<bool> {
+        self.act(Step::Other, |s| s.decide_approval(decision))
+    }
+}
+
+impl GenerationStore for Faulty {
+    fn add_generation(&self, new: NewGeneration) -> Pending<bool> {
+        self.act(Step::Rotate, |s| s.add_generation(new))
+    }
+    fn require_generation(&self, customer: CustomerNumber, generation: u32) -> Pending<()> {
+        self.act(Step::Rotate, move |s| {
+            s.require_generation(customer, generation)
+        })
+    }
+    fn reencrypt_records(&self, records: Vec<Reencrypted>) -> Pending<u64> {
+        self.act(Step::Reencrypt, |s| s.reencrypt_records(records))
+    }
+    fn destroy_generations(
+        &self,
+        customer: CustomerNumber,
+        below: u32,
+        today: Day,
+    ) -> Pending<Option<Destroyed>> {
+        self.act(Step::DestroyGenerations, move |s| {
+            s.destroy_generations(customer, below, today)
+        })
+    }
+    fn compromise(&self, customer: CustomerNumber, up_to: u32, today: Day) -> Pending<bool> {
+        self.act(Step::Rotate, move |s| s.compromise(customer, up_to, today))
+    }
+    fn note_uses(&self, uses: Vec<KeyUse>) -> Pending<()> {
+        self.act(Step::Other, |s| s.note_uses(uses))
     }
 }

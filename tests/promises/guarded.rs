@@ -136,6 +136,37 @@ async fn every_rpc(w: &Caller, id: &str, purpose: &str) -> Vec<(&'static str, Op
             "WatchJob",
             failure(keys.watch_job(pb::WatchJobRequest::default()).await),
         ),
+        (
+            "RotateKeys",
+            failure(
+                keys.rotate_keys(pb::RotateKeysRequest {
+                    all: true,
+                    ..Default::default()
+                })
+                .await,
+            ),
+        ),
+        (
+            "CompromiseKeys",
+            failure(
+                keys.compromise_keys(pb::CompromiseKeysRequest {
+                    customer: parent.clone(),
+                    ..Default::default()
+                })
+                .await,
+            ),
+        ),
+        (
+            "ListApprovals",
+            failure(keys.list_approvals(pb::ListApprovalsRequest {}).await),
+        ),
+        (
+            "DecideApproval",
+            failure(
+                keys.decide_approval(pb::DecideApprovalRequest::default())
+                    .await,
+            ),
+        ),
         ("Seal", failure(keys.seal(pb::SealRequest {}).await)),
         (
             "Unseal",
@@ -174,7 +205,7 @@ async fn who_has_no_rule_is_denied_every_rpc_and_learns_nothing_of_who_exists() 
     let mut log = Log::of(&place);
     log.skip();
     let here = every_rpc(&idle, "a", "care").await;
-    assert_eq!(here.len(), 18, "every RPC");
+    assert_eq!(here.len(), 22, "every RPC");
     let leaves = log.new_leaves();
     assert_eq!(leaves.len(), here.len(), "one leaf each");
     for ((method, failure), leaf) in here.iter().zip(&leaves) {

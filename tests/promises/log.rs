@@ -51,6 +51,26 @@ pub enum Fact {
     Consent { status: String, event: u32 },
     /// A new epoch is open.
     EpochOpened { epoch: u32, closing: u32 },
+    /// A new generation of field keys.
+    RotationBegun { job: u64 },
+    /// A customer's keys are compromised.
+    KeyCompromised {
+        generation: u32,
+        job: u64,
+        requester: String,
+        approver: String,
+    },
+    /// Old generations are destroyed.
+    KeysDestroyed { job: u64, keys: u64, state: String },
+    /// A second principal approved or rejected.
+    ApprovalDecided {
+        approval: u64,
+        action: String,
+        target: u64,
+        approved: bool,
+        requester: String,
+        decider: String,
+    },
     /// An epoch's certificate.
     EpochClosed {
         epoch: u32,
@@ -58,6 +78,8 @@ pub enum Fact {
         assurance: String,
         erased: u64,
         root: String,
+        requester: String,
+        approver: String,
         backup: String,
     },
     /// The key providers were replaced while serving.

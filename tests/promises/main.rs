@@ -17,12 +17,14 @@
 )]
 
 mod anchored;
+mod approvals;
 mod attack;
 mod bad_input;
 mod caller;
 mod certificate;
 mod closed;
 mod closing_killed;
+mod closing_steps;
 mod consent;
 mod disaster;
 mod disk;
@@ -30,6 +32,7 @@ mod exported;
 mod fails_closed;
 mod faulty;
 mod forgotten;
+mod generations;
 mod guarded;
 mod in_place;
 mod index;
@@ -46,6 +49,7 @@ mod provable;
 mod providers;
 mod questions;
 mod raw;
+mod remains;
 mod report;
 mod restore;
 mod rights;

@@ -146,6 +146,11 @@ pub fn put(customer: CustomerNumber, record: u64, replaces: u64) -> PutRecord {
         locator: wide(record),
         record_type: TYPE,
         replaces,
+        replaces_manifest: if replaces == 0 {
+            Vec::new()
+        } else {
+            vec![9; 32]
+        },
         schema_version: 2,
         generation: 1,
         manifest: [9; 32],

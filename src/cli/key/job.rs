@@ -113,16 +113,20 @@ pub fn ended(out: &mut Out, job: &pb::Job) -> Done {
             job.job, job.reason
         ))),
         pb::JobState::Paused => {
-            out.line("It is paused. `oubliette key epoch close --resume` goes on from there.");
+            out.line(match job.kind() {
+                pb::JobKind::CloseEpoch => {
+                    "It is paused. `oubliette key epoch close --resume` goes on from there."
+                }
+                _ => "It is paused. The same `oubliette key rotate` goes on from there.",
+            });
             Ok(())
         }
         pb::JobState::Waiting => {
             let due = date_text(job.due_date.as_ref());
             let why = match due.as_str() {
-                "" => {
-                    "It waits for a second person: `oubliette key approve` lists what to approve."
-                        .to_owned()
-                }
+                "" => "It waits for a second person: `oubliette key approval \
+                     list` says for what."
+                    .to_owned(),
                 due => format!(
                     "The provider destroys the key on {due} and not before; until then the \
                      epoch is not closed."

@@ -1,7 +1,9 @@
 //! `oubliette key`: the key tree, without key bytes, and what is done to it.
 
+mod approval;
 mod epoch;
 mod job;
+mod rotate;
 mod status;
 
 use super::caller::Caller;
@@ -16,6 +18,13 @@ pub enum Key {
     /// Close the open epoch: erasures become final in every backup
     #[command(subcommand)]
     Epoch(epoch::Epoch),
+    /// Give customers a new generation of field keys, and re-encrypt under it
+    Rotate(rotate::Rotate),
+    /// Say that a customer's keys are compromised: blocked until re-encrypted
+    Compromise(rotate::Compromise),
+    /// What takes a second person
+    #[command(subcommand)]
+    Approval(approval::Approval),
 }
 
 impl Key {
@@ -24,6 +33,9 @@ impl Key {
         match self {
             Self::Status(status) => &status.caller,
             Self::Epoch(epoch) => epoch.caller(),
+            Self::Rotate(rotate) => &rotate.caller,
+            Self::Compromise(compromise) => &compromise.caller,
+            Self::Approval(approval) => approval.caller(),
         }
     }
 
@@ -32,6 +44,9 @@ impl Key {
         match self {
             Self::Status(status) => status.run().await,
             Self::Epoch(epoch) => epoch.run().await,
+            Self::Rotate(rotate) => rotate.run().await,
+            Self::Compromise(compromise) => compromise.run().await,
+            Self::Approval(approval) => approval.run().await,
         }
     }
 }

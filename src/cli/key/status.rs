@@ -28,13 +28,15 @@ impl Status {
             "state",
             "provider",
             "destroying it is",
+            "key (NIST)",
             "opened",
+            "last used",
             "pages",
             "dirty",
             "erasures",
         ];
         out.table(&header, &epochs);
-        let mut rows = vec![
+        let rows = vec![
             vec!["customers".to_owned(), reply.customers.to_string()],
             vec![
                 "pages of customer keys".to_owned(),
@@ -49,11 +51,9 @@ impl Status {
                 reply.purges_pending.to_string(),
             ],
         ];
-        rows.extend(reply.generations.iter().map(|g| {
-            let what = format!("field keys of generation {}", g.generation);
-            vec![what, g.keys.to_string()]
-        }));
         out.table(&["", "count"], &rows);
+        let rows: Vec<Vec<String>> = reply.generations.iter().map(generation_row).collect();
+        out.table(&GENERATIONS, &rows);
         if !reply.jobs.is_empty() {
             let rows: Vec<Vec<String>> = reply.jobs.iter().map(job::row).collect();
             out.table(&job::HEADER, &rows);
@@ -81,13 +81,64 @@ fn assurance(epoch: &pb::EpochStatus) -> &'static str {
     }
 }
 
+/// Where its master key stands, in the words of NIST SP 800-57.
+fn life(epoch: &pb::EpochStatus) -> &'static str {
+    match epoch.life() {
+        pb::KeyLife::Unspecified => "",
+        pb::KeyLife::PreActivation => "pre-activation",
+        pb::KeyLife::Active => "active",
+        pb::KeyLife::Suspended => "suspended",
+        pb::KeyLife::Deactivated => "deactivated",
+        pb::KeyLife::Compromised => "compromised",
+        pb::KeyLife::Destroyed => "destroyed",
+        pb::KeyLife::DestroyedCompromised => "destroyed compromised",
+    }
+}
+
+const GENERATIONS: [&str; 7] = [
+    "field keys of generation",
+    "active",
+    "deactivated",
+    "compromised",
+    "destroyed",
+    "destroyed compromised",
+    "last used",
+];
+
+fn generation_row(of: &pb::GenerationCount) -> Vec<String> {
+    vec![
+        of.generation.to_string(),
+        of.active_keys.to_string(),
+        of.deactivated_keys.to_string(),
+        of.compromised_keys.to_string(),
+        of.destroyed_keys.to_string(),
+        of.destroyed_compromised_keys.to_string(),
+        date_text(of.last_use_date.as_ref()),
+    ]
+}
+
+fn generation(of: &pb::GenerationCount) -> Json {
+    json!({
+        "generation": of.generation,
+        "keys": of.keys,
+        "active": of.active_keys,
+        "deactivated": of.deactivated_keys,
+        "compromised": of.compromised_keys,
+        "destroyed": of.destroyed_keys,
+        "destroyed_compromised": of.destroyed_compromised_keys,
+        "last_use_date": date_text(of.last_use_date.as_ref()),
+    })
+}
+
 fn epoch_row(epoch: &pb::EpochStatus) -> Vec<String> {
     vec![
         epoch.epoch.to_string(),
         state(epoch).to_owned(),
         epoch.provider.clone(),
         assurance(epoch).to_owned(),
+        life(epoch).to_owned(),
         date_text(epoch.open_date.as_ref()),
+        date_text(epoch.last_use_date.as_ref()),
         epoch.pages.to_string(),
         epoch.dirty_pages.to_string(),
         epoch.erasures.to_string(),
@@ -104,18 +155,16 @@ fn document(reply: &pb::GetKeyStatusResponse) -> Json {
                 "state": state(epoch),
                 "provider": epoch.provider,
                 "assurance": assurance(epoch),
+                "life": life(epoch),
                 "open_date": date_text(epoch.open_date.as_ref()),
+                "last_use_date": date_text(epoch.last_use_date.as_ref()),
                 "pages": epoch.pages,
                 "dirty_pages": epoch.dirty_pages,
                 "erasures": epoch.erasures,
             })
         })
         .collect();
-    let generations: Vec<Json> = reply
-        .generations
-        .iter()
-        .map(|g| json!({"generation": g.generation, "keys": g.keys}))
-        .collect();
+    let generations: Vec<Json> = reply.generations.iter().map(generation).collect();
     json!({
         "epochs": epochs,
         "customers": reply.customers,

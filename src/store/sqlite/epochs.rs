@@ -219,6 +219,20 @@ fn left_up_to(db: &Connection, epoch: u32) -> rusqlite::Result<Left> {
     })
 }
 
+/// Between transactions: VACUUM is none that others can share.
+fn sweep(db: &Connection, most: u64) -> rusqlite::Result<bool> {
+    let bytes: u64 = db.query_row(
+        "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+        [],
+        |row| row.get(0),
+    )?;
+    if bytes > most {
+        return Ok(false);
+    }
+    db.execute_batch("VACUUM")?;
+    Ok(true)
+}
+
 impl EpochStore for Sqlite {
     fn note_opening(&self, epoch: u32) -> Pending<()> {
         self.ordinary(&self.keys, move |db| note_opening(db, epoch))
@@ -242,6 +256,10 @@ impl EpochStore for Sqlite {
 
     fn blank_epoch(&self, epoch: u32) -> Pending<()> {
         self.keys.change(move |db| blank_epoch(db, epoch))
+    }
+
+    fn sweep_keys(&self, most: u64) -> Pending<bool> {
+        self.keys.between(move |db| sweep(db, most))
     }
 
     fn end_epoch(&self, epoch: u32) -> Pending<()> {

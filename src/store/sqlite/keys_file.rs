@@ -141,7 +141,7 @@ pub fn settle_customer(db: &Connection, customer: CustomerNumber) -> Result<()> 
     Ok(())
 }
 
-fn mark_dirty(db: &Connection, kind: PageKind, page: u64) -> Result<()> {
+pub fn mark_dirty(db: &Connection, kind: PageKind, page: u64) -> Result<()> {
     db.prepare_cached("UPDATE pages SET dirty = 1 WHERE kind = ?1 AND page = ?2 AND dirty = 0")?
         .execute(params![kind as u8, page])?;
     Ok(())
@@ -192,6 +192,45 @@ pub fn fence(db: &Connection, customer: CustomerNumber) -> Result<Option<Fence>>
         .optional()
 }
 
+/// The epoch whose destruction makes the end of a customer's keys final: the
+/// one that their page row names now. Whoever wraps pages anew does it in this
+/// file's transactions too, so it cannot slip between. Where a page of the index
+/// must die as well, the later of the two counts. After a restore no stamp is
+/// earlier than its floor: a newer backup may hold the page under that epoch
+/// already.
+pub fn stamp(db: &Connection, customer: CustomerNumber, index_page: Option<u64>) -> Result<u32> {
+    db.prepare_cached(
+        "SELECT coalesce(max(epoch), 0) FROM (
+           SELECT epoch FROM pages
+           WHERE (kind = 1 AND page = ?1) OR (kind = 2 AND page = ?2)
+           UNION ALL SELECT floor FROM restored)",
+    )?
+    .query_row(params![customer.page(), index_page], |row| row.get(0))
+}
+
+/// The generation up to which a customer's field keys are compromised; 0: none.
+pub fn compromised(db: &Connection, customer: CustomerNumber) -> Result<u32> {
+    let found = db
+        .prepare_cached("SELECT generation FROM compromised WHERE customer = ?1")?
+        .query_row([customer.0], |row| row.get(0))
+        .optional()?;
+    Ok(found.unwrap_or(0))
+}
+
+/// A customer's field keys older than a generation, oldest first.
+pub fn generations_below(
+    db: &Connection,
+    customer: CustomerNumber,
+    below: u32,
+) -> Result<Vec<u32>> {
+    let mut found = db.prepare_cached(
+        "SELECT generation FROM customer_keys
+         WHERE customer = ?1 AND kind = ?2 AND generation < ?3 ORDER BY generation",
+    )?;
+    let rows = found.query_map(params![customer.0, FIELD, below], |row| row.get(0))?;
+    rows.collect()
+}
+
 pub fn shred(
     db: &Connection,
     customer: CustomerNumber,
@@ -201,19 +240,7 @@ pub fn shred(
     if let Some(fence) = fence(db, customer)? {
         return Ok(fence);
     }
-    // The stamp is the epoch that the page row names now: whoever wraps pages
-    // anew does it in this file's transactions too, so it cannot slip between.
-    // Both pages must die for the erasure to be final: the later one counts.
-    // After a restore no stamp is earlier than its floor: a newer backup may
-    // hold the page under that epoch already.
-    let epoch = db
-        .prepare_cached(
-            "SELECT max(epoch) FROM (
-               SELECT epoch FROM pages
-               WHERE (kind = 1 AND page = ?1) OR (kind = 2 AND page = ?2)
-               UNION ALL SELECT floor FROM restored)",
-        )?
-        .query_row(params![customer.page(), index_page], |row| row.get(0))?;
+    let epoch = stamp(db, customer, Some(index_page))?;
     let fingerprint = destroy_keys(db, customer)?;
     db.prepare_cached(
         "INSERT INTO fences (customer, epoch, day, fingerprint) VALUES (?1, ?2, ?3, ?4)",
@@ -246,8 +273,12 @@ fn destroy_keys(db: &Connection, customer: CustomerNumber) -> Result<[u8; 32]> {
         let one: [u8; 32] = Sha256::digest(&wrapped).into();
         note.execute(params![customer.0, generation, &one[..]])?;
     }
-    db.prepare_cached("DELETE FROM customer_keys WHERE customer = ?1")?
-        .execute([customer.0])?;
+    for table in [
+        "DELETE FROM customer_keys WHERE customer = ?1",
+        "DELETE FROM compromised WHERE customer = ?1",
+    ] {
+        db.prepare_cached(table)?.execute([customer.0])?;
+    }
     Ok(fingerprint.finalize().into())
 }
 

@@ -1,6 +1,7 @@
 //! The embedded store: SQLite, two files, a writer thread each and a few
 //! reader threads.
 
+mod approvals;
 mod certificates;
 mod checkpoint;
 mod commit;
@@ -8,6 +9,7 @@ mod consent;
 mod copy;
 mod epochs;
 mod error;
+mod generations;
 mod history;
 mod jobs;
 mod keys_file;

@@ -389,6 +389,19 @@ fn apply(db: &Connection, entries: &[LedgerEntry]) -> rusqlite::Result<u64> {
                 print,
             )?);
         }
+        let narrows = match entry.kind {
+            kind if kind == LedgerKind::Compromise as u8 => {
+                "INSERT INTO compromised (customer, generation) SELECT ?1, ?2
+                 WHERE EXISTS (SELECT 1 FROM customer_keys WHERE customer = ?1)
+                 ON CONFLICT (customer) DO UPDATE SET generation = max(generation, ?2)"
+            }
+            kind if kind == LedgerKind::PartialErasure as u8 => {
+                "DELETE FROM customer_keys WHERE customer = ?1 AND kind = 2 AND generation <= ?2"
+            }
+            _ => continue,
+        };
+        db.prepare_cached(narrows)?
+            .execute(params![entry.customer.0, entry.number])?;
     }
     Ok(gone)
 }

@@ -249,6 +249,7 @@ fn keys_of(db: &Connection, customer: CustomerNumber) -> rusqlite::Result<Custom
         tenant: None,
         identity: None,
         fields: Vec::with_capacity(1),
+        compromised: 0,
         page: None,
         fence: None,
     };
@@ -271,6 +272,7 @@ fn keys_of(db: &Connection, customer: CustomerNumber) -> rusqlite::Result<Custom
     }
     if found.identity.is_some() {
         found.page = keys_file::page(db, PageKind::Customers, customer.page())?;
+        found.compromised = keys_file::compromised(db, customer)?;
     } else {
         found.fence = keys_file::fence(db, customer)?;
     }

@@ -181,7 +181,8 @@ fn purge(db: &Connection) -> rusqlite::Result<Purged> {
          DELETE FROM locators WHERE customer IN (SELECT customer FROM temp.gone);
          DELETE FROM requests WHERE customer IN (SELECT customer FROM temp.gone);
          DELETE FROM consent_events WHERE customer IN (SELECT customer FROM temp.gone);
-         DELETE FROM main.customers WHERE customer IN (SELECT customer FROM temp.gone);",
+         DELETE FROM main.customers WHERE customer IN (SELECT customer FROM temp.gone);
+         UPDATE main.customers SET least_generation = 1 WHERE least_generation > 1;",
     )?;
     let mut whose = db.prepare(
         "SELECT DISTINCT customer FROM rights
@@ -211,7 +212,7 @@ fn purge(db: &Connection) -> rusqlite::Result<Purged> {
             AND k.kind = 2 AND k.generation = r.generation)",
     )?;
     let narrowed = db.query_row(
-        "SELECT count(*) FROM keys.ledger l WHERE kind > 2
+        "SELECT count(*) FROM keys.ledger l WHERE kind BETWEEN 3 AND 9
            AND entry > coalesce((SELECT entry FROM ledger_done), 0)
            AND EXISTS (SELECT 1 FROM main.customers c WHERE c.customer = l.customer)",
         [],

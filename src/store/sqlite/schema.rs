@@ -70,6 +70,24 @@ CREATE TABLE destroyed_keys (
     "
 CREATE TABLE opening (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL) STRICT;
 ",
+    "
+CREATE TABLE compromised (customer INTEGER PRIMARY KEY, generation INTEGER NOT NULL) STRICT;
+CREATE TABLE approvals (
+    approval INTEGER PRIMARY KEY, action INTEGER NOT NULL, target INTEGER NOT NULL,
+    requester TEXT NOT NULL, reason TEXT NOT NULL, state INTEGER NOT NULL,
+    decider TEXT NOT NULL, expires INTEGER NOT NULL) STRICT;
+CREATE INDEX approvals_by_target ON approvals (action, target);
+CREATE TABLE key_uses (
+    kind INTEGER NOT NULL, number INTEGER NOT NULL, day INTEGER NOT NULL,
+    PRIMARY KEY (kind, number)) STRICT, WITHOUT ROWID;
+CREATE TABLE generation_ends (
+    generation INTEGER NOT NULL, compromised INTEGER NOT NULL, keys INTEGER NOT NULL,
+    PRIMARY KEY (generation, compromised)) STRICT, WITHOUT ROWID;
+CREATE TABLE partial_shreds (
+    customer INTEGER NOT NULL, generation INTEGER NOT NULL, destroyed INTEGER NOT NULL DEFAULT 0,
+    keys INTEGER NOT NULL, epoch INTEGER NOT NULL, day INTEGER NOT NULL,
+    fingerprint BLOB NOT NULL, PRIMARY KEY (customer, generation)) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// `vault.db`: what may be old after a restore.
@@ -162,6 +180,9 @@ DROP TABLE history_1;
 ",
     "
 ALTER TABLE closed_epochs ADD COLUMN assurance TEXT NOT NULL DEFAULT '';
+",
+    "
+ALTER TABLE customers ADD COLUMN least_generation INTEGER NOT NULL DEFAULT 1;
 ",
 ];
 

@@ -161,13 +161,14 @@ pub fn put_record(db: &Connection, put: &PutRecord) -> Result<PutOutcome> {
         let taken = db
             .prepare_cached(
                 "UPDATE customers SET next_record = next_record + 1, records = records + 1
-                 WHERE customer = ?1 AND next_record = ?2
+                 WHERE customer = ?1 AND next_record = ?2 AND least_generation <= ?4
                    AND NOT EXISTS (SELECT 1 FROM locators WHERE customer = ?1 AND locator = ?3)",
             )?
             .execute(params![
                 put.key.customer.0,
                 put.key.record.0,
-                &put.locator[..]
+                &put.locator[..],
+                put.generation
             ])?;
         if taken == 0 {
             return lost_or_gone(db, put.key.customer);
@@ -198,7 +199,9 @@ pub fn put_record(db: &Connection, put: &PutRecord) -> Result<PutOutcome> {
             .prepare_cached(
                 "UPDATE records SET revision = revision + 1, schema_version = ?3,
                         updated_day = ?4, manifest = ?5, body = ?6, generation = ?7
-                 WHERE place = ?1 AND revision = ?2 RETURNING created_day",
+                 WHERE place = ?1 AND revision = ?2 AND manifest = ?8 AND ?7 >=
+                   (SELECT least_generation FROM customers WHERE customer = ?9)
+                 RETURNING created_day",
             )?
             .query_row(
                 params![
@@ -208,7 +211,9 @@ pub fn put_record(db: &Connection, put: &PutRecord) -> Result<PutOutcome> {
                     put.today.0,
                     &put.manifest[..],
                     put.body,
-                    put.generation
+                    put.generation,
+                    put.replaces_manifest,
+                    put.key.customer.0
                 ],
                 |row| row.get(0),
             )

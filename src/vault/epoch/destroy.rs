@@ -7,6 +7,7 @@ use crate::audit::{Fact, Leaf, Receipt, Verdict, merkle};
 use crate::clock::{Day, Instant};
 use crate::error::{Error, Result, Unavailable};
 use crate::keys::KeyState;
+use crate::limits;
 use crate::store::{ClosedEpoch, DataFile, EpochKey, JobRow, JobState, Progress, SCHEDULED};
 use crate::vault::Vault;
 use std::sync::Arc;
@@ -30,7 +31,10 @@ impl Vault {
             self.wait_for(job, date).await?;
             return Ok(false);
         }
-        self.certify(epoch, &keys).await?;
+        if !self.0.store.sweep_keys(limits::SWEEP_BYTES).await? {
+            tracing::info!("keys.db is too large to be written anew beside its writers");
+        }
+        self.certify(job, epoch, &keys).await?;
         self.0.store.end_epoch(epoch).in_time().await?;
         // From here on a certificate is found by its own name alone.
         self.forget_closed_certificates().await?;
@@ -73,7 +77,7 @@ impl Vault {
     }
 
     /// The epoch's certificate: a leaf, written once.
-    async fn certify(&self, epoch: u32, keys: &[EpochKey]) -> Result<()> {
+    async fn certify(&self, job: &JobRow, epoch: u32, keys: &[EpochKey]) -> Result<()> {
         let (certified, mut erased) = self
             .on_rows(move |rows, _| Ok((rows.closed_epoch(epoch)?, rows.erased_in(epoch)?)))
             .await?;
@@ -81,6 +85,7 @@ impl Vault {
             return Ok(());
         }
         erased.sort_unstable();
+        let approved = self.destruction_approved(epoch).await?;
         let call = self.0.log.begin("CloseEpoch", None, Instant::now());
         let mut leaf = Leaf::new(Verdict::Allowed, "");
         leaf.count = erased.len() as u64;
@@ -99,6 +104,8 @@ impl Vault {
             assurance,
             erased: erased.len() as u64,
             root: hex::encode(merkle::root(&erased)),
+            requester: job.requester.clone(),
+            approver: approved.map(|row| row.decider).unwrap_or_default(),
             backup: self.backup_word(),
         });
         let row = self.plain_row(&call, &leaf)?;

@@ -42,12 +42,15 @@ impl Vault {
 
     /// Passes the gate: from here on the epoch can only be destroyed. Where a
     /// row came to be left under it after all, nothing is changed, and the
-    /// caller looks again.
-    pub(super) async fn pass_gate(&self, job: &JobRow, epoch: u32) -> Result<()> {
+    /// caller looks again. False where it waits for a second principal.
+    pub(super) async fn pass_gate(&self, job: &JobRow, epoch: u32) -> Result<bool> {
         let begun = self.0.store.begin_step(job.job, step::GATE, 0);
         begun.in_time().await?;
         let opened = self.open_samples().await?;
         tracing::info!(epoch, opened, "samples open without the epoch");
+        if !self.may_destroy(job, epoch).await? {
+            return Ok(false);
+        }
         if let Some(backup) = self.0.key_backup.get() {
             let backup = Arc::clone(backup);
             let tested = spawn_blocking(move || backup.take_and_test(epoch + 1));
@@ -56,7 +59,7 @@ impl Vault {
                 .map_err(|_| Error::Internal("a key backup ended by itself"))??;
         }
         self.0.store.condemn_epoch(epoch).in_time().await?;
-        Ok(())
+        Ok(true)
     }
 
     /// Opens some customers at random: their state's MAC and the manifest of

@@ -42,7 +42,9 @@ impl Vault {
                     if !self.rewrap_all(job, epoch, &orders).await? {
                         return Ok(());
                     }
-                    self.pass_gate(job, epoch).await?;
+                    if !self.pass_gate(job, epoch).await? {
+                        return Ok(());
+                    }
                 }
                 EpochState::Condemned => {
                     if !self.destroy_epoch(job, epoch).await? {

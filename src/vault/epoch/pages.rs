@@ -192,7 +192,7 @@ impl Vault {
 
     /// Crypto, off the runtime's threads, and on no more of them than a
     /// closing may take from those who are served meanwhile.
-    pub(super) async fn beside<T: Send + 'static>(
+    pub(in crate::vault) async fn beside<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {

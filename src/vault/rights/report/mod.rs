@@ -14,7 +14,7 @@ use crate::audit::history::{Entry, in_slot, slot};
 use crate::audit::{Call, Verdict};
 use crate::catalog::{Basis, Catalog, Field, Purpose, RecordType};
 use crate::clock::{Day, Instant};
-use crate::error::{Error, Result};
+use crate::error::{Error, Lost, Result};
 use crate::id::{CustomerId, TenantName};
 use crate::limits;
 use crate::store::{RecordKey, RecordRow, Rows};
@@ -326,7 +326,19 @@ struct Found {
 }
 
 impl Part {
+    /// A rotation may pass between the looks at the two files: then they are
+    /// looked at once more.
     fn read(&self, rows: &mut dyn Rows, keyring: &Keyring) -> Result<Found> {
+        match self.look(rows, keyring) {
+            Err(Error::DataLoss(Lost::Key)) => {
+                rows.refresh();
+                self.look(rows, keyring)
+            }
+            looked => looked,
+        }
+    }
+
+    fn look(&self, rows: &mut dyn Rows, keyring: &Keyring) -> Result<Found> {
         let found = keyring.keys_of(rows, &self.tenant, customer_of(&self.grant)?);
         let who = self.grant.principal();
         let keys = self.vault.quota().admit(who, self.now, found)?;

@@ -1,0 +1,154 @@
+//! Two people: what the configuration names waits for a second principal, who
+//! is never the first; it is done once, and both names are in the log.
+
+use crate::caller::{Answer, Caller, connect, customer, heard};
+use crate::log::{Fact, Log};
+use crate::place::{Place, Server, until};
+use oubliette::pb;
+
+fn demanding(actions: &str) -> Place {
+    let place = Place::quick();
+    place.configure(
+        "# [approvals]\n# demand = \"destroy-epoch compromise\"\n# time = \"24h\"\n",
+        &format!("[approvals]\ndemand = \"{actions}\"\ntime = \"1h\"\n"),
+    );
+    place
+}
+
+async fn listed(w: &Caller) -> Vec<pb::Approval> {
+    let request = pb::ListApprovalsRequest {};
+    let listed = heard(w.keys.clone().list_approvals(request).await);
+    listed.expect("listed").approvals
+}
+
+async fn decide(w: &Caller, approval: i64, approve: bool) -> Answer<pb::Approval> {
+    let request = pb::DecideApprovalRequest { approval, approve };
+    let decided = heard(w.keys.clone().decide_approval(request).await)?;
+    Ok(decided.approval.unwrap_or_default())
+}
+
+async fn compromise(w: &Caller) -> Answer<pb::Job> {
+    let request = pb::CompromiseKeysRequest {
+        customer: customer("somebody"),
+        reason: "a laptop was lost".to_owned(),
+    };
+    let begun = heard(w.keys.clone().compromise_keys(request).await)?;
+    Ok(begun.job.unwrap_or_default())
+}
+
+async fn state(w: &Caller, job: i64) -> Option<(pb::JobState, String)> {
+    let status = w.key_status().await.expect("counted");
+    let mut jobs = status.jobs.into_iter();
+    let job = jobs.find(|of| of.job == job)?;
+    Some((job.state(), job.reason))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_epoch_is_destroyed_only_when_a_second_principal_has_approved() {
+    let place = demanding("destroy-epoch");
+    let server = Server::start(&place);
+    let first = connect(&place, &server, "acme/w00").await;
+    let second = connect(&place, &server, "acme/w01").await;
+    first.create("somebody").await.expect("created");
+    first.erase("somebody").await.expect("erased");
+    let job = first.close().await.expect("it begins").job;
+    let waits = Some((pb::JobState::Waiting, "APPROVAL_NEEDED".to_owned()));
+    until("it waits", async || state(&first, job).await == waits).await;
+    let asked = listed(&second).await;
+    assert_eq!(asked.len(), 1);
+    assert_eq!((&*asked[0].action, asked[0].target), ("destroy-epoch", 1));
+    assert_eq!(asked[0].requester, "acme/w00");
+    let own = decide(&first, asked[0].approval, true).await;
+    let own = own.expect_err("nobody approves their own");
+    assert!(own.is("SECOND_PERSON_NEEDED"), "{}", own.reason);
+    assert!(place.path().join("keys").read_dir().expect("keys").count() > 1);
+
+    // A restart changes nothing of it.
+    server.stop();
+    let server = Server::start(&place);
+    let first = connect(&place, &server, "acme/w00").await;
+    let second = connect(&place, &server, "acme/w01").await;
+    assert_eq!(state(&first, job).await, waits);
+    let mut log = Log::of(&place);
+    log.skip();
+    let decided = decide(&second, asked[0].approval, true).await;
+    assert_eq!(
+        decided.expect("decided").state(),
+        pb::ApprovalState::Approved
+    );
+    until("it is closed", async || state(&first, job).await.is_none()).await;
+    let facts: Vec<Fact> = log
+        .new_leaves()
+        .into_iter()
+        .filter_map(|l| l.fact)
+        .collect();
+    let both = |asked: &str, approved: &str| (asked, approved) == ("acme/w00", "acme/w01");
+    assert!(facts.iter().any(|fact| matches!(fact,
+        Fact::ApprovalDecided { requester, decider, approved: true, .. }
+            if both(requester, decider))));
+    assert!(facts.iter().any(|fact| matches!(fact,
+        Fact::EpochClosed { requester, approver, epoch: 1, .. } if both(requester, approver))));
+    assert_eq!(listed(&first).await[0].state(), pb::ApprovalState::Used);
+    let twice = decide(&second, asked[0].approval, true).await;
+    assert!(twice.is_err_and(|f| f.is("APPROVAL_NOT_FOUND")));
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_epoch_whose_destruction_was_rejected_is_kept() {
+    let place = demanding("destroy-epoch");
+    let server = Server::start(&place);
+    let first = connect(&place, &server, "acme/w00").await;
+    let second = connect(&place, &server, "acme/w01").await;
+    let job = first.close().await.expect("it begins").job;
+    let waits = Some((pb::JobState::Waiting, "APPROVAL_NEEDED".to_owned()));
+    until("it waits", async || state(&first, job).await == waits).await;
+    let asked = listed(&second).await[0].approval;
+    decide(&second, asked, false).await.expect("rejected");
+    let paused = Some((pb::JobState::Paused, "APPROVAL_REJECTED".to_owned()));
+    assert_eq!(state(&first, job).await, paused);
+    let status = first.key_status().await.expect("counted");
+    assert_eq!(status.epochs[0].state(), pb::EpochState::Closing);
+    assert_eq!(status.epochs[0].life(), pb::KeyLife::Deactivated);
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_approval_is_used_up_by_what_it_was_given_for() {
+    let place = demanding("compromise");
+    let server = Server::start(&place);
+    let first = connect(&place, &server, "acme/w00").await;
+    let second = connect(&place, &server, "acme/w01").await;
+    first.create("somebody").await.expect("created");
+    let refused = compromise(&first).await.err().expect("two people");
+    assert!(refused.is("APPROVAL_NEEDED"), "{}", refused.reason);
+    let asked = listed(&second).await[0].clone();
+    let next = format!("oubliette key approval approve {}", asked.approval);
+    assert!(refused.to_string().contains(&next), "{refused}");
+    assert_eq!(asked.reason, "a laptop was lost");
+    // Asking again is the same request; somebody else's is another.
+    assert!(
+        compromise(&first)
+            .await
+            .is_err_and(|f| f.is("APPROVAL_NEEDED"))
+    );
+    assert_eq!(listed(&second).await.len(), 1);
+    decide(&second, asked.approval, true)
+        .await
+        .expect("approved");
+    assert!(
+        compromise(&second)
+            .await
+            .is_err_and(|f| f.is("APPROVAL_NEEDED"))
+    );
+    let job = compromise(&first).await.expect("approved").job;
+    until("it is done", async || state(&first, job).await.is_none()).await;
+    assert!(
+        compromise(&first)
+            .await
+            .is_err_and(|f| f.is("APPROVAL_NEEDED"))
+    );
+    let status = first.key_status().await.expect("counted");
+    assert_eq!(status.generations[0].destroyed_compromised_keys, 1);
+    server.stop();
+}
