@@ -5,12 +5,12 @@ use oubliette::error::{Error, Result};
 use oubliette::id::CustomerNumber;
 use oubliette::store::sqlite::Sqlite;
 use oubliette::store::{
-    Answer, CertificateStore, ChangeRights, ConsentChange, ConsentOutcome, ConsentStore,
-    CreateCustomer, CreateKeys, CreateOutcome, DataFile, DeleteRecord, EpochRow, EpochStore,
-    EraseIntent, Fence, JobOrders, JobState, JobStore, LeafRow, Narrowing, NewCertificate, NewJob,
-    NewPage, OpenRights, PageRow, PageSwap, Pending, Progress, PutOutcome, PutRecord, ReadJob,
-    RecordKey, RequestRow, RightsStore, Seal, SplitIndex, Store, Swapped, TenantRow, Tombstone,
-    TreeStore,
+    Answer, CertificateStore, ChangeRights, CheckpointRow, ConsentChange, ConsentOutcome,
+    ConsentStore, CreateCustomer, CreateKeys, CreateOutcome, DataFile, DeleteRecord, EpochRow,
+    EpochStore, EraseIntent, Fence, JobOrders, JobState, JobStore, LeafRow, Narrowing,
+    NewCertificate, NewJob, NewPage, OpenRights, PageRow, PageSwap, Pending, Progress, PutOutcome,
+    PutRecord, ReadJob, RecordKey, RequestRow, RightsStore, Seal, SplitIndex, Store, Swapped,
+    TenantRow, Tombstone, TreeStore,
 };
 use std::any::Any;
 use std::path::Path;
@@ -180,6 +180,9 @@ impl RightsStore for Faulty {
 impl TreeStore for Faulty {
     fn seal(&self, seal: Seal) -> Pending<bool> {
         self.act(Step::Seal, |s| s.seal(seal))
+    }
+    fn keep_cosigned(&self, checkpoint: CheckpointRow) -> Pending<()> {
+        self.act(Step::Other, |s| s.keep_cosigned(checkpoint))
     }
     fn aside(&self, job: ReadJob) {
         self.store.aside(job);

@@ -157,6 +157,11 @@ CREATE TABLE history (
 INSERT INTO history SELECT slot, 0, locator, nonce, masked FROM history_1;
 DROP TABLE history_1;
 ",
+    "
+CREATE TABLE cosigned (
+    one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NULL, time INTEGER NOT NULL,
+    note TEXT NOT NULL) STRICT;
+",
 ];
 
 /// Makes a file that must not be there yet.
