@@ -2,14 +2,15 @@
 //! directory that `oubliette init` made (the one that holds `config/`), and no
 //! secret ever stands in it: it names files.
 
+mod audit;
 pub mod check;
 mod keys;
 mod provider;
 
+pub use audit::Audit;
 pub use keys::Epochs;
 pub use provider::{Keeper, Provider};
 
-use crate::audit::anchor::Mode;
 use crate::backup::Recipient;
 use crate::catalog::{Entry, Section, read_text};
 use crate::error::{Error, Result};
@@ -42,8 +43,8 @@ pub struct Config {
     pub rights: Rights,
     /// What is kept elsewhere.
     pub backup: Backup,
-    /// Where checkpoints of the audit log are anchored outside, if anywhere.
-    pub anchor: Option<(PathBuf, Mode)>,
+    /// Where the audit log is anchored outside.
+    pub audit: Audit,
     /// The catalog's directory.
     pub catalog: PathBuf,
     /// The Cedar policies.
@@ -219,9 +220,9 @@ impl Config {
                 Some(entry) => backup(base, entry.section()?)?,
                 None => Backup::default(),
             },
-            anchor: match root.take("audit") {
-                Some(entry) => anchor(base, entry.section()?)?,
-                None => None,
+            audit: match root.take("audit") {
+                Some(entry) => audit::audit(base, entry.section()?)?,
+                None => Audit::default(),
             },
             catalog: file_in(base, &root.need("catalog")?)?,
             policy: file_in(base, &root.need("policy")?)?,
@@ -342,21 +343,6 @@ fn backup(base: &Path, mut table: Section<'_>) -> Result<Backup> {
     }
     table.finish()?;
     Ok(backup)
-}
-
-fn anchor(base: &Path, mut table: Section<'_>) -> Result<Option<(PathBuf, Mode)>> {
-    let mut mode = Mode::default();
-    if let Some(entry) = table.take("mode") {
-        let rule = "must be \"strict\" or \"report\"";
-        mode = entry.parsed(rule, |text| match text {
-            "strict" => Some(Mode::Strict),
-            "report" => Some(Mode::Report),
-            _ => None,
-        })?;
-    }
-    let path = file_in(base, &table.need("anchor")?)?;
-    table.finish()?;
-    Ok(Some((path, mode)))
 }
 
 fn transport(base: &Path, root: &mut Section<'_>) -> Result<Transport> {

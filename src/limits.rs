@@ -315,6 +315,8 @@ pub const HISTORY_BATCHES: usize = 512;
 /// Length of a history slot: a customer's audit entries are found slot by slot.
 pub const HISTORY_SLOT: Duration = Duration::from_secs(3_600);
 
+/// A leaf: C2SP tlog-tiles puts its length into a `u16`.
+pub const LEAF_BYTES: usize = u16::MAX as usize;
 /// A signed note (C2SP signed-note asks for room for 16 signatures).
 pub const NOTE_BYTES: usize = 16 << 10;
 /// Leaves that one read for the log's tree takes: a reader thread is held for
@@ -322,6 +324,31 @@ pub const NOTE_BYTES: usize = 16 << 10;
 pub const LEAVES_PER_READ: usize = 256;
 /// Leaves that one checkpoint seals, where more are waiting.
 pub const LEAVES_PER_SEAL: u64 = 1_000;
+/// One request to a witness, from asking to the answer.
+pub const WITNESS_TIME: Duration = Duration::from_secs(5);
+/// Requests to a witness about one checkpoint: it may name the size that it has
+/// seen, and a second vault may be quicker.
+pub const WITNESS_TRIES: usize = 3;
+/// Witnesses of one vault.
+pub const WITNESSES: usize = 16;
+/// How often witnesses are asked, where the configuration does not say.
+pub const WITNESS_EVERY: Duration = Duration::from_secs(10);
+/// The longest that it may say.
+pub const WITNESS_EVERY_MAX: Duration = Duration::from_secs(3_600);
+/// The shortest.
+pub const WITNESS_EVERY_LEAST: Duration = Duration::from_secs(1);
+/// How long too few witnesses may answer before a strict vault is not ready.
+pub const WITNESS_GRACE: Duration = Duration::from_secs(60);
+/// How often a strict vault asks at start before it does not start.
+pub const WITNESS_ROUNDS_AT_START: u32 = 3;
+/// Logs that one witness of ours trusts.
+pub const WITNESSED_LOGS: usize = 1_024;
+/// Hashes of a proof of consistency (c2sp.org/tlog-witness).
+pub const PROOF_HASHES: usize = 63;
+/// A request to a witness of ours: a proof and a note.
+pub const WITNESS_REQUEST_BYTES: usize = NOTE_BYTES + 4_096;
+/// Open connections to a witness of ours.
+pub const WITNESS_CONNECTIONS: usize = 64;
 /// How often new leaves are sealed under a checkpoint.
 pub const SEAL_EVERY: Duration = Duration::from_millis(500);
 

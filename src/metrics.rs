@@ -73,6 +73,8 @@ pub struct Metrics {
     pub audit_write_failures: Counter,
     /// Audit entries that a signed checkpoint covers.
     pub sealed_entries: Gauge,
+    /// Audit entries that a checkpoint covers which enough witnesses cosigned.
+    pub witnessed_entries: Gauge,
     /// Times that the log could not be sealed; the next try follows.
     pub seal_failures: Counter,
     /// Times that the anchor outside was out of reach, or told of another log.
@@ -105,6 +107,7 @@ impl Metrics {
             accept_failures: Counter::default(),
             audit_write_failures: Counter::default(),
             sealed_entries: Gauge::default(),
+            witnessed_entries: Gauge::default(),
             seal_failures: Counter::default(),
             anchor_failures: Counter::default(),
             commits: Family::default(),
@@ -154,6 +157,8 @@ impl Metrics {
         );
         let help = "Audit entries under a signed checkpoint";
         r.register("sealed_entries", help, self.sealed_entries.clone());
+        let help = "Audit entries under a checkpoint that enough witnesses cosigned";
+        r.register("witnessed_entries", help, self.witnessed_entries.clone());
         let help = "Times that the log could not be sealed";
         r.register("seal_failures", help, self.seal_failures.clone());
         let help = "Times that the anchor outside did not hold";
@@ -195,6 +200,12 @@ impl Metrics {
     /// Notes how many audit entries a signed checkpoint covers.
     pub fn sealed(&self, entries: u64) {
         self.sealed_entries.set(entries.cast_signed());
+    }
+
+    /// Notes how many audit entries a checkpoint covers that enough witnesses
+    /// cosigned.
+    pub fn witnessed(&self, entries: u64) {
+        self.witnessed_entries.set(entries.cast_signed());
     }
 
     /// Counts a reload of `what`.

@@ -239,3 +239,48 @@ fn the_quickstart_holds_and_leaves_no_value_behind() {
     );
     assert!(vault.join("data/vault.db").exists());
 }
+
+#[test]
+fn an_auditor_lists_entries_and_sees_them_come() {
+    let vault = Vault::start();
+    vault.ok("importer", "customer create c-1");
+    let denied = "record get c-1/main --type contact --purpose privacy_requests";
+    vault.refused("importer", denied, "PURPOSE_NOT_GRANTED");
+    let list = |which: &str| {
+        let listed = vault.ok("auditor", &format!("audit list {which}"));
+        let entries = listed["entries"].as_array().unwrap().clone();
+        (entries, listed["is_end"] == true)
+    };
+    let (entries, is_end) = list("--verdict denied --from 1h");
+    assert!(is_end && entries.len() == 1, "{entries:?}");
+    assert_eq!(entries[0]["leaf"]["method"], "GetRecord");
+    assert_eq!(entries[0]["leaf"]["reason"], "PURPOSE_NOT_GRANTED");
+    let first = entries[0]["number"].as_u64().unwrap() - 1;
+    assert!(list("--to 1h").0.is_empty());
+    let (entries, is_end) = list("--most 1");
+    assert_eq!((entries.len(), is_end), (1, false));
+
+    let shown = vault.run("auditor", "audit list --method CreateCustomer");
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    for part in ["how it ended", "CreateCustomer", "acme/importer", "allowed"] {
+        assert!(shown.contains(part), "{part} is missing in\n{shown}");
+    }
+    assert!(!shown.contains("c-1"), "no customer's id\n{shown}");
+
+    // From the denial on, and then what comes while it watches.
+    let mut tail = Command::new(PROGRAM)
+        .args(["audit", "tail", "--most", "2", "--json", "--after"])
+        .arg(first.to_string())
+        .args(["--principal", "acme/importer", "--as", "auditor", "--dir"])
+        .arg(vault.dir.path().join("v"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
+    let mut next = || -> Json { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    assert_eq!(next()["leaf"]["verdict"], "denied");
+    vault.ok("importer", "customer create c-2");
+    assert_eq!(next()["leaf"]["method"], "CreateCustomer");
+    assert!(tail.wait().unwrap().success(), "it ends after --most");
+    vault.refused("importer", "audit list", "POLICY_DENIED");
+}

@@ -107,7 +107,9 @@ impl<'a> Note<'a> {
         named.filter_map(move |(_, bytes)| bytes.strip_prefix(&id))
     }
 
-    fn check(&self, key: &PublicKey) -> Result<(), NotGenuine> {
+    /// Checks that a key signed this, and every signature that is said to be
+    /// its own.
+    pub fn check(&self, key: &PublicKey) -> Result<(), NotGenuine> {
         let mut of_key = self.signatures_of(key.name(), key.id()).peekable();
         of_key.peek().ok_or(NotGenuine::Unsigned)?;
         let text = self.text.as_bytes();
@@ -115,7 +117,8 @@ impl<'a> Note<'a> {
         all.then_some(()).ok_or(NotGenuine::BadSignature)
     }
 
-    fn checkpoint(&self) -> Option<Checkpoint> {
+    /// What it says, if it is a checkpoint.
+    pub fn checkpoint(&self) -> Option<Checkpoint> {
         let mut lines = self.text.strip_suffix('\n')?.split('\n');
         let (origin, size, root) = (lines.next()?, lines.next()?, lines.next()?);
         if origin.is_empty() || lines.any(str::is_empty) {

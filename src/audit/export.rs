@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 /// The file of the signed checkpoint.
 pub const CHECKPOINT: &str = "checkpoint";
+/// The file of the newest checkpoint that witnesses cosigned, where they did.
+pub const COSIGNED: &str = "checkpoint.cosigned";
 /// The file of the log's public key, as C2SP signed-note writes it.
 pub const PUBLIC_KEY: &str = "log.vkey";
 
@@ -66,8 +68,14 @@ pub fn export(
         write(out, &path(&level.to_string(), index, width), &hashes)?;
     }
     write(out, PUBLIC_KEY, format!("{}\n", key.public()).as_bytes())?;
+    let cosigned = rows.cosigned()?.filter(|of| of.size <= row.size);
+    if let Some(cosigned) = &cosigned {
+        write(out, COSIGNED, cosigned.note.as_bytes())?;
+    }
     // Last: what it covers is there.
-    write(out, CHECKPOINT, row.note.as_bytes())?;
+    let is_newest = cosigned.filter(|of| of.size == row.size);
+    let newest = is_newest.unwrap_or(row);
+    write(out, CHECKPOINT, newest.note.as_bytes())?;
     Ok(Exported {
         origin: checkpoint.origin,
         entries: checkpoint.size,

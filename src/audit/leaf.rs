@@ -282,3 +282,41 @@ fn digits<'a>(bytes: &[u8], out: &'a mut [u8]) -> &'a str {
     }
     std::str::from_utf8(out).unwrap_or("")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::unwritten::{RANGES, Unwritten};
+    use super::*;
+    use crate::clock::Instant;
+    use crate::limits;
+    use std::sync::Arc;
+
+    /// C2SP tlog-tiles has room for 65,535 bytes, and the writer refuses more.
+    #[test]
+    fn no_leaf_that_limits_allow_is_too_long_for_a_bundle() {
+        let label = "x".repeat(limits::LABEL_BYTES);
+        let principal = Arc::from(format!("{label}/{label}"));
+        let unwritten = Arc::default();
+        let time = Instant::from_micros(i64::MIN);
+        let call = Call::new(time, u64::MAX, Some(principal), "Longest", unwritten);
+        let mut leaf = Leaf::new(Verdict::Intended, "LONGEST");
+        leaf.purpose.clone_from(&label);
+        leaf.record_type.clone_from(&label);
+        leaf.policies = vec![label.clone(); limits::POLICIES];
+        leaf.fields = vec![limits::FIELD_NUMBER_MAX; limits::FIELDS_PER_TYPE];
+        let subject = Subject::nobody().unwrap();
+        let widest = leaf.bytes(&label, u64::MAX, &call, &subject).len();
+
+        let calls = Unwritten::default();
+        for call in 0..2 * RANGES as u64 {
+            calls.add((u64::MAX - 2 * call, u64::MAX - 2 * call));
+        }
+        let calls = calls.take();
+        let mut told = Leaf::new(Verdict::Failed, "LONGEST");
+        told.fact = Some(Fact::Unwritten { calls });
+        let told = told.bytes(&label, u64::MAX, &call, &subject).len();
+        let most = limits::LEAF_BYTES;
+        assert!(widest.max(told) <= most, "{widest} and {told} of {most}");
+        assert!(widest.min(told) > most / 2, "{widest} and {told} of {most}");
+    }
+}

@@ -122,9 +122,7 @@ fn recorded<T>(call: &Call, appended: Result<u64>, opened: T) -> Result<Recorded
             call.mark_recorded();
             Ok(Recorded(opened))
         }
-        Err(Error::Unavailable(Unavailable::DiskFull)) => {
-            Err(Error::Unavailable(Unavailable::DiskFull))
-        }
+        Err(why @ (Error::Unavailable(Unavailable::DiskFull) | Error::TooMuch(_))) => Err(why),
         Err(_) => Err(Error::Unavailable(Unavailable::AuditWrite)),
     }
 }

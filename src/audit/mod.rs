@@ -5,6 +5,7 @@
 pub mod anchor;
 mod call;
 pub mod checkpoint;
+pub mod cosignature;
 pub mod export;
 pub mod history;
 mod leaf;
@@ -16,6 +17,7 @@ mod subject;
 pub mod tiles;
 mod unwritten;
 pub mod verify;
+pub mod witness;
 
 pub use call::Call;
 pub use leaf::{Fact, Leaf, Receipt, Verdict};

@@ -7,7 +7,7 @@ use super::merkle::{Hash, includes, inclusion, leaf_hash};
 use super::tiles::Tiled;
 use crate::error::{Error, Result};
 use crate::keys::signing::PublicKey;
-use crate::store::Rows;
+use crate::store::{CheckpointRow, Rows};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
@@ -24,14 +24,18 @@ pub struct Proven {
     pub head: Checkpoint,
 }
 
-/// Proves entry `number` (from 1) against the newest checkpoint.
+/// Proves entry `number` (from 1) against the newest checkpoint that witnesses
+/// cosigned, or else the newest.
 ///
 /// # Errors
 /// There is no such entry under a checkpoint.
 pub fn prove(rows: &mut dyn Rows, number: u64) -> Result<String> {
-    let head = rows.checkpoint()?;
-    let covered = head.filter(|head| (1..=head.size).contains(&number));
-    let head = covered.ok_or_else(|| {
+    let covers = |head: &CheckpointRow| (1..=head.size).contains(&number);
+    let head = match rows.cosigned()?.filter(covers) {
+        Some(head) => Some(head),
+        None => rows.checkpoint()?.filter(covers),
+    };
+    let head = head.ok_or_else(|| {
         Error::Setup(format!(
             "there is no entry {number} under a checkpoint; entries are numbered from 1, and a \
              new one is sealed within a second"

@@ -1,16 +1,17 @@
 //! The log's tree, kept behind its leaves and off the way of any call: new
 //! leaves are read in small batches, hashed, and sealed under a checkpoint.
 
-use super::anchor::{Anchor, Slipped};
+use super::anchor::{Past, Shown};
 use super::checkpoint::Checkpoint;
-use super::merkle::{leaf_hash, root_of};
+use super::merkle::{Hash, consistency, leaf_hash, root_of};
 use super::tiles::{Edge, Tiled};
 use crate::clock::Instant;
 use crate::error::{Error, Result};
-use crate::keys::signing::SigningKey;
+use crate::keys::signing::{PublicKey, SigningKey};
 use crate::limits;
 use crate::store::{CheckpointRow, Rows, Seal, Store};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 
 /// Of each minute the last checkpoint is kept.
@@ -25,13 +26,22 @@ pub struct Sealer {
 }
 
 impl Sealer {
-    /// Takes up the tree where it stands. Its key's name is the log's origin.
+    /// Takes up the tree where it stands, with the signing key in a file: the
+    /// log of a deployment in a trust domain. Nothing is written.
     ///
     /// # Errors
     /// [`Error::Setup`] where the newest checkpoint does not fit the leaves and
     /// tiles that are there.
-    pub async fn open(store: Arc<dyn Store>, key: SigningKey) -> Result<Self> {
-        let key = Arc::new(key);
+    pub async fn open(store: Arc<dyn Store>, trust_domain: &str, key: &Path) -> Result<Self> {
+        let deployment = aside(&store, |rows| rows.deployment()).await?;
+        let Some([a, b, c, d, ..]) = deployment else {
+            return Err(Error::Setup(
+                "there is no vault here; found one with `oubliette init DIR`".to_owned(),
+            ));
+        };
+        // One name for each deployment of a trust domain (C2SP tlog-checkpoint).
+        let origin = format!("{trust_domain}/audit/{}", hex::encode([a, b, c, d]));
+        let key = Arc::new(SigningKey::load(key, origin)?);
         let (edge, head) = load(&store, &key).await?;
         Ok(Self {
             store,
@@ -41,35 +51,46 @@ impl Sealer {
         })
     }
 
-    /// Holds the log against an anchor outside.
-    ///
-    /// # Errors
-    /// The store cannot be read; what the anchor says is inside.
-    pub async fn hold_against(&self, anchor: &Arc<Mutex<Anchor>>) -> Result<Option<Slipped>> {
-        let (key, size) = (Arc::clone(&self.key), self.edge.whole().size());
-        let anchor = Arc::clone(anchor);
-        aside(&self.store, move |rows| {
-            let mut anchor = anchor.lock().unwrap_or_else(PoisonError::into_inner);
-            let root_at = |at| root_of(&mut Tiled(|level, index| rows.tile(level, index)), at);
-            Ok(anchor.check(key.public(), size, root_at).err())
-        })
-        .await
+    /// The log's public key.
+    pub fn key(&self) -> &PublicKey {
+        self.key.public()
     }
 
-    /// Anchors the newest checkpoint outside.
-    pub async fn anchor(&self, anchor: &Arc<Mutex<Anchor>>) -> Option<Slipped> {
-        let note = self.head.borrow().as_ref().map(|head| head.note.clone())?;
-        let (key, anchor) = (Arc::clone(&self.key), Arc::clone(anchor));
-        let put = tokio::task::spawn_blocking(move || {
-            let mut anchor = anchor.lock().unwrap_or_else(PoisonError::into_inner);
-            anchor.put(key.public(), &note).err()
-        });
-        put.await.ok().flatten()
+    /// The log as anchors see it. An empty one has a head too, which an anchor
+    /// that has seen more tells from a log that is new.
+    pub fn shown(&self) -> Shown {
+        let whole = self.edge.whole();
+        let head = Checkpoint {
+            origin: self.key().name().to_owned(),
+            size: whole.size(),
+            root: whole.root(),
+        };
+        let newest = self.head.borrow();
+        let signed = newest.as_ref().filter(|row| row.size == head.size);
+        Shown {
+            key: self.key().clone(),
+            note: signed.map_or_else(|| head.sign(&self.key), |row| row.note.clone()),
+            head,
+            past: Arc::new(Stored(Arc::clone(&self.store))),
+        }
     }
 
     /// The newest checkpoint, now and later.
     pub fn head(&self) -> watch::Receiver<Option<CheckpointRow>> {
         self.head.subscribe()
+    }
+
+    /// Keeps a checkpoint with the cosignatures that anchors gave to it.
+    ///
+    /// # Errors
+    /// The store refused.
+    pub async fn keep_cosigned(store: &Arc<dyn Store>, log: &Shown, lines: &str) -> Result<()> {
+        let row = CheckpointRow {
+            size: log.head.size,
+            time: Instant::now().micros(),
+            note: format!("{}{lines}", log.note),
+        };
+        store.keep_cosigned(row).in_time().await
     }
 
     /// Seals every leaf that is there by now; answers how many are sealed.
@@ -176,22 +197,43 @@ async fn load(
     .await
 }
 
+/// The log's past, read a little at a time.
+struct Stored(Arc<dyn Store>);
+
+impl Past for Stored {
+    fn root_at(&self, size: u64) -> Result<Hash> {
+        aside_here(&self.0, move |rows| {
+            root_of(&mut Tiled(|level, index| rows.tile(level, index)), size)
+        })
+    }
+
+    fn consistency(&self, old: u64, new: u64) -> Result<Vec<Hash>> {
+        aside_here(&self.0, move |rows| {
+            consistency(&mut Tiled(|level, index| rows.tile(level, index)), old, new)
+        })
+    }
+}
+
 /// Reads beside the reader threads, and outside the runtime.
 pub(super) async fn aside<T: Send + 'static>(
     store: &Arc<dyn Store>,
     work: impl FnOnce(&mut dyn Rows) -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let store = Arc::clone(store);
-    let reading = tokio::task::spawn_blocking(move || {
-        let (answer, mut done) = oneshot::channel();
-        store.aside(Box::new(move |rows| {
-            // The receiver is held right here.
-            let _ = answer.send(work(rows));
-        }));
-        done.try_recv().ok()
-    });
-    let read = reading.await.ok().flatten();
-    read.unwrap_or(Err(Error::Internal(
-        "a read behind the calls ended by itself",
-    )))
+    let reading = tokio::task::spawn_blocking(move || aside_here(&store, work));
+    reading.await.unwrap_or(Err(NO_ANSWER))
 }
+
+fn aside_here<T: Send + 'static>(
+    store: &Arc<dyn Store>,
+    work: impl FnOnce(&mut dyn Rows) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (answer, mut done) = oneshot::channel();
+    store.aside(Box::new(move |rows| {
+        // The receiver is held right here.
+        let _ = answer.send(work(rows));
+    }));
+    done.try_recv().unwrap_or(Err(NO_ANSWER))
+}
+
+const NO_ANSWER: Error = Error::Internal("a read behind the calls ended by itself");

@@ -5,7 +5,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Ranges that are kept apart; past that neighbours are taken together.
-const RANGES: usize = 1_024;
+pub(super) const RANGES: usize = 1_024;
 
 /// Numbers of calls, as ranges: first and last.
 #[derive(Default)]

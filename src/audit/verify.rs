@@ -4,13 +4,14 @@
 
 mod calls;
 
-use super::checkpoint::Checkpoint;
-use super::export::{CHECKPOINT, PUBLIC_KEY, entries_of};
+use super::checkpoint::{Checkpoint, Note};
+use super::cosignature::WitnessKey;
+use super::export::{CHECKPOINT, COSIGNED, PUBLIC_KEY, entries_of};
 use super::merkle::{Hash, leaf_hash};
 use super::tiles::{Edge, path, widths};
 use crate::error::{Error, Result};
 use crate::keys::signing::PublicKey;
-use crate::store::{EpochState, Rows, TileRow};
+use crate::store::{EpochRow, EpochState, Rows, TileRow};
 use calls::Calls;
 use serde::Deserialize;
 use serde_json::Value;
@@ -31,6 +32,20 @@ pub struct Known {
     /// Checkpoints that were kept outside: each must be one that the log has
     /// passed through.
     pub outside: Vec<String>,
+    /// Witnesses: a checkpoint that enough of them cosigned counts as one that
+    /// was kept outside.
+    pub witnesses: Vec<WitnessKey>,
+    /// How many are enough; 0: all.
+    pub quorum: usize,
+}
+
+/// What witnesses say of an export.
+pub struct Witnessed {
+    /// How many entries the newest checkpoint covers that enough of them
+    /// cosigned.
+    pub size: u64,
+    /// Their names, and when each cosigned it, in seconds since 1970.
+    pub by: Vec<(String, u64)>,
 }
 
 /// What an export turned out to be.
@@ -44,6 +59,8 @@ pub struct Report {
     pub head: Checkpoint,
     /// How many entries a checkpoint from outside covers.
     pub proven: u64,
+    /// The newest checkpoint that enough of the known witnesses cosigned.
+    pub witnessed: Option<Witnessed>,
     /// Entries by verdict.
     pub verdicts: BTreeMap<String, u64>,
     /// Starts of the server that left entries, by node.
@@ -134,6 +151,7 @@ pub fn verify(dir: &Path, known: &Known, progress: impl FnMut(u64, u64)) -> Resu
         is_own_key,
         head,
         proven: 0,
+        witnessed: None,
         verdicts: BTreeMap::new(),
         starts: 0,
         unwritten: 0,
@@ -143,10 +161,17 @@ pub fn verify(dir: &Path, known: &Known, progress: impl FnMut(u64, u64)) -> Resu
         findings,
     };
     if report.findings.told.is_empty() {
-        let outside = report.outside(&known.outside);
+        let mut notes = known.outside.clone();
+        notes.extend(report.cosigned(known, vec![note, cosigned(dir)]));
+        let outside = report.outside(&notes);
         report.rebuild(dir, outside, progress);
     }
     Ok(report)
+}
+
+/// The export's cosigned checkpoint, where it has one.
+fn cosigned(dir: &Path) -> String {
+    fs::read_to_string(dir.join(COSIGNED)).unwrap_or_default()
 }
 
 fn own_key(dir: &Path) -> Result<PublicKey> {
@@ -169,6 +194,38 @@ fn text(path: &Path) -> Result<String> {
 }
 
 impl Report {
+    /// Those of the export's own checkpoints that enough witnesses cosigned.
+    fn cosigned(&mut self, known: &Known, notes: Vec<String>) -> Vec<String> {
+        let quorum = match known.quorum {
+            0 => known.witnesses.len(),
+            some => some,
+        };
+        let mut kept = Vec::new();
+        for text in notes {
+            let Some(note) = Note::parse(&text) else {
+                continue;
+            };
+            let by = known.witnesses.iter().filter_map(|witness| {
+                let time = witness.cosigned(&note)?;
+                Some((witness.name().to_owned(), time))
+            });
+            let by: Vec<_> = by.collect();
+            if by.is_empty() || by.len() < quorum {
+                continue;
+            }
+            let size = note.checkpoint().map_or(0, |head| head.size);
+            if self
+                .witnessed
+                .as_ref()
+                .is_none_or(|before| before.size < size)
+            {
+                self.witnessed = Some(Witnessed { size, by });
+            }
+            kept.push(text);
+        }
+        kept
+    }
+
     /// The roots that outside checkpoints demand, by size.
     fn outside(&mut self, notes: &[String]) -> BTreeMap<u64, Hash> {
         let mut demanded = BTreeMap::new();
@@ -330,6 +387,18 @@ impl Report {
             if !fenced.contains(keys) && !destroyed.contains(epoch) {
                 self.findings.add(format!(
                     "an entry says that keys {keys} are destroyed, and no fence keeps them so"
+                ));
+            }
+        }
+        // Its certificate is written when its key is gone, just before the end.
+        let is_over = |epoch: &&EpochRow| {
+            matches!(epoch.state, EpochState::Destroyed | EpochState::Condemned)
+        };
+        for epoch in epochs.iter().filter(|epoch| !is_over(epoch)) {
+            let epoch = epoch.epoch;
+            if closed.contains(&epoch) {
+                self.findings.add(format!(
+                    "an entry says that epoch {epoch} is closed, and it is open"
                 ));
             }
         }

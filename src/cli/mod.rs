@@ -32,6 +32,7 @@ mod serve;
 mod setup;
 mod stop;
 mod value;
+mod witness;
 mod workplace;
 
 use clap::{Parser, Subcommand};
@@ -83,6 +84,9 @@ enum Command {
     /// Export, prove and verify the audit log
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Remember the newest heads of others' audit logs, and cosign what continues
+    /// them (C2SP tlog-witness)
+    Witness(witness::Witness),
     /// Back up data or keys, beside a running server
     #[command(subcommand)]
     Backup(backup::Backup),
@@ -148,6 +152,7 @@ impl Command {
             Self::Consent(consent) => block_on(consent.run()),
             Self::Key(key) => block_on(key.run()),
             Self::Audit(audit) => audit.run(),
+            Self::Witness(witness) => witness.run(),
             Self::Backup(backup) => backup.run(),
             Self::Restore(restore) => restore.run(),
             Self::Attack(attack) => attack.run(),
@@ -183,7 +188,7 @@ impl Command {
             Self::Catalog(catalog) => catalog.json(),
             Self::Policy(policy) => policy.json(),
             Self::Init(init) => init.json,
-            Self::Quickstart(_) | Self::Pki(_) | Self::Serve(_) => false,
+            Self::Quickstart(_) | Self::Pki(_) | Self::Serve(_) | Self::Witness(_) => false,
         }
     }
 }

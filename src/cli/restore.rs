@@ -4,6 +4,7 @@ use super::out::Out;
 use super::rules::Place;
 use super::stop::{Done, Stop};
 use super::value::seconds_text;
+use crate::limits;
 use crate::serve::{self, KeysSource};
 use crate::vault::{Restored, Unproven};
 use clap::{Args, Subcommand};
@@ -108,6 +109,13 @@ impl Keys {
         let unproven = match (&self.unproven, self.approved_by.as_slice()) {
             (None, _) => None,
             (Some(reason), [one, two]) if one != two && !reason.trim().is_empty() => {
+                let (longest, names) = (limits::RIGHTS_TEXT_BYTES, 2 * limits::LABEL_BYTES + 1);
+                if reason.len() > longest || one.len().max(two.len()) > names {
+                    return Err(Stop::Usage(format!(
+                        "--unproven has at most {longest} bytes and --approved-by {names}: they \
+                         stand in the audit log"
+                    )));
+                }
                 Some(Unproven {
                     reason: reason.clone(),
                     approved_by: self.approved_by.clone(),

@@ -15,6 +15,7 @@ mod worker;
 pub use lock::{HeldBy, Needs};
 pub use providers::Providers;
 pub use secret_file::secret_in;
+pub(crate) use transit::authorities;
 
 use crate::clock::Day;
 use crate::crypto::{Deployment, MasterKey, WrapContext};

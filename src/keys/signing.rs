@@ -18,7 +18,9 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 /// C2SP signed-note: the byte before an Ed25519 public key.
-const ALGORITHM: u8 = 1;
+const SIGNATURE: u8 = 1;
+/// C2SP tlog-cosignature: the byte before the Ed25519 public key of a witness.
+pub const COSIGNATURE: u8 = 4;
 
 /// RFC 8410, section 7: what stands before the seed of an Ed25519 private key.
 const PKCS8: [u8; 16] = [
@@ -104,17 +106,21 @@ impl SigningKey {
 impl PublicKey {
     /// Reads what [`fmt::Display`] writes.
     pub fn parse(text: &str) -> Option<Self> {
+        Self::parse_as(SIGNATURE, text)
+    }
+
+    /// The same for a key that makes signatures of another kind.
+    pub fn parse_as(kind: u8, text: &str) -> Option<Self> {
         let (name, rest) = text.trim().split_once('+')?;
         let (id, key) = rest.split_once('+')?;
         let key = BASE64_STANDARD.decode(key).ok()?;
-        let (ALGORITHM, bytes) = key.split_first().map(|(a, b)| (*a, b))? else {
-            return None;
-        };
+        let (of, bytes) = key.split_first()?;
         let public = Self {
             name: name.to_owned(),
             bytes: bytes.try_into().ok()?,
         };
-        (hex::encode(public.id()) == id && !name.is_empty()).then_some(public)
+        let fits = *of == kind && hex::encode(public.id_as(kind)) == id;
+        (fits && !name.is_empty()).then_some(public)
     }
 
     /// The name.
@@ -129,13 +135,26 @@ impl PublicKey {
 
     /// The key's id: what stands before its signatures in a note.
     pub fn id(&self) -> [u8; 4] {
+        self.id_as(SIGNATURE)
+    }
+
+    /// The same for signatures of another kind.
+    pub fn id_as(&self, kind: u8) -> [u8; 4] {
         let mut hash = Sha256::new();
         hash.update(self.name.as_bytes());
         hash.update(b"\n");
-        hash.update([ALGORITHM]);
+        hash.update([kind]);
         hash.update(self.bytes);
         let [a, b, c, d, ..] = <[u8; 32]>::from(hash.finalize());
         [a, b, c, d]
+    }
+
+    /// The text of a verifier key for signatures of a kind: `name+id+key`.
+    pub fn text_as(&self, kind: u8) -> String {
+        let mut key = vec![kind];
+        key.extend(self.bytes);
+        let key = BASE64_STANDARD.encode(key);
+        format!("{}+{}+{key}", self.name, hex::encode(self.id_as(kind)))
     }
 
     /// Checks a signature.
@@ -153,10 +172,7 @@ impl PublicKey {
 /// The text of a verifier key in C2SP signed-note: `name+id+key`.
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut key = vec![ALGORITHM];
-        key.extend(self.bytes);
-        let key = BASE64_STANDARD.encode(key);
-        write!(f, "{}+{}+{key}", self.name, hex::encode(self.id()))
+        f.write_str(&self.text_as(SIGNATURE))
     }
 }
 

@@ -204,12 +204,13 @@ fn data<T: for<'de> Deserialize<'de>>(text: &[u8]) -> Result<T> {
     reply.map(|reply| reply.data).map_err(|_| garbage())
 }
 
-fn authorities(path: &Path) -> Result<RootCerts> {
+/// The authorities in a file of PEM.
+pub(crate) fn authorities(path: &Path) -> Result<RootCerts> {
     let refused = || {
         let path = path.display();
         Error::Setup(format!(
-            "{path} does not hold certificates in PEM; put the authority of the Transit \
-             engine's certificate there"
+            "{path} does not hold certificates in PEM; put the authority of the server's \
+             certificate there"
         ))
     };
     let read = CertificateDer::pem_file_iter(path).map_err(|_| refused())?;

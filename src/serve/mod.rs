@@ -1,6 +1,7 @@
 //! The server around the services: how connections come in, how long they may
 //! take, what is counted, and how it all ends in order.
 
+mod anchoring;
 pub mod connection;
 mod elsewhere;
 mod epochs;
@@ -16,6 +17,7 @@ mod sealing;
 pub mod server;
 pub mod telemetry;
 pub mod tls;
+pub mod witness;
 
 pub use elsewhere::{
     DataRestore, KeysRestore, KeysSource, attack, backup_data, backup_keys, restore_data,

@@ -20,7 +20,6 @@ use crate::config::{Config, Epochs, Transport};
 use crate::error::{Error, Result, Unavailable};
 use crate::grpc::{Guard, Parts, SERVICES, Shed, routes};
 use crate::keys::Providers;
-use crate::keys::signing::SigningKey;
 use crate::metrics::Metrics;
 use crate::pb;
 use crate::store::sqlite::{self, Sqlite};
@@ -105,7 +104,11 @@ pub async fn run_over(
         })
         .await?,
     );
-    let (vault, built) = open_vault(&config, open).await?;
+    let store = open_files(&config, open).await?;
+    // Before anything is written: a rollback is evidence.
+    let sealing = Sealing::open(&config, &store, &metrics).await?;
+    let (vault, built) = open_vault(&config, store).await?;
+    vault.log_signed_by(sealing.key());
     vault.sign_with(vault_key(&config)?)?;
     vault.answer_by(Office {
         four_eyes: config.rights.four_eyes,
@@ -116,8 +119,6 @@ pub async fn run_over(
     if let Some(backups) = key_backups(&config)? {
         vault.back_up_keys_with(Arc::new(backups));
     }
-    let origin = vault.log_origin(&config.trust_domain);
-    let key = SigningKey::load(&config.signing.log, origin)?;
     tokio::spawn(vault.clone().keep_ledger());
     let tenants = access.now().tenants().cloned().collect();
     match vault.come_up(tenants).await {
@@ -130,7 +131,6 @@ pub async fn run_over(
     let without = config.seal.without_provider;
     tokio::spawn(keep(vault.clone(), Arc::clone(&access), without));
     tokio::spawn(super::epochs::keep(vault.clone(), config.epochs));
-    let sealing = Sealing::open(&vault, key, config.anchor.as_ref(), &metrics).await?;
 
     let authn = Arc::new(Authn::new(&config.trust_domain));
     let rules = Rules {
@@ -168,7 +168,7 @@ pub async fn run_over(
     let guard = Guard::new(parts, routes(&vault), beside);
     readiness.set(keys_state(&vault)).await;
     let trouble = sealing.trouble();
-    let sealed = tokio::spawn(sealing.run(last));
+    let sealed = tokio::spawn(sealing.run(vault.clone(), last));
     let _told = AddressFile::write(&config.data, address)?;
     ready(address);
     let ended = ended(
@@ -214,18 +214,27 @@ async fn on_thread<T: Send + 'static>(
         .map_err(|_| Error::Internal("a start-up step ended by itself"))?
 }
 
-/// The vault, sealed, and its providers.
-async fn open_vault(
+/// The store of the configured data directory, which holds no mere copies.
+async fn open_files(
     config: &Config,
     open: impl FnOnce(&Path) -> Result<Arc<dyn Store>> + Send + 'static,
-) -> Result<(Vault, Built)> {
-    let (data, configured) = (config.data.clone(), config.providers.clone());
-    let (backup, key) = (config.backup.clone(), vault_key(config)?);
+) -> Result<Arc<dyn Store>> {
+    let data = config.data.clone();
     on_thread(move || {
         refuse_copies(&data)?;
+        open(&data)
+    })
+    .await
+}
+
+/// The vault, sealed, and its providers.
+async fn open_vault(config: &Config, store: Arc<dyn Store>) -> Result<(Vault, Built)> {
+    let configured = config.providers.clone();
+    let (backup, key) = (config.backup.clone(), vault_key(config)?);
+    on_thread(move || {
         let built = Built::new(&configured)?;
         let providers = Arc::new(built.providers()?);
-        let vault = Vault::open(open(&data)?, providers, NODE.to_owned())?;
+        let vault = Vault::open(store, providers, NODE.to_owned())?;
         let copy = ledger_copy(&backup, key, vault.deployment())?;
         vault.check_story(copy, backup.strict)?;
         Ok((vault, built))

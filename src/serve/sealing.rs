@@ -1,60 +1,57 @@
 //! The log sealed behind the calls, and anchored outside where that is
 //! configured.
 
+use super::anchoring::Anchors;
 use crate::audit::Sealer;
-use crate::audit::anchor::{Anchor, Mode, Slipped};
+use crate::audit::anchor::Shown;
+use crate::config::Config;
 use crate::error::Result;
-use crate::keys::signing::SigningKey;
+use crate::keys::signing::PublicKey;
 use crate::limits;
 use crate::metrics::Metrics;
+use crate::store::Store;
 use crate::vault::Vault;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 /// Seals the log of a vault.
 pub struct Sealing {
     sealer: Sealer,
-    vault: Vault,
-    anchor: Option<(Arc<Mutex<Anchor>>, Mode)>,
+    anchors: Anchors,
+    store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     trouble: watch::Sender<Option<&'static str>>,
 }
 
 impl Sealing {
-    /// Takes up the log where it stands, and holds it against the anchor.
+    /// Takes up the log where it stands, and holds it against its anchors. The
+    /// log is not written to.
     ///
     /// # Errors
     /// [`crate::error::Error::Setup`] where the log does not fit its newest
-    /// checkpoint, or, in strict mode, the anchor.
+    /// checkpoint, or, in strict mode, an anchor.
     pub async fn open(
-        vault: &Vault,
-        key: SigningKey,
-        anchor: Option<&(PathBuf, Mode)>,
+        config: &Config,
+        store: &Arc<dyn Store>,
         metrics: &Arc<Metrics>,
     ) -> Result<Self> {
-        let sealer = vault.sealer(key).await?;
-        let anchor = anchor.map(|(path, mode)| {
-            let anchor = Anchor::new(path);
-            (Arc::new(Mutex::new(anchor)), *mode)
-        });
-        let sealing = Self {
+        let (store, key) = (Arc::clone(store), &config.signing.log);
+        let sealer = Sealer::open(Arc::clone(&store), &config.trust_domain, key).await?;
+        let anchors = Anchors::new(&config.audit, metrics)?;
+        anchors.hold(&sealer.shown()).await?;
+        Ok(Self {
             sealer,
-            vault: vault.clone(),
-            anchor,
+            anchors,
+            store,
             metrics: Arc::clone(metrics),
             trouble: watch::Sender::new(None),
-        };
-        if let Some((anchor, mode)) = &sealing.anchor
-            && let Some(slipped) = sealing.sealer.hold_against(anchor).await?
-        {
-            if *mode == Mode::Strict {
-                return Err(slipped.refusal());
-            }
-            sealing.report(&slipped);
-        }
-        Ok(sealing)
+        })
+    }
+
+    /// The log's public key.
+    pub fn key(&self) -> &PublicKey {
+        self.sealer.key()
     }
 
     /// Why the vault must not call itself ready, as a word; now and later.
@@ -62,8 +59,11 @@ impl Sealing {
         self.trouble.subscribe()
     }
 
-    /// Seals until `last` is dropped, and then once more.
-    pub async fn run(mut self, mut last: oneshot::Receiver<()>) {
+    /// Seals the log of `vault` until `last` is dropped, and then once more.
+    pub async fn run(mut self, vault: Vault, mut last: oneshot::Receiver<()>) {
+        let (logs, log) = watch::channel(self.sealer.shown());
+        let store = Arc::clone(&self.store);
+        let (unwitnessed, witnessing) = self.anchors.witness(log, store);
         let mut look = tokio::time::interval(limits::SEAL_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -71,23 +71,27 @@ impl Sealing {
                 _ = &mut last => true,
                 _ = look.tick() => false,
             };
-            if !self.vault.is_sound() {
+            if !vault.is_sound() {
                 return;
             }
-            let trouble = self.seal().await;
+            let trouble = self.seal(&vault, &logs).await;
+            let trouble = trouble.or(*unwitnessed.borrow());
             self.trouble.send_if_modified(|known| {
                 let is_new = *known != trouble;
                 *known = trouble;
                 is_new
             });
             if is_last {
-                return;
+                break;
             }
         }
+        drop(logs);
+        // It ends by itself after one last round.
+        let _ = witnessing.await;
     }
 
-    async fn seal(&mut self) -> Option<&'static str> {
-        if self.vault.tell_unwritten().await.is_err() {
+    async fn seal(&mut self, vault: &Vault, logs: &watch::Sender<Shown>) -> Option<&'static str> {
+        if vault.tell_unwritten().await.is_err() {
             tracing::warn!("calls without an audit entry are not written down yet");
         }
         match self.sealer.catch_up().await {
@@ -98,14 +102,9 @@ impl Sealing {
                 return Some("log_not_sealed");
             }
         }
-        let (anchor, mode) = self.anchor.as_ref()?;
-        let slipped = self.sealer.anchor(anchor).await?;
-        self.report(&slipped);
-        (*mode == Mode::Strict).then(|| slipped.word())
-    }
-
-    fn report(&self, slipped: &Slipped) {
-        self.metrics.anchor_failures.inc();
-        tracing::error!(why = slipped.text(), "the log's anchor does not hold");
+        let log = self.sealer.shown();
+        let trouble = self.anchors.leave(&log).await;
+        logs.send_replace(log);
+        trouble
     }
 }

@@ -45,6 +45,10 @@ pub trait TreeStore {
     /// no smaller: the tree only grows.
     fn seal(&self, seal: Seal) -> Pending<bool>;
 
+    /// `vault.db`: keeps a checkpoint with its witnesses' cosignatures, in the
+    /// place of the one before.
+    fn keep_cosigned(&self, checkpoint: CheckpointRow) -> Pending<()>;
+
     /// Reads on this thread, beside the reader threads that calls wait for.
     /// Blocks; one such read at a time.
     fn aside(&self, job: ReadJob);
@@ -54,6 +58,9 @@ pub trait TreeStore {
 pub trait TreeRows {
     /// `vault.db`: the newest checkpoint.
     fn checkpoint(&mut self) -> Result<Option<CheckpointRow>>;
+    /// `vault.db`: the newest checkpoint that witnesses cosigned, as many as are
+    /// asked for.
+    fn cosigned(&mut self) -> Result<Option<CheckpointRow>>;
     /// `vault.db`: the hashes of a tile, as many as there are.
     fn tile(&mut self, level: u8, index: u64) -> Result<Option<Vec<u8>>>;
     /// `vault.db`: leaves that follow the first `after`, at most `most`,

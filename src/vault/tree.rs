@@ -1,26 +1,17 @@
 //! The log's tree of hashes, taken up behind the calls.
 
 use super::Vault;
-use crate::audit::{Fact, Leaf, Sealer, Verdict};
+use crate::audit::{Fact, Leaf, Verdict};
 use crate::clock::Instant;
 use crate::error::Result;
-use crate::keys::signing::SigningKey;
-use std::sync::Arc;
+use crate::keys::signing::PublicKey;
 
 impl Vault {
-    /// What the log is known by outside (C2SP tlog-checkpoint): one name for
-    /// each deployment of a trust domain.
-    pub fn log_origin(&self, trust_domain: &str) -> String {
-        let [a, b, c, d, ..] = self.0.keyring.deployment().0;
-        let deployment = hex::encode([a, b, c, d]);
-        format!("{trust_domain}/audit/{deployment}")
-    }
-
-    /// Takes up the log's tree; `key` has the log's origin for a name.
-    pub async fn sealer(&self, key: SigningKey) -> Result<Sealer> {
+    /// The key that signs the log's checkpoints, for certificates that refer to
+    /// them; known once, at start.
+    pub fn log_signed_by(&self, key: &PublicKey) {
         // It is one key for as long as the process runs.
-        let _known = self.0.log_key.set(key.public().clone());
-        Sealer::open(Arc::clone(&self.0.store), key).await
+        let _known = self.0.log_key.set(key.clone());
     }
 
     /// Writes down which calls ended without an entry, now that there is room

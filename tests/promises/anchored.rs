@@ -6,7 +6,7 @@ use crate::process::Process;
 use std::fs;
 use std::path::Path;
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a directory");
     for file in ["keys.db", "vault.db", "reserve"] {
         let from = from.join(file);

@@ -5,13 +5,13 @@ use oubliette::error::{Error, Result};
 use oubliette::id::CustomerNumber;
 use oubliette::store::sqlite::Sqlite;
 use oubliette::store::{
-    Answer, ApprovalStore, Asked, CertificateStore, ChangeRights, ClosedEpoch, ConsentChange,
-    ConsentOutcome, ConsentStore, CreateCustomer, CreateKeys, CreateOutcome, DataFile, Decision,
-    DeleteRecord, Destroyed, EpochRow, EpochStore, EraseIntent, Fence, GenerationStore, JobOrders,
-    JobState, JobStore, KeyUse, LeafRow, Narrowing, NewApproval, NewCertificate, NewGeneration,
-    NewJob, NewPage, OpenRights, PageRow, PageSwap, Pending, Progress, PutOutcome, PutRecord,
-    ReadJob, RecordKey, Reencrypted, RequestRow, RightsStore, Seal, SplitIndex, Store, Swapped,
-    TenantRow, Tombstone, TreeStore,
+    Answer, ApprovalStore, Asked, CertificateStore, ChangeRights, CheckpointRow, ClosedEpoch,
+    ConsentChange, ConsentOutcome, ConsentStore, CreateCustomer, CreateKeys, CreateOutcome,
+    DataFile, Decision, DeleteRecord, Destroyed, EpochRow, EpochStore, EraseIntent, Fence,
+    GenerationStore, JobOrders, JobState, JobStore, KeyUse, LeafRow, Narrowing, NewApproval,
+    NewCertificate, NewGeneration, NewJob, NewPage, OpenRights, PageRow, PageSwap, Pending,
+    Progress, PutOutcome, PutRecord, ReadJob, RecordKey, Reencrypted, RequestRow, RightsStore,
+    Seal, SplitIndex, Store, Swapped, TenantRow, Tombstone, TreeStore,
 };
 use std::any::Any;
 use std::path::Path;
@@ -191,6 +191,9 @@ impl RightsStore for Faulty {
 impl TreeStore for Faulty {
     fn seal(&self, seal: Seal) -> Pending<bool> {
         self.act(Step::Seal, |s| s.seal(seal))
+    }
+    fn keep_cosigned(&self, checkpoint: CheckpointRow) -> Pending<()> {
+        self.act(Step::Other, |s| s.keep_cosigned(checkpoint))
     }
     fn aside(&self, job: ReadJob) {
         self.store.aside(job);

@@ -63,4 +63,5 @@ mod tampered;
 #[path = "../provider_conformance/transit_stand_in.rs"]
 mod transit_stand_in;
 mod unlinkable;
+mod witnessed;
 mod written;

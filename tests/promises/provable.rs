@@ -44,7 +44,10 @@ fn log_key(place: &Place) -> PathBuf {
 
 /// Checks an export against checkpoints from outside.
 pub fn against(dir: &Path, outside: Vec<String>) -> Report {
-    let known = Known { key: None, outside };
+    let known = Known {
+        outside,
+        ..Known::default()
+    };
     verify(dir, &known, |_, _| ()).expect("a report")
 }
 
@@ -152,8 +155,52 @@ fn run(arguments: &[&str]) -> Output {
         .expect("a process")
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_closed_epoch_without_its_certificate_and_one_that_is_still_open_are_found() {
+    let place = Place::new();
+    let server = Process::start(&place);
+    let w = connect(&place, &server, "acme/w00").await;
+    w.create("erased").await.expect("created");
+    w.erase("erased").await.expect("erased");
+    w.close_to_the_end().await;
+    server.stop();
+    let tiles = export_of(&place);
+    let vault = place.path();
+    let (tiles, vault) = (tiles.to_str().unwrap(), vault.to_str().unwrap());
+    let with_keys = ["audit", "verify", "--tiles", tiles, "--dir", vault];
+    let told: serde_json::Value =
+        serde_json::from_str(&says(0, &[&with_keys[..], &["--json"]].concat())).expect("JSON");
+    assert_eq!(
+        (&told["epochs_closed"], &told["keys_destroyed"]),
+        (&1.into(), &1.into())
+    );
+
+    let set = |epoch: u32, state: u32| {
+        let changed = place.keys().execute(
+            "UPDATE epochs SET state = ?2 WHERE epoch = ?1",
+            [epoch, state],
+        );
+        assert_eq!(changed, Ok(1));
+    };
+    // The open epoch made to look closed, the closed one to look open.
+    set(2, 3);
+    let said = says(1, &with_keys);
+    assert!(
+        said.contains("epoch 2 is closed and no entry says so"),
+        "{said}"
+    );
+    set(2, 1);
+    says(0, &with_keys);
+    set(1, 2);
+    let said = says(1, &with_keys);
+    assert!(
+        said.contains("says that epoch 1 is closed, and it is open"),
+        "{said}"
+    );
+}
+
 /// Runs a command that ends with `code`; what it said.
-fn says(code: i32, arguments: &[&str]) -> String {
+pub fn says(code: i32, arguments: &[&str]) -> String {
     let output = run(arguments);
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8(said).expect("text");

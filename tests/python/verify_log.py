@@ -1,27 +1,28 @@
-"""Checks an exported audit log: a second implementation, written from RFC 6962
-and C2SP's signed-note, tlog-checkpoint, tlog-tiles and tlog-proof alone.
+"""Checks an exported audit log: a second implementation, written from RFC 6962, RFC 9162
+and C2SP's signed-note, tlog-checkpoint, tlog-tiles, tlog-proof and tlog-cosignature alone.
 
-    verify_log.py DIR [--key FILE] [--seen CHECKPOINT]
+    verify_log.py DIR [--key FILE] [--seen CHECKPOINT] [--witness FILE]
     verify_log.py --proof FILE --key FILE
 
 Only hashlib and `cryptography`. Exit code 0: genuine; 1: not.
 """
-
 import argparse
 import base64
 import hashlib
 import pathlib
 import sys
-
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-WIDTH = 256
+W = 256  # hashes of a full tile, entries of a full bundle
 
 
 def need(holds: bool, what: str) -> None:
     if not holds:
         sys.exit(f"not genuine: {what}")
+
+
+def b64(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
 
 
 def leaf(entry: bytes) -> bytes:
@@ -33,113 +34,99 @@ def node(left: bytes, right: bytes) -> bytes:
 
 
 def root(hashes: list[bytes]) -> bytes:
-    """MTH of RFC 6962, section 2.1, over leaves' hashes."""
     if len(hashes) < 2:
         return hashes[0] if hashes else hashlib.sha256(b"").digest()
     split = 1 << (len(hashes) - 1).bit_length() - 1
     return node(root(hashes[:split]), root(hashes[split:]))
 
 
-def checkpoint(note: str, vkey: str) -> tuple[int, bytes]:
-    """Size and root that a signed note states, if the key signed it."""
+def signed(note: str, vkey: str, kind: int) -> list[str]:
+    """The lines of a note that the key signed (kind 1), or cosigned (kind 4)."""
     name, key_id, key = vkey.strip().split("+", 2)
-    key = base64.b64decode(key, validate=True)
+    key = b64(key)
     digest = hashlib.sha256(name.encode() + b"\n" + key).digest()
-    need(key[0] == 1 and digest[:4].hex() == key_id, "the public key is malformed")
-    text, _, signatures = note.rpartition("\n\n")
-    text += "\n"
-    signed = 0
-    for line in signatures.splitlines():
-        dash, by, signature = line.split(" ")
-        raw = base64.b64decode(signature, validate=True)
-        need(dash == "\u2014", "a signature line is malformed")
-        if by == name and raw[:4].hex() == key_id:
-            try:
-                Ed25519PublicKey.from_public_bytes(key[1:]).verify(raw[4:], text.encode())
-            except InvalidSignature:
-                need(False, "the signature is not the key's")
-            signed += 1
-    need(signed > 0, "the key has not signed the checkpoint")
-    origin, size, head = text.splitlines()[:3]
-    need(origin == name, "the checkpoint is another log's")
-    return int(size), base64.b64decode(head, validate=True)
+    need(key[0] == kind and digest[:4].hex() == key_id, "the public key is malformed")
+    text, _, lines = note.rpartition("\n\n")
+    lines = [line.split(" ") for line in lines.splitlines()]
+    need(all(line[0] == "\u2014" for line in lines), "a signature line is malformed")
+    raws = [b64(raw)[4:] for _, by, raw in lines if by == name and b64(raw)[:4].hex() == key_id]
+    need(raws != [], f"{name} has not signed the checkpoint")
+    for raw in raws:
+        time = f"cosignature/v1\ntime {int.from_bytes(raw[:8], 'big')}\n" if kind == 4 else ""
+        message = (time + text + "\n").encode()
+        Ed25519PublicKey.from_public_bytes(key[1:]).verify(raw[8 if time else 0 :], message)
+    return text.splitlines()
 
 
-def path(kind: str, index: int, width: int) -> str:
-    parts = [f"{index % 1000:03}"]
-    while index := index // 1000:
-        parts.insert(0, f"x{index % 1000:03}")
-    return f"tile/{kind}/{'/'.join(parts)}" + (f".p/{width}" if width < WIDTH else "")
+def checkpoint(note: str, vkey: str) -> tuple[int, bytes]:
+    origin, size, head = signed(note, vkey, 1)[:3]
+    need(origin == vkey.split("+")[0], "the checkpoint is another log's")
+    return int(size), b64(head)
 
 
-def widths(count: int):
-    return [(at // WIDTH, min(WIDTH, count - at)) for at in range(0, count, WIDTH)]
+def parts(directory: pathlib.Path, kind: str, count: int):
+    """The files of tiles or bundles, each with its first number and its width."""
+    for at in range(0, count, W):
+        index, width = at // W, min(W, count - at)
+        names = [f"{index % 1000:03}"]
+        while index := index // 1000:
+            names.insert(0, f"x{index % 1000:03}")
+        name = f"tile/{kind}/{'/'.join(names)}" + (f".p/{width}" if width < W else "")
+        yield at, width, (directory / name).read_bytes()
 
 
-def entries(directory: pathlib.Path, size: int) -> list[bytes]:
-    """Every entry: bundles of entries behind their lengths as uint16."""
-    found = []
-    for index, width in widths(size):
-        bundle = (directory / path("entries", index, width)).read_bytes()
-        at, before = 0, len(found)
-        while at < len(bundle):
-            length = int.from_bytes(bundle[at : at + 2], "big")
-            found.append(bundle[at + 2 : at + 2 + length])
-            need(len(found[-1]) == length, "a bundle is cut short")
-            at += 2 + length
-        need(len(found) - before == width, "a bundle has entries too many or too few")
-    return found
-
-
-def log(directory: pathlib.Path, vkey: str, seen: str | None) -> None:
+def log(directory: pathlib.Path, vkey: str, seen: str | None, witness: str | None) -> None:
     size, head = checkpoint((directory / "checkpoint").read_text(), vkey)
-    hashes = [leaf(entry) for entry in entries(directory, size)]
+    hashes: list[bytes] = []
+    for at, width, bundle in parts(directory, "entries", size):
+        while bundle:
+            length = 2 + int.from_bytes(bundle[:2], "big")
+            need(length <= len(bundle), "a bundle is cut short")
+            hashes.append(leaf(bundle[2:length]))
+            bundle = bundle[length:]
+        need(len(hashes) == at + width, "a bundle has entries too many or too few")
     need(root(hashes) == head, "the entries do not make up the signed root")
     level, kind = hashes, 0
     while level:
-        for index, width in widths(len(level)):
-            tile = (directory / path(str(kind), index, width)).read_bytes()
-            need(tile == b"".join(level[index * WIDTH :][:width]), "a tile is wrong")
-        full = len(level) // WIDTH
-        level = [root(level[i * WIDTH : (i + 1) * WIDTH]) for i in range(full)]
+        for at, width, tile in parts(directory, str(kind), len(level)):
+            need(tile == b"".join(level[at : at + width]), "a tile is wrong")
+        level = [root(level[at : at + W]) for at in range(0, len(level) // W * W, W)]
         kind += 1
-    if seen is not None:
+    if witness:
+        seen = (directory / "checkpoint.cosigned").read_text()
+        signed(seen, witness, 4)
+    if seen:
         old, old_head = checkpoint(seen, vkey)
         need(old <= size and root(hashes[:old]) == old_head, "the log was written anew")
     print(f"genuine: {size} entries")
 
 
-def proof(text: str, vkey: str) -> None:
-    """RFC 9162, section 2.1.3.2."""
+def proof(text: str, vkey: str) -> None:  # RFC 9162, 2.1.3.2
     lines, _, note = text.partition("\n\n")
     header, extra, index, *hashes = lines.split("\n")
     need(header == "c2sp.org/tlog-proof@v1", "it is not a proof")
     size, head = checkpoint(note, vkey)
-    found = leaf(base64.b64decode(extra.removeprefix("extra "), validate=True))
+    found = leaf(b64(extra.removeprefix("extra ")))
     at, last = int(index.removeprefix("index ")), size - 1
     need(at <= last, "there is no such entry")
-    for sibling in map(base64.b64decode, hashes):
+    for sibling in map(b64, hashes):
         need(last > 0, "the path is too long")
-        if at & 1 or at == last:
-            found = node(sibling, found)
-            while not at & 1 and at:
-                at, last = at >> 1, last >> 1
-        else:
-            found = node(found, sibling)
+        right = at & 1 or at == last
+        found = node(sibling, found) if right else node(found, sibling)
+        while right and not at & 1 and at:
+            at, last = at >> 1, last >> 1
         at, last = at >> 1, last >> 1
     need(last == 0 and found == head, "the path does not lead to the signed root")
     print("genuine: the entry is in the log")
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("directory", nargs="?", type=pathlib.Path)
-    parser.add_argument("--key", type=pathlib.Path)
-    parser.add_argument("--seen", type=pathlib.Path)
-    parser.add_argument("--proof", type=pathlib.Path)
-    asked = parser.parse_args()
-    trusted = (asked.key or asked.directory / "log.vkey").read_text()
-    if asked.proof:
-        proof(asked.proof.read_text(), trusted)
-    else:
-        log(asked.directory, trusted, asked.seen.read_text() if asked.seen else None)
+parser = argparse.ArgumentParser()
+parser.add_argument("directory", nargs="?", type=pathlib.Path)
+for option in ("--key", "--seen", "--proof", "--witness"):
+    parser.add_argument(option, type=lambda name: pathlib.Path(name).read_text())
+asked = parser.parse_args()
+trusted = asked.key or (asked.directory / "log.vkey").read_text()
+if asked.proof:
+    proof(asked.proof, trusted)
+else:
+    log(asked.directory, trusted, asked.seen, asked.witness)

@@ -96,3 +96,21 @@ fn a_leaf_and_its_write_come_together() {
         assert_eq!(house.leaf_count(), 51);
     });
 }
+
+/// C2SP tlog-tiles has two bytes for a leaf's length.
+#[test]
+fn a_leaf_that_no_export_could_carry_is_refused_and_spoils_no_other() {
+    on_each(|house| {
+        let long = |bytes| leaf(&"x".repeat(bytes));
+        let most = oubliette::limits::LEAF_BYTES;
+        let fits = house.append(vec![leaf("a"), long(most)]);
+        let too_long = house.append(vec![leaf("b"), long(most + 1)]);
+        let after = house.append(vec![leaf("c")]);
+        assert_eq!(fits.wait(), Ok(1));
+        let refused = too_long.wait().unwrap_err();
+        assert_eq!(refused.reason(), "LIMIT_REACHED");
+        assert_eq!(after.wait(), Ok(3));
+        assert!(!house.failed());
+        assert_eq!(house.leaf_count(), 3);
+    });
+}

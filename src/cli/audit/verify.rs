@@ -3,7 +3,9 @@
 use super::super::out::{Out, note, printable};
 use super::super::progress::Progress;
 use super::super::stop::{Done, Stop};
+use super::super::value::seconds_text;
 use super::{config_of, read_text};
+use crate::audit::cosignature::WitnessKey;
 use crate::audit::proof;
 use crate::audit::verify::{Known, Report, verify};
 use crate::keys::signing::PublicKey;
@@ -29,6 +31,14 @@ pub struct Verify {
     /// A checkpoint that was kept outside the vault; may be given again
     #[arg(long, value_name = "FILE", conflicts_with = "proof")]
     checkpoint: Vec<PathBuf>,
+    /// The public key of a witness: a file or the text itself (C2SP
+    /// tlog-cosignature). What it cosigned counts as kept outside; may be given
+    /// again
+    #[arg(long, value_name = "KEY", conflicts_with = "proof")]
+    witness: Vec<String>,
+    /// How many of the witnesses must have cosigned; without it all of them
+    #[arg(long, value_name = "COUNT", requires = "witness", value_parser = clap::value_parser!(u16).range(1..))]
+    quorum: Option<u16>,
     /// Exit with 2 where no checkpoint from outside covers the end
     #[arg(long, conflicts_with = "proof")]
     require_anchor: bool,
@@ -43,7 +53,9 @@ pub struct Verify {
 impl Verify {
     /// Checks it and says what it came to.
     pub fn run(self) -> Done {
-        let key = self.key.as_deref().map(public_key).transpose()?;
+        let key = self.key.as_deref();
+        let key = key.map(|key| given(key, PublicKey::parse, LOG_KEY));
+        let key = key.transpose()?;
         match (&self.tiles, &self.proof, &key) {
             (Some(_), ..) => self.export(key),
             (None, Some(path), Some(key)) => self.proof(&read_text(path)?, key),
@@ -77,6 +89,14 @@ impl Verify {
             key,
             ..Known::default()
         };
+        for witness in &self.witness {
+            let witness = given(witness, WitnessKey::parse, WITNESS_KEY)?;
+            if known.witnesses.contains(&witness) {
+                return Err(Stop::Usage("one witness is given twice".to_owned()));
+            }
+            known.witnesses.push(witness);
+        }
+        known.quorum = self.quorum.unwrap_or_default().into();
         for path in &self.checkpoint {
             known.outside.push(read_text(path)?);
         }
@@ -120,6 +140,10 @@ impl Verify {
             "root": hex::encode(report.head.root),
             "proven_from_outside": report.proven,
             "tail_unproven": report.unproven(),
+            "witnessed": report.witnessed.as_ref().map(|of| json!({
+                "entries": of.size,
+                "by": of.by.iter().map(|(name, time)| json!({"name": name, "time": time})).collect::<Vec<_>>(),
+            })),
             "verdicts": report.verdicts,
             "starts": report.starts,
             "calls_unwritten": report.unwritten,
@@ -151,6 +175,14 @@ impl Verify {
                 report.key
             ));
         }
+        for (name, time) in report.witnessed.iter().flat_map(|of| &of.by) {
+            let size = report.witnessed.as_ref().map_or(0, |of| of.size);
+            let time = i64::try_from(*time).map_or_else(|_| String::new(), seconds_text);
+            let name = printable(name);
+            out.line(&format!(
+                "{name} cosigned the first {size} entries at {time}"
+            ));
+        }
         let end = if report.unproven() > 0 {
             format!("verified, {}", unproven(report))
         } else {
@@ -164,22 +196,21 @@ fn unproven(report: &Report) -> String {
     format!(
         "tail unproven: no checkpoint from outside covers the last {} of {} entries, so that who \
          holds the log's key could have written them anew; keep checkpoints elsewhere, and give \
-         one with --checkpoint",
+         one with --checkpoint, or the key of a witness with --witness",
         report.unproven(),
         report.head.size
     )
 }
 
+const LOG_KEY: &str = "a public key (C2SP signed-note: name+id+key); an export has one in log.vkey";
+const WITNESS_KEY: &str = "a witness's public key (C2SP tlog-cosignature, Ed25519: name+id+key); \
+                           `oubliette witness` prints its own";
+
 /// A public key, or the file that holds one.
-fn public_key(given: &str) -> Done<PublicKey> {
-    if let Some(key) = PublicKey::parse(given) {
+fn given<K>(given: &str, parse: fn(&str) -> Option<K>, what: &str) -> Done<K> {
+    if let Some(key) = parse(given) {
         return Ok(key);
     }
     let text = read_text(&PathBuf::from(given))?;
-    PublicKey::parse(&text).ok_or_else(|| {
-        Stop::Failed(format!(
-            "{given} is not a public key (C2SP signed-note: name+id+key); an export has one in \
-             log.vkey"
-        ))
-    })
+    parse(&text).ok_or_else(|| Stop::Failed(format!("{given} is not {what}")))
 }

@@ -3,6 +3,25 @@
 
 use crate::error::{Error, Lost, Unavailable};
 use rusqlite::ErrorCode;
+use std::fmt;
+
+/// An audit leaf that no export could carry; nothing is done without its leaf.
+#[derive(Debug)]
+pub struct LeafTooLong;
+
+impl fmt::Display for LeafTooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an audit leaf is too long")
+    }
+}
+
+impl std::error::Error for LeafTooLong {}
+
+impl From<LeafTooLong> for rusqlite::Error {
+    fn from(why: LeafTooLong) -> Self {
+        Self::ToSqlConversionFailure(Box::new(why))
+    }
+}
 
 /// An error outside a commit: nothing was done.
 pub fn refused(error: rusqlite::Error) -> Error {
@@ -19,6 +38,10 @@ pub fn refused(error: rusqlite::Error) -> Error {
             tracing::error!(?code, "storage failed");
             Error::Unavailable(Unavailable::OutcomeUnknown)
         }
+        None if is_too_long(&error) => {
+            tracing::error!("an audit leaf is too long, and what it would tell is not done");
+            Error::TooMuch("bytes of an audit entry")
+        }
         None if is_shape(&error) => {
             tracing::error!("a stored row is not of the expected shape");
             Error::DataLoss(Lost::Row)
@@ -28,6 +51,10 @@ pub fn refused(error: rusqlite::Error) -> Error {
             Error::Internal("statement")
         }
     }
+}
+
+fn is_too_long(error: &rusqlite::Error) -> bool {
+    matches!(error, rusqlite::Error::ToSqlConversionFailure(why) if why.is::<LeafTooLong>())
 }
 
 /// True where a column does not hold what was written to it.

@@ -184,6 +184,11 @@ ALTER TABLE closed_epochs ADD COLUMN assurance TEXT NOT NULL DEFAULT '';
     "
 ALTER TABLE customers ADD COLUMN least_generation INTEGER NOT NULL DEFAULT 1;
 ",
+    "
+CREATE TABLE cosigned (
+    one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NULL, time INTEGER NOT NULL,
+    note TEXT NOT NULL) STRICT;
+",
 ];
 
 /// Makes a file that must not be there yet.

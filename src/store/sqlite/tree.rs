@@ -17,6 +17,22 @@ impl TreeStore for Sqlite {
         }
     }
 
+    fn keep_cosigned(&self, checkpoint: CheckpointRow) -> Pending<()> {
+        match self.reserve.check() {
+            Ok(()) => self.vault.append(move |db| {
+                let CheckpointRow { size, time, note } = &checkpoint;
+                db.prepare_cached(
+                    "INSERT INTO cosigned (one, size, time, note) VALUES (1, ?1, ?2, ?3)
+                     ON CONFLICT DO UPDATE SET size = excluded.size, time = excluded.time,
+                     note = excluded.note",
+                )?
+                .execute(params![size, time, note])
+                .map(|_| ())
+            }),
+            Err(error) => Pending::refused(error),
+        }
+    }
+
     fn aside(&self, job: ReadJob) {
         let mut reader = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
         let _held = self.reads.hold();
@@ -47,20 +63,27 @@ fn grow(db: &Connection, seal: &Seal) -> rusqlite::Result<bool> {
     Ok(true)
 }
 
+impl Reader {
+    fn one_checkpoint(&mut self, sql: &str) -> Result<Option<CheckpointRow>> {
+        let mut statement = self.vault.db()?.prepare_cached(sql)?;
+        let read = statement.query_row([], |row| {
+            Ok(CheckpointRow {
+                size: reader::number(row, 0)?,
+                time: row.get(1)?,
+                note: row.get(2)?,
+            })
+        });
+        Ok(read.optional()?)
+    }
+}
+
 impl TreeRows for Reader {
     fn checkpoint(&mut self) -> Result<Option<CheckpointRow>> {
-        Ok(self
-            .vault
-            .db()?
-            .prepare_cached("SELECT size, time, note FROM checkpoints ORDER BY size DESC LIMIT 1")?
-            .query_row([], |row| {
-                Ok(CheckpointRow {
-                    size: reader::number(row, 0)?,
-                    time: row.get(1)?,
-                    note: row.get(2)?,
-                })
-            })
-            .optional()?)
+        self.one_checkpoint("SELECT size, time, note FROM checkpoints ORDER BY size DESC LIMIT 1")
+    }
+
+    fn cosigned(&mut self) -> Result<Option<CheckpointRow>> {
+        self.one_checkpoint("SELECT size, time, note FROM cosigned")
     }
 
     fn tile(&mut self, level: u8, index: u64) -> Result<Option<Vec<u8>>> {

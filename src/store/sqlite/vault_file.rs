@@ -1,6 +1,7 @@
 //! Changes to `vault.db`. Each runs inside the writer's transaction, its audit
 //! leaf with it.
 
+use super::error::LeafTooLong;
 use super::history;
 use super::reader::{erasure, request};
 use crate::clock::Day;
@@ -46,6 +47,9 @@ pub fn append(db: &Connection, leaves: &[LeafRow]) -> Result<u64> {
 }
 
 pub fn append_one(db: &Connection, leaf: &LeafRow) -> Result<u64> {
+    if leaf.leaf.len() > limits::LEAF_BYTES {
+        return Err(LeafTooLong.into());
+    }
     db.prepare_cached("INSERT INTO leaves (leaf, detail) VALUES (?1, ?2)")?
         .execute(params![leaf.leaf, leaf.detail])?;
     let number = db.last_insert_rowid().unsigned_abs();
