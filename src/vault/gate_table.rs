@@ -167,6 +167,7 @@ impl Scene {
             wrapped: wrapped.clone(),
         };
         CustomerKeys {
+            compromised: 0,
             tenant: (!erased).then_some(TENANT),
             identity: (!erased).then(|| there(&self.identity, 0)),
             fields: if erased {
