@@ -18,6 +18,7 @@
 
 mod anchored;
 mod attack;
+mod audit_report;
 mod bad_input;
 mod caller;
 mod certificate;
