@@ -29,6 +29,7 @@ mod disaster;
 mod disk;
 mod exported;
 mod fails_closed;
+mod faults;
 mod faulty;
 mod forgotten;
 mod guarded;
