@@ -357,6 +357,13 @@ pub const ENTRIES_LOOKED_AT: u64 = 20_000;
 /// The longest span of one question about a customer.
 pub const HISTORY_SPAN: Duration = Duration::from_secs(31 * 24 * 3_600);
 
+/// The longest period of one audit report.
+pub const REPORT_SPAN: Duration = Duration::from_secs(400 * 24 * 3_600);
+/// Names that a report counts apart, of a kind; the rest are one.
+pub const REPORT_NAMES: usize = 1_024;
+/// Turns of keys that a report lists one by one.
+pub const REPORT_TURNS: usize = 1_000;
+
 /// How long the command line's client tries to connect.
 pub const CLIENT_CONNECT_TIME: Duration = Duration::from_secs(5);
 /// How long the client waits for a unary answer: longer than the server's own

@@ -12,6 +12,7 @@ mod leaf;
 mod log;
 pub mod merkle;
 pub mod proof;
+pub mod report;
 mod sealer;
 mod subject;
 pub mod tiles;

@@ -23,4 +23,4 @@ pub use elsewhere::{
     DataRestore, KeysRestore, KeysSource, attack, backup_data, backup_keys, restore_data,
     restore_keys, vault_key,
 };
-pub use run::{ADDRESS_FILE, found, open_rows, open_store, run, run_over};
+pub use run::{ADDRESS_FILE, customers_seen, found, open_rows, open_store, run, run_over};

@@ -14,7 +14,9 @@ use super::server::{Times, serve, stop_signal};
 use super::telemetry;
 use super::tls::Tls;
 use crate::access::{Access, Sources};
+use crate::audit::report::{Counts, Customers};
 use crate::authn::{Authn, Caller};
+use crate::clock::Instant;
 use crate::config::check::Allowances;
 use crate::config::{Config, Epochs, Transport};
 use crate::error::{Error, Result, Unavailable};
@@ -25,6 +27,7 @@ use crate::pb;
 use crate::store::sqlite::{self, Sqlite};
 use crate::store::{Rows, Store};
 use crate::vault::{self, Office, Vault};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,6 +57,22 @@ pub fn found(config: &Config) -> Result<()> {
 /// [`Error::Setup`] when there is none.
 pub fn open_rows(config: &Config) -> Result<impl Rows + use<>> {
     sqlite::open_rows(&config.data)
+}
+
+/// Counts the living customers that each service read in a span of time, with
+/// the configured key providers; nothing is written. Blocks.
+///
+/// # Errors
+/// The keys do not open, or rows cannot be read.
+pub fn customers_seen(
+    config: &Config,
+    rows: &mut dyn Rows,
+    span: (Instant, Instant),
+    reads: &Counts,
+    progress: impl FnMut(u64, u64),
+) -> Result<BTreeMap<String, Customers>> {
+    let providers = Built::new(&config.providers)?.providers()?;
+    vault::customers_seen(rows, &providers, span, reads, progress)
 }
 
 /// Serves until a signal ends it; calls `ready` once it does.

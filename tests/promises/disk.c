@@ -2,7 +2,8 @@
  * reports it. While the file NAME is in the directory OUBLIETTE_TEST_FAULTS,
  * that call fails with EIO on every file that was opened as a database or its
  * log: `fsync` (nothing is flushed), `write` (nothing is written), `torn`
- * (half is written). */
+ * (half is written). `full`: nothing is written, with ENOSPC. `hang`: a flush
+ * does not come back for as long as the file is there. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -42,12 +43,17 @@ static int noted(int fd, const char *path) {
     }
 #define FLUSH(name)                                                           \
     int name(int fd) {                                                        \
+        while (fails(fd, "hang")) usleep(1000);                               \
         if (!fails(fd, "fsync")) return REAL(name)(fd);                       \
         errno = EIO;                                                          \
         return -1;                                                            \
     }
 #define WRITE(name, offset)                                                   \
     ssize_t name(int fd, const void *bytes, size_t length, offset at) {       \
+        if (fails(fd, "full")) {                                              \
+            errno = ENOSPC;                                                   \
+            return -1;                                                        \
+        }                                                                     \
         if (fails(fd, "torn")) (void)!REAL(name)(fd, bytes, length / 2, at);  \
         else if (!fails(fd, "write")) return REAL(name)(fd, bytes, length, at); \
         errno = EIO;                                                          \

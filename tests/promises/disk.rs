@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 const WRITERS: usize = 16;
 
 /// What is put between a server and its disk.
-struct Disk {
+pub struct Disk {
     library: PathBuf,
     /// A call fails while a file of its name is in here.
     faults: PathBuf,
@@ -27,7 +27,8 @@ struct Disk {
 }
 
 impl Disk {
-    fn new() -> Self {
+    /// A disk without a fault.
+    pub fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let (library, faults) = (dir.path().join("disk.so"), dir.path().join("faults"));
         fs::create_dir(&faults).expect("a directory");
@@ -49,7 +50,8 @@ impl Disk {
         }
     }
 
-    fn server(&self, place: &Place) -> Process {
+    /// A server over it.
+    pub fn server(&self, place: &Place) -> Process {
         let library = self.library.as_os_str();
         let faults = self.faults.as_os_str();
         Process::within(
@@ -58,11 +60,13 @@ impl Disk {
         )
     }
 
-    fn fail(&self, call: &str) {
+    /// From here on these calls fail.
+    pub fn fail(&self, call: &str) {
         fs::write(self.faults.join(call), "").expect("written");
     }
 
-    fn mend(&self, call: &str) {
+    /// From here on they do not.
+    pub fn mend(&self, call: &str) {
         fs::remove_file(self.faults.join(call)).expect("removed");
     }
 }

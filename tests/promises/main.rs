@@ -19,6 +19,7 @@
 mod anchored;
 mod approvals;
 mod attack;
+mod audit_report;
 mod bad_input;
 mod caller;
 mod certificate;
@@ -30,6 +31,7 @@ mod disaster;
 mod disk;
 mod exported;
 mod fails_closed;
+mod faults;
 mod faulty;
 mod forgotten;
 mod generations;

@@ -6,6 +6,7 @@ use crate::certificate::{bits, public_key, settled};
 use crate::fails_closed::not_run;
 use crate::place::{Place, Server, is_long};
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 const CHROMIUM: &str = "chromium";
@@ -54,6 +55,11 @@ fn looked_at(place: &Place, file: &str, key: &str, bits: &[usize]) -> String {
     let driven = page.replace("</body>", &format!("{case}{DRIVER}</body>"));
     let path = place.path().with_extension("html");
     fs::write(&path, driven).expect("written");
+    dom_of(&path)
+}
+
+/// A page as Chromium has it after all that it began has ended.
+pub fn dom_of(path: &Path) -> String {
     let profile = tempfile::tempdir().expect("a directory");
     let shown = Command::new("timeout")
         .args(["300", CHROMIUM])
@@ -68,7 +74,7 @@ fn looked_at(place: &Place, file: &str, key: &str, bits: &[usize]) -> String {
     String::from_utf8(shown.stdout).expect("text")
 }
 
-fn has_chromium() -> bool {
+pub fn has_chromium() -> bool {
     let version = Command::new(CHROMIUM).arg("--version").output();
     version.is_ok_and(|output| output.status.success())
 }

@@ -2,6 +2,7 @@
 
 mod ask;
 mod export;
+mod report;
 mod verify;
 
 use super::stop::{Done, Stop};
@@ -20,6 +21,8 @@ pub enum Audit {
     Export(export::Export),
     /// Write a proof that one entry is in the log (C2SP tlog-proof)
     Proof(export::Proof),
+    /// Make the report of a period that an auditor is sent: a page with plots
+    Report(report::Report),
     /// Check an exported log, or a proof, offline
     ///
     /// Exit codes: 0 verified, 1 refused, 2 when --require-anchor was given and
@@ -35,6 +38,7 @@ impl Audit {
             Self::Tail(tail) => tail.caller.json,
             Self::Export(export) => export.json,
             Self::Proof(_) => false,
+            Self::Report(report) => report.json,
             Self::Verify(verify) => verify.json,
         }
     }
@@ -46,6 +50,7 @@ impl Audit {
             Self::Tail(tail) => super::block_on(tail.run()),
             Self::Export(export) => export.run(),
             Self::Proof(proof) => proof.run(),
+            Self::Report(report) => report.run(),
             Self::Verify(verify) => verify.run(),
         }
     }
