@@ -4,8 +4,10 @@
 
 pub mod check;
 mod provider;
+mod rights;
 
 pub use provider::{Keeper, Provider};
+pub use rights::Rights;
 
 use crate::audit::anchor::Mode;
 use crate::backup::Recipient;
@@ -13,7 +15,6 @@ use crate::catalog::{Entry, Section, read_text};
 use crate::error::{Error, Result};
 use crate::id::{ServiceName, TenantName};
 use crate::limits;
-use crate::vault::rights::clock::Regime;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -92,24 +93,6 @@ pub struct Signing {
     pub log: PathBuf,
     /// Signs certificates, receipts, reports and ledgers.
     pub vault: PathBuf,
-}
-
-/// How people's requests are handled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rights {
-    /// Whether somebody else must approve a request than who opened it.
-    pub four_eyes: bool,
-    /// The laws whose clocks run where a request names none.
-    pub regimes: Vec<Regime>,
-}
-
-impl Default for Rights {
-    fn default() -> Self {
-        Self {
-            four_eyes: false,
-            regimes: vec![Regime::Gdpr],
-        }
-    }
 }
 
 /// Where backups of keys and the copy of the ledger go; all of it may be left
@@ -217,7 +200,7 @@ impl Config {
             },
             signing: signing(base, root.need("signing")?.section()?)?,
             rights: match root.take("rights") {
-                Some(entry) => rights(entry.section()?)?,
+                Some(entry) => Rights::read(entry.section()?)?,
                 None => Rights::default(),
             },
             backup: match root.take("backup") {
@@ -299,22 +282,6 @@ fn signing(base: &Path, mut table: Section<'_>) -> Result<Signing> {
     };
     table.finish()?;
     Ok(signing)
-}
-
-fn rights(mut table: Section<'_>) -> Result<Rights> {
-    let mut rights = Rights::default();
-    if let Some(entry) = table.take("four_eyes") {
-        rights.four_eyes = entry.flag()?;
-    }
-    if let Some(entry) = table.take("regimes") {
-        let rule = "must be one or more of gdpr, ccpa, lgpd, pipl, with spaces between";
-        rights.regimes = entry.parsed(rule, |text| {
-            let named: Option<Vec<Regime>> = text.split(' ').map(Regime::named).collect();
-            named.filter(|regimes| !regimes.is_empty())
-        })?;
-    }
-    table.finish()?;
-    Ok(rights)
 }
 
 fn backup(base: &Path, mut table: Section<'_>) -> Result<Backup> {

@@ -4,6 +4,7 @@
 use crate::error::{Error, Violation};
 use crate::limits;
 use crate::secret::SecretText;
+use sha2::{Digest, Sha256};
 use std::fmt;
 use std::sync::Arc;
 
@@ -64,6 +65,10 @@ pub struct CertificateName(SecretText);
 /// `requests/{request}`: 16 hexadecimal digits, random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestNumber(pub u64);
+
+/// `holds/{hold}`: 16 hexadecimal digits, random.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HoldNumber(pub u64);
 
 fn is_label(text: &str, longest: usize, extra: &[u8]) -> bool {
     let mut bytes = text.bytes();
@@ -218,7 +223,37 @@ impl RequestNumber {
     }
 }
 
+impl HoldNumber {
+    /// Parses `holds/{hold}`.
+    pub fn parse(field: &'static str, name: &str) -> Result<Self, Error> {
+        let digits = name.strip_prefix("holds/");
+        let number = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let number = number.map(Self).filter(|number| number.text() == name);
+        number.ok_or_else(|| {
+            let rule = "must look like holds/{16 hexadecimal digits}";
+            Error::invalid(Violation::new(field, rule))
+        })
+    }
+
+    /// What [`Self::parse`] reads.
+    pub fn text(self) -> String {
+        format!("holds/{:016x}", self.0)
+    }
+}
+
 impl RequestId {
+    /// The id of a step of a larger change: the same parts have the same id, and
+    /// no caller has it by chance.
+    pub fn derived(parts: &[&[u8]]) -> Self {
+        let mut hash = Sha256::new().chain_update(b"oubliette.v1/step\0");
+        for part in parts {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        let hash: [u8; 32] = hash.finalize().into();
+        Self(hash.first_chunk().copied().unwrap_or_default())
+    }
+
     /// Parses a UUID in its usual 36-character form (RFC 9562); nil is refused.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let parsed = (text.len() == 36)

@@ -48,8 +48,20 @@ pub enum Action {
     GetRequest,
     /// RightsService.ListRequests.
     ListRequests,
+    /// RightsService.WatchRequests.
+    WatchRequests,
     /// RightsService.ExportCustomer.
     ExportCustomer,
+    /// CustomerService.RestrictCustomer.
+    RestrictCustomer,
+    /// CustomerService.LiftRestriction.
+    LiftRestriction,
+    /// HoldService.PlaceHold.
+    PlaceHold,
+    /// HoldService.ReleaseHold.
+    ReleaseHold,
+    /// HoldService.ListHolds.
+    ListHolds,
     /// ConsentService.RecordConsent.
     RecordConsent,
     /// ConsentService.WithdrawConsent.
@@ -96,7 +108,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 50] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -119,7 +131,13 @@ impl Action {
         Self::FulfilRequest,
         Self::GetRequest,
         Self::ListRequests,
+        Self::WatchRequests,
         Self::ExportCustomer,
+        Self::RestrictCustomer,
+        Self::LiftRestriction,
+        Self::PlaceHold,
+        Self::ReleaseHold,
+        Self::ListHolds,
         Self::RecordConsent,
         Self::WithdrawConsent,
         Self::Object,
@@ -168,7 +186,13 @@ impl Action {
             Self::FulfilRequest => "fulfil_request",
             Self::GetRequest => "get_request",
             Self::ListRequests => "list_requests",
+            Self::WatchRequests => "watch_requests",
             Self::ExportCustomer => "export_customer",
+            Self::RestrictCustomer => "restrict_customer",
+            Self::LiftRestriction => "lift_restriction",
+            Self::PlaceHold => "place_hold",
+            Self::ReleaseHold => "release_hold",
+            Self::ListHolds => "list_holds",
             Self::RecordConsent => "record_consent",
             Self::WithdrawConsent => "withdraw_consent",
             Self::Object => "object",

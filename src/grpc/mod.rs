@@ -12,6 +12,7 @@ mod customers;
 mod erased;
 mod export;
 mod guard;
+mod holds;
 mod job;
 mod keys;
 mod metadata;
@@ -22,6 +23,7 @@ mod shed;
 mod status;
 mod stream;
 mod value;
+mod watch;
 
 pub use guard::{Guard, Parts};
 pub use shed::Shed;
@@ -32,6 +34,7 @@ use crate::pb::audit_service_server::AuditServiceServer;
 use crate::pb::certificate_service_server::CertificateServiceServer;
 use crate::pb::consent_service_server::ConsentServiceServer;
 use crate::pb::customer_service_server::CustomerServiceServer;
+use crate::pb::hold_service_server::HoldServiceServer;
 use crate::pb::key_service_server::KeyServiceServer;
 use crate::pb::record_service_server::RecordServiceServer;
 use crate::pb::rights_service_server::RightsServiceServer;
@@ -39,12 +42,13 @@ use crate::vault::Vault;
 use tonic::service::Routes;
 
 /// The services' full names, as health and reflection know them.
-pub const SERVICES: [&str; 7] = [
+pub const SERVICES: [&str; 8] = [
     "oubliette.v1.RecordService",
     "oubliette.v1.CustomerService",
     "oubliette.v1.KeyService",
     "oubliette.v1.CertificateService",
     "oubliette.v1.RightsService",
+    "oubliette.v1.HoldService",
     "oubliette.v1.ConsentService",
     "oubliette.v1.AuditService",
 ];
@@ -70,6 +74,9 @@ pub fn routes(vault: &Vault) -> Routes {
         vault: vault.clone(),
         streams: stream::Places::default(),
     };
+    let holds = holds::Holds {
+        vault: vault.clone(),
+    };
     let consent = consent::Consent {
         vault: vault.clone(),
     };
@@ -89,6 +96,11 @@ pub fn routes(vault: &Vault) -> Routes {
     )
     .add_service(
         RightsServiceServer::new(rights)
+            .max_decoding_message_size(limits::REQUEST_BYTES)
+            .max_encoding_message_size(limits::REPLY_BYTES),
+    )
+    .add_service(
+        HoldServiceServer::new(holds)
             .max_decoding_message_size(limits::REQUEST_BYTES)
             .max_encoding_message_size(limits::REPLY_BYTES),
     )

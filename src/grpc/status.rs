@@ -51,6 +51,7 @@ fn code(error: &Error) -> Code {
         | Error::TooMuch(_)
         | Error::RequestState(..)
         | Error::SamePerson
+        | Error::ErasureQueued
         | Error::DoesNotUnlock => Code::FailedPrecondition,
         Error::CustomerExists => Code::AlreadyExists,
         Error::RevisionStale | Error::Contended => Code::Aborted,

@@ -14,6 +14,7 @@ mod jobs;
 mod ledger;
 mod part;
 mod person;
+mod restraints;
 mod rights;
 mod row;
 pub mod sqlite;
@@ -34,6 +35,7 @@ pub use jobs::{
 pub use ledger::{CopyMark, LedgerEntry, LedgerRows};
 pub use part::Part;
 pub use person::PersonRows;
+pub use restraints::{ChangeRestraints, RestraintRow, RestraintRows, RestraintStore, StateChange};
 pub use rights::{ChangeRights, OpenRights, RightsRow, RightsRows, RightsStore};
 pub use row::{
     CustomerKeys, CustomerRow, EpochKey, EpochRow, EpochState, ErasureRow, Fence, GenerationKeys,
@@ -111,7 +113,15 @@ pub type ReadJob = Box<dyn FnOnce(&mut dyn Rows) + Send>;
 
 /// Where rows are kept. Every method is one transaction of one file.
 pub trait Store:
-    CertificateStore + ConsentStore + EpochStore + JobStore + RightsStore + TreeStore + Send + Sync
+    CertificateStore
+    + ConsentStore
+    + EpochStore
+    + JobStore
+    + RestraintStore
+    + RightsStore
+    + TreeStore
+    + Send
+    + Sync
 {
     /// Queues work for a reader thread; refuses when the queue is full.
     fn read(&self, job: ReadJob) -> Result<()>;
@@ -154,7 +164,8 @@ pub trait Store:
     fn delete_record(&self, delete: DeleteRecord) -> Pending<PutOutcome>;
 
     /// `vault.db`: an erasure will happen: its row and its intent leaf. False
-    /// where the index row is not there: look it up again and repeat.
+    /// where the index row is not there, or the customer's state is another by
+    /// now: look it up again and repeat.
     fn intend_erasure(&self, intent: EraseIntent) -> Pending<bool>;
     /// `keys.db`: fence, ledger entry, key rows gone, pages dirty. Answers the
     /// fence; shredding twice changes nothing.
@@ -210,6 +221,7 @@ pub trait Rows:
     + JobRows
     + LedgerRows
     + PersonRows
+    + RestraintRows
     + RightsRows
     + TreeRows
 {

@@ -5,12 +5,12 @@ use oubliette::error::{Error, Result};
 use oubliette::id::CustomerNumber;
 use oubliette::store::sqlite::Sqlite;
 use oubliette::store::{
-    Answer, CertificateStore, ChangeRights, ConsentChange, ConsentOutcome, ConsentStore,
-    CreateCustomer, CreateKeys, CreateOutcome, DataFile, DeleteRecord, EpochRow, EpochStore,
-    EraseIntent, Fence, JobOrders, JobState, JobStore, LeafRow, Narrowing, NewCertificate, NewJob,
-    NewPage, OpenRights, PageRow, PageSwap, Pending, Progress, PutOutcome, PutRecord, ReadJob,
-    RecordKey, RequestRow, RightsStore, Seal, SplitIndex, Store, Swapped, TenantRow, Tombstone,
-    TreeStore,
+    Answer, CertificateStore, ChangeRestraints, ChangeRights, ConsentChange, ConsentOutcome,
+    ConsentStore, CreateCustomer, CreateKeys, CreateOutcome, DataFile, DeleteRecord, EpochRow,
+    EpochStore, EraseIntent, Fence, JobOrders, JobState, JobStore, LeafRow, Narrowing,
+    NewCertificate, NewJob, NewPage, OpenRights, PageRow, PageSwap, Pending, Progress, PutOutcome,
+    PutRecord, ReadJob, RecordKey, RestraintStore, RightsStore, Seal, SplitIndex, Store, Swapped,
+    TenantRow, Tombstone, TreeStore,
 };
 use std::any::Any;
 use std::path::Path;
@@ -36,6 +36,7 @@ pub enum Step {
     RecordPurge,
     Certificate,
     Rights,
+    Restraint,
     Seal,
     NoteNarrowing,
     ChangeConsent,
@@ -169,11 +170,17 @@ impl CertificateStore for Faulty {
 }
 
 impl RightsStore for Faulty {
-    fn open_rights(&self, open: OpenRights) -> Pending<Option<RequestRow>> {
+    fn open_rights(&self, open: OpenRights) -> Pending<ConsentOutcome> {
         self.act(Step::Rights, |s| s.open_rights(open))
     }
     fn change_rights(&self, change: ChangeRights) -> Pending<bool> {
         self.act(Step::Rights, |s| s.change_rights(change))
+    }
+}
+
+impl RestraintStore for Faulty {
+    fn change_restraints(&self, change: ChangeRestraints) -> Pending<ConsentOutcome> {
+        self.act(Step::Restraint, |s| s.change_restraints(change))
     }
 }
 

@@ -19,6 +19,7 @@ mod reader;
 mod reads;
 mod reserve;
 mod restoring;
+mod restraints;
 mod rights;
 mod schema;
 mod seed;

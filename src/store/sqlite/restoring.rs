@@ -181,6 +181,10 @@ fn purge(db: &Connection) -> rusqlite::Result<Purged> {
          DELETE FROM locators WHERE customer IN (SELECT customer FROM temp.gone);
          DELETE FROM requests WHERE customer IN (SELECT customer FROM temp.gone);
          DELETE FROM consent_events WHERE customer IN (SELECT customer FROM temp.gone);
+         DELETE FROM restraints WHERE customer IN (SELECT customer FROM temp.gone);
+         UPDATE rights SET customer = 0, sealed = x'', revision = revision + 1,
+                state = CASE WHEN kind = 6 AND state IN (4, 5) THEN 6 ELSE state END
+           WHERE customer IN (SELECT customer FROM temp.gone);
          DELETE FROM main.customers WHERE customer IN (SELECT customer FROM temp.gone);",
     )?;
     let count = |is_erased: bool| {
@@ -203,7 +207,7 @@ fn purge(db: &Connection) -> rusqlite::Result<Purged> {
             AND k.kind = 2 AND k.generation = r.generation)",
     )?;
     let narrowed = db.query_row(
-        "SELECT count(*) FROM keys.ledger l WHERE kind > 2
+        "SELECT count(*) FROM keys.ledger l WHERE kind IN (3, 4, 5, 6, 7)
            AND entry > coalesce((SELECT entry FROM ledger_done), 0)
            AND EXISTS (SELECT 1 FROM main.customers c WHERE c.customer = l.customer)",
         [],
