@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
 use tonic::Code;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -334,20 +335,19 @@ impl Watch {
         error: Error,
         response: Option<Response<Body>>,
     ) -> (Response<Body>, &'static str) {
-        let written = if self.call.is_recorded() {
-            Ok(())
-        } else {
-            let vault = &self.parts.vault;
-            vault.record_refusal(&self.call, refused, &error).await
-        };
         self.is_closed = true;
+        let (error, written) = if self.call.is_recorded() {
+            (error, Ok(()))
+        } else {
+            let written = write_down(&self.parts, &self.call, refused, error).await;
+            written.unwrap_or((Error::Cancelled, Err(Error::Internal("the runtime ends"))))
+        };
         match written {
             Ok(()) => (
                 response.unwrap_or_else(|| status(&error).into_http()),
                 error.reason(),
             ),
             Err(unwritten) => {
-                self.parts.metrics.audit_write_failures.inc();
                 let error = match (error, unwritten) {
                     // Who changed something must know that it may be done.
                     (unknown @ Error::Unavailable(Unavailable::OutcomeUnknown), _) => unknown,
@@ -365,22 +365,32 @@ impl Drop for Watch {
         if self.is_closed || self.call.is_recorded() {
             return;
         }
-        let (parts, call) = (Arc::clone(&self.parts), Arc::clone(&self.call));
         let refused = self
             .guarded
             .as_ref()
             .map_or_else(Default::default, |guarded| guarded.take_refusal().0);
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                let written = parts
-                    .vault
-                    .record_refusal(&call, refused, &Error::Cancelled);
-                if written.await.is_err() {
-                    parts.metrics.audit_write_failures.inc();
-                }
-            });
+        if tokio::runtime::Handle::try_current().is_ok() {
+            write_down(&self.parts, &self.call, refused, Error::Cancelled);
         }
     }
+}
+
+/// Writes a refusal down in a task of its own: a caller that goes away while
+/// this is under way neither stops it nor has it written twice.
+fn write_down(
+    parts: &Arc<Parts>,
+    call: &Arc<Call>,
+    refused: Refused,
+    error: Error,
+) -> JoinHandle<(Error, Result<()>)> {
+    let (parts, call) = (Arc::clone(parts), Arc::clone(call));
+    tokio::spawn(async move {
+        let written = parts.vault.record_refusal(&call, refused, &error).await;
+        if written.is_err() {
+            parts.metrics.audit_write_failures.inc();
+        }
+        (error, written)
+    })
 }
 
 /// What tonic refused before a handler saw it.

@@ -4,20 +4,27 @@
 
 use crate::error::{Error, Result, Unavailable};
 use crate::limits;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 const UNAVAILABLE: Error = Error::Unavailable(Unavailable::KeyProvider);
 
 type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
 
-/// The thread, with a state that never leaves it. It ends when this is dropped.
+/// The thread, with a state that never leaves it. It ends when this is dropped,
+/// which waits for it as long as a caller would: a vendor's library must not
+/// be at work while the process ends and takes the library's memory down.
 pub(super) struct Worker<S> {
-    jobs: SyncSender<Job<S>>,
+    jobs: Option<SyncSender<Job<S>>>,
+    /// Disconnected once the thread's state is gone.
+    ended: Mutex<Receiver<Never>>,
     limit: Duration,
 }
+
+/// What is never sent.
+enum Never {}
 
 impl<S: 'static> Worker<S> {
     /// Starts the thread; `make` makes the state on it. `limit` is how long a
@@ -28,7 +35,9 @@ impl<S: 'static> Worker<S> {
         make: impl FnOnce() -> S + Send + 'static,
     ) -> Result<Self> {
         let (jobs, waiting) = sync_channel::<Job<S>>(limits::PROVIDER_QUEUE);
+        let (alive, ended) = sync_channel(0);
         let run = move || {
+            let _alive = alive;
             let mut state = make();
             for job in waiting {
                 job(&mut state);
@@ -38,7 +47,11 @@ impl<S: 'static> Worker<S> {
             .name(name.to_owned())
             .spawn(run)
             .map_err(|_| Error::Internal("a thread cannot be started"))?;
-        Ok(Self { jobs, limit })
+        Ok(Self {
+            jobs: Some(jobs),
+            ended: Mutex::new(ended),
+            limit,
+        })
     }
 
     /// Does `work` on the thread. What nobody waits for any more is not begun.
@@ -55,11 +68,21 @@ impl<S: 'static> Worker<S> {
                 let _ = answer.send(work(state));
             }
         };
-        self.jobs.try_send(Box::new(job)).map_err(|_| UNAVAILABLE)?;
+        let jobs = self.jobs.as_ref().ok_or(UNAVAILABLE)?;
+        jobs.try_send(Box::new(job)).map_err(|_| UNAVAILABLE)?;
         done.recv_timeout(self.limit).unwrap_or_else(|_| {
             given_up.store(true, Ordering::Release);
             Err(UNAVAILABLE)
         })
+    }
+}
+
+impl<S> Drop for Worker<S> {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        // Disconnected, or it hangs and nothing can be done about it.
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _ = ended.recv_timeout(self.limit);
     }
 }
 
@@ -70,7 +93,7 @@ mod tests {
     #[test]
     fn one_that_hangs_is_given_up_and_what_waited_behind_it_is_never_begun() {
         let short = Duration::from_millis(20);
-        let worker = Worker::start("test", short, || 0).unwrap();
+        let mut worker = Worker::start("test", short, || 0).unwrap();
         assert_eq!(worker.ask(|n| Ok(*n)), Ok(0));
         let (wake, hang) = sync_channel::<()>(1);
         let hung = worker.ask(move |n| {
@@ -87,12 +110,9 @@ mod tests {
             assert_eq!(queued, Err(UNAVAILABLE));
         }
         drop(wake);
-        let patient = Worker {
-            jobs: worker.jobs.clone(),
-            limit: Duration::from_secs(60),
-        };
+        worker.limit = Duration::from_secs(60);
         let counted = loop {
-            if let Ok(n) = patient.ask(|n| Ok(*n)) {
+            if let Ok(n) = worker.ask(|n| Ok(*n)) {
                 break n;
             }
         };
@@ -100,5 +120,21 @@ mod tests {
             counted, 1,
             "the hung job ended, the abandoned ones did not run"
         );
+    }
+
+    #[test]
+    fn whoever_drops_it_waits_until_its_state_is_gone() {
+        struct Slow(Arc<AtomicBool>);
+        impl Drop for Slow {
+            fn drop(&mut self) {
+                std::thread::sleep(Duration::from_millis(50));
+                self.0.store(true, Ordering::Release);
+            }
+        }
+        let gone = Arc::new(AtomicBool::new(false));
+        let state = Slow(Arc::clone(&gone));
+        let worker = Worker::start("test", Duration::from_secs(60), || state).unwrap();
+        drop(worker);
+        assert!(gone.load(Ordering::Acquire));
     }
 }

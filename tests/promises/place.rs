@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -137,9 +138,18 @@ fn open(path: &Path) -> Connection {
     db
 }
 
+/// A port that nobody has, below those that the system gives to connections:
+/// one of those could be taken before the server listens.
 fn free_port() -> SocketAddr {
-    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
-    socket.local_addr().expect("an address")
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 8_000).expect("small");
+    loop {
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        let address = SocketAddr::from(([127, 0, 0, 1], 20_000 + (first + next) % 8_000));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// A server on threads of this process.

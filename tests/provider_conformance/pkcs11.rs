@@ -205,6 +205,7 @@ fn vault_inside() {
         oubliette(&[&["seal"], &as_security[..]].concat());
         oubliette(&[&["unseal"], &as_security[..]].concat());
         drop(server.stdin.take());
-        assert!(server.wait().expect("it ends").success());
+        let ended = server.wait().expect("it ends");
+        assert!(ended.success(), "{ended}");
     }
 }

@@ -292,11 +292,12 @@ fn an_erasure_leaves_only_what_must_stay() {
         let before = house.backend.tables_about(owner, &whose);
         assert!(before.len() > 5, "{before:?}");
         erase(house, owner);
-        // The fence and the ledger by number only; leaves and tombstone hold
-        // nothing that the test put there about the customer.
+        // The fence, the ledger and what the certificate says of the keys by
+        // number only; leaves and tombstone hold nothing that the test put
+        // there about the customer.
         let mut left = house.backend.tables_about(owner, &whose);
         left.sort_unstable();
-        assert_eq!(left, ["erasures", "fences", "ledger"]);
+        assert_eq!(left, ["destroyed_keys", "erasures", "fences", "ledger"]);
         assert!(!house.backend.is_on_disk(&whose), "remnants on disk");
         let whose = format!(" of {:08}|", other.0).into_bytes();
         assert!(house.backend.is_on_disk(&whose));
