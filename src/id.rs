@@ -4,7 +4,6 @@
 use crate::error::{Error, Violation};
 use crate::limits;
 use crate::secret::SecretText;
-use sha2::{Digest, Sha256};
 use std::fmt;
 use std::sync::Arc;
 
@@ -242,18 +241,6 @@ impl HoldNumber {
 }
 
 impl RequestId {
-    /// The id of a step of a larger change: the same parts have the same id, and
-    /// no caller has it by chance.
-    pub fn derived(parts: &[&[u8]]) -> Self {
-        let mut hash = Sha256::new().chain_update(b"oubliette.v1/step\0");
-        for part in parts {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-        let hash: [u8; 32] = hash.finalize().into();
-        Self(hash.first_chunk().copied().unwrap_or_default())
-    }
-
     /// Parses a UUID in its usual 36-character form (RFC 9562); nil is refused.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let parsed = (text.len() == 36)

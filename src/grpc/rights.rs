@@ -13,10 +13,10 @@ use crate::id::{CustomerId, RequestId, RequestNumber};
 use crate::limits;
 use crate::pb;
 use crate::pb::rights_service_server::RightsService;
-use crate::vault::Vault;
 use crate::vault::rights::clock::{Regime, Warning};
 use crate::vault::rights::request::{Denied, Event, Kind, State, is_justification};
 use crate::vault::rights::{Asked, RequestView, parse_token, token};
+use crate::vault::{Vault, step_id};
 use tonic::{Request, Response, Status};
 
 /// The service over a vault.
@@ -176,7 +176,7 @@ impl Rights {
         objections: impl Iterator<Item = Grant<Say>>,
     ) -> Result<()> {
         for objection in objections {
-            let id = RequestId::derived(&[
+            let id = step_id(&[
                 b"objection",
                 &request.0.to_be_bytes(),
                 &objection.target().purpose.number.to_be_bytes(),

@@ -46,6 +46,7 @@ pub use list::Listed;
 pub use open::{OpenedRecord, RecordView};
 pub use read::Outcomes;
 pub use refuse::Refused;
+pub use request::step_id;
 pub use restore::{Restored, Unproven};
 pub use restraint::{HoldView, Holds, Released, Terms};
 pub use rights::Office;
