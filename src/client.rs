@@ -13,6 +13,7 @@ use crate::pb::audit_service_client::AuditServiceClient;
 use crate::pb::certificate_service_client::CertificateServiceClient;
 use crate::pb::consent_service_client::ConsentServiceClient;
 use crate::pb::customer_service_client::CustomerServiceClient;
+use crate::pb::hold_service_client::HoldServiceClient;
 use crate::pb::key_service_client::KeyServiceClient;
 use crate::pb::record_service_client::RecordServiceClient;
 use crate::pb::rights_service_client::RightsServiceClient;
@@ -33,6 +34,7 @@ pub struct Client {
     keys: KeyServiceClient<Channel>,
     certificates: CertificateServiceClient<Channel>,
     rights: RightsServiceClient<Channel>,
+    holds: HoldServiceClient<Channel>,
     consent: ConsentServiceClient<Channel>,
     audit: AuditServiceClient<Channel>,
 }
@@ -85,6 +87,8 @@ impl Client {
             customers: CustomerServiceClient::new(channel.clone()),
             certificates: CertificateServiceClient::new(channel.clone()),
             rights: RightsServiceClient::new(channel.clone())
+                .max_decoding_message_size(limits::REPLY_BYTES),
+            holds: HoldServiceClient::new(channel.clone())
                 .max_decoding_message_size(limits::REPLY_BYTES),
             keys: KeyServiceClient::new(channel.clone()),
             consent: ConsentServiceClient::new(channel.clone()),
@@ -147,6 +151,38 @@ impl Client {
                 None => return Ok(files),
             }
         }
+    }
+}
+
+impl Client {
+    /// WatchRequests: each request that changes.
+    ///
+    /// # Errors
+    /// What the server refused, or a broken connection.
+    pub async fn watch_requests(
+        &self,
+        request: pb::WatchRequestsRequest,
+    ) -> Result<RequestStream, Failure> {
+        let call = |request| {
+            let mut rights = self.rights.clone();
+            async move { rights.watch_requests(request).await }
+        };
+        repeat(request, call).await.map(RequestStream)
+    }
+}
+
+/// The open reply of WatchRequests.
+pub struct RequestStream(Streaming<pb::WatchRequestsResponse>);
+
+impl RequestStream {
+    /// The next request that changed, as it then stood.
+    ///
+    /// # Errors
+    /// The stream was ended by the server or the connection broke.
+    pub async fn next(&mut self) -> Result<Option<pb::RightsRequest>, Failure> {
+        let next = self.0.message().await;
+        let next = next.map_err(|status| Failure::from_status(&status))?;
+        Ok(next.and_then(|response| response.request))
     }
 }
 
@@ -275,6 +311,16 @@ unary! {
         "Says what state a customer is in.";
     customers.erase_customer(EraseCustomerRequest) -> EraseCustomerResponse,
         "Forgets a customer.";
+    customers.restrict_customer(RestrictCustomerRequest) -> RestrictCustomerResponse,
+        "Restricts the processing of a customer's data.";
+    customers.lift_restriction(LiftRestrictionRequest) -> LiftRestrictionResponse,
+        "Lifts the restrictions of a customer, who was told before.";
+    holds.place_hold(PlaceHoldRequest) -> PlaceHoldResponse,
+        "Holds something of a customer.";
+    holds.release_hold(ReleaseHoldRequest) -> ReleaseHoldResponse,
+        "Releases a hold, and carries out what waited for that.";
+    holds.list_holds(ListHoldsRequest) -> ListHoldsResponse,
+        "Lists holds by the day of their review.";
     certificates.get_certificate(GetCertificateRequest) -> GetCertificateResponse,
         "Gives an erasure certificate, issued anew where the erasure has come further.";
     rights.open_request(OpenRequestRequest) -> OpenRequestResponse,

@@ -6,10 +6,12 @@ mod audit;
 pub mod check;
 mod keys;
 mod provider;
+mod rights;
 
 pub use audit::Audit;
 pub use keys::Epochs;
 pub use provider::{Keeper, Provider};
+pub use rights::Rights;
 
 use crate::backup::Recipient;
 use crate::catalog::{Entry, Section, read_text};
@@ -17,7 +19,6 @@ use crate::error::{Error, Result};
 use crate::id::{ServiceName, TenantName};
 use crate::limits;
 use crate::vault::TwoPeople;
-use crate::vault::rights::clock::Regime;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -88,24 +89,6 @@ pub struct Signing {
     pub log: PathBuf,
     /// Signs certificates, receipts, reports and ledgers.
     pub vault: PathBuf,
-}
-
-/// How people's requests are handled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rights {
-    /// Whether somebody else must approve a request than who opened it.
-    pub four_eyes: bool,
-    /// The laws whose clocks run where a request names none.
-    pub regimes: Vec<Regime>,
-}
-
-impl Default for Rights {
-    fn default() -> Self {
-        Self {
-            four_eyes: false,
-            regimes: vec![Regime::Gdpr],
-        }
-    }
 }
 
 /// Where backups of keys and the copy of the ledger go; all of it may be left
@@ -213,7 +196,7 @@ impl Config {
             },
             signing: signing(base, root.need("signing")?.section()?)?,
             rights: match root.take("rights") {
-                Some(entry) => rights(entry.section()?)?,
+                Some(entry) => Rights::read(entry.section()?)?,
                 None => Rights::default(),
             },
             backup: match root.take("backup") {
@@ -300,22 +283,6 @@ fn signing(base: &Path, mut table: Section<'_>) -> Result<Signing> {
     };
     table.finish()?;
     Ok(signing)
-}
-
-fn rights(mut table: Section<'_>) -> Result<Rights> {
-    let mut rights = Rights::default();
-    if let Some(entry) = table.take("four_eyes") {
-        rights.four_eyes = entry.flag()?;
-    }
-    if let Some(entry) = table.take("regimes") {
-        let rule = "must be one or more of gdpr, ccpa, lgpd, pipl, with spaces between";
-        rights.regimes = entry.parsed(rule, |text| {
-            let named: Option<Vec<Regime>> = text.split(' ').map(Regime::named).collect();
-            named.filter(|regimes| !regimes.is_empty())
-        })?;
-    }
-    table.finish()?;
-    Ok(rights)
 }
 
 fn backup(base: &Path, mut table: Section<'_>) -> Result<Backup> {

@@ -55,6 +55,8 @@ pub enum Error {
     Exhausted(Exhausted, Duration),
     /// The vault cannot serve now.
     Unavailable(Unavailable),
+    /// The customer is held: the erasure waits for the hold to be released.
+    ErasureQueued,
     /// The key is gone, remnants are not: the erasure finishes on a retry.
     ErasurePending,
     /// The key is gone, the copy of the ledger does not say so yet: the
@@ -244,6 +246,7 @@ impl Error {
             Self::Exhausted(Exhausted::Rate, _) => "RATE_EXCEEDED",
             Self::Exhausted(Exhausted::DistinctCustomers, _) => "DISTINCT_CUSTOMERS_EXCEEDED",
             Self::Unavailable(why) => why.reason(),
+            Self::ErasureQueued => "ERASURE_QUEUED",
             Self::ErasurePending => "ERASURE_PENDING",
             Self::LedgerPending => "LEDGER_PENDING",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
@@ -538,6 +541,10 @@ impl fmt::Display for Error {
             }
             Self::Unavailable(Unavailable::Draining) => {
                 "the server is shutting down; try another, or again shortly"
+            }
+            Self::ErasureQueued => {
+                "the customer is held, so that the erasure waits and is carried out when the hold \
+                 is released; until then nothing of theirs is used"
             }
             Self::ErasurePending => {
                 "the key is destroyed and nothing can be read any more, but a long-running reader \

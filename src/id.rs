@@ -65,6 +65,10 @@ pub struct CertificateName(SecretText);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestNumber(pub u64);
 
+/// `holds/{hold}`: 16 hexadecimal digits, random.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HoldNumber(pub u64);
+
 fn is_label(text: &str, longest: usize, extra: &[u8]) -> bool {
     let mut bytes = text.bytes();
     text.len() <= longest
@@ -215,6 +219,24 @@ impl RequestNumber {
     /// What [`Self::parse`] reads.
     pub fn text(self) -> String {
         format!("requests/{:016x}", self.0)
+    }
+}
+
+impl HoldNumber {
+    /// Parses `holds/{hold}`.
+    pub fn parse(field: &'static str, name: &str) -> Result<Self, Error> {
+        let digits = name.strip_prefix("holds/");
+        let number = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let number = number.map(Self).filter(|number| number.text() == name);
+        number.ok_or_else(|| {
+            let rule = "must look like holds/{16 hexadecimal digits}";
+            Error::invalid(Violation::new(field, rule))
+        })
+    }
+
+    /// What [`Self::parse`] reads.
+    pub fn text(self) -> String {
+        format!("holds/{:016x}", self.0)
     }
 }
 

@@ -40,6 +40,16 @@ pub const EVIDENCE_BYTES: usize = 64 << 10;
 pub const REPLAY_ENTRIES: usize = 1_000;
 /// What is on record of a customer's say: two for each purpose at most.
 pub const STANDINGS: usize = 2 * CATALOG_ENTRIES;
+/// Restrictions and holds of one customer.
+pub const RESTRAINTS: usize = 64;
+/// Reviewers of one hold.
+pub const REVIEWERS: usize = 16;
+/// The longest grace before an approved erasure: less than any law's clock.
+pub const GRACE_DAYS: u32 = 14;
+/// How often it is looked whether a request goes on by itself.
+pub const REQUEST_LOOK: Duration = Duration::from_secs(60);
+/// Changes of requests that wait for a watcher before the watcher is sent away.
+pub const REQUEST_CHANGES: usize = 1_024;
 /// The longest retention that a catalog may name: a hundred years, in days.
 pub const RETENTION_DAYS: u32 = 36_525;
 /// Principals that a roles file may list.

@@ -48,8 +48,20 @@ pub enum Action {
     GetRequest,
     /// RightsService.ListRequests.
     ListRequests,
+    /// RightsService.WatchRequests.
+    WatchRequests,
     /// RightsService.ExportCustomer.
     ExportCustomer,
+    /// CustomerService.RestrictCustomer.
+    RestrictCustomer,
+    /// CustomerService.LiftRestriction.
+    LiftRestriction,
+    /// HoldService.PlaceHold.
+    PlaceHold,
+    /// HoldService.ReleaseHold.
+    ReleaseHold,
+    /// HoldService.ListHolds.
+    ListHolds,
     /// ConsentService.RecordConsent.
     RecordConsent,
     /// ConsentService.WithdrawConsent.
@@ -104,7 +116,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 54] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -127,7 +139,13 @@ impl Action {
         Self::FulfilRequest,
         Self::GetRequest,
         Self::ListRequests,
+        Self::WatchRequests,
         Self::ExportCustomer,
+        Self::RestrictCustomer,
+        Self::LiftRestriction,
+        Self::PlaceHold,
+        Self::ReleaseHold,
+        Self::ListHolds,
         Self::RecordConsent,
         Self::WithdrawConsent,
         Self::Object,
@@ -180,7 +198,13 @@ impl Action {
             Self::FulfilRequest => "fulfil_request",
             Self::GetRequest => "get_request",
             Self::ListRequests => "list_requests",
+            Self::WatchRequests => "watch_requests",
             Self::ExportCustomer => "export_customer",
+            Self::RestrictCustomer => "restrict_customer",
+            Self::LiftRestriction => "lift_restriction",
+            Self::PlaceHold => "place_hold",
+            Self::ReleaseHold => "release_hold",
+            Self::ListHolds => "list_holds",
             Self::RecordConsent => "record_consent",
             Self::WithdrawConsent => "withdraw_consent",
             Self::Object => "object",

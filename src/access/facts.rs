@@ -47,6 +47,7 @@ impl Facts {
 
 #[cfg(test)]
 mod tests {
+    use super::super::restraint::{Cause, Restrained, Scope};
     use super::super::state::{Standing, Status};
     use super::*;
     use crate::clock::Day;
@@ -54,7 +55,13 @@ mod tests {
 
     fn full() -> State {
         let mut state = State::active();
-        state.restricted = true;
+        let held = Scope::Field(1, crate::id::FieldNumber(9));
+        for what in [
+            Restrained::Restricted(Cause::Accuracy),
+            Restrained::Held(held),
+        ] {
+            state.restrain(what).unwrap();
+        }
         (state.revision, state.lineage) = (3, 1);
         (state.events, state.head) = (2, [9; 32]);
         for (purpose, special) in [(7, true), (2, false), (7, false)] {
@@ -109,7 +116,10 @@ mod tests {
         let mac = mac::mac(&keys.state, &[&number.0.to_be_bytes(), &bytes]);
         let facts = Facts::verify(&bytes, &mac, &keys.state, number).unwrap();
         let mut wanted = State::active();
-        (wanted.restricted, wanted.revision) = (true, 3);
+        wanted.revision = 0;
+        let asked = Restrained::Restricted(Cause::Asked);
+        wanted.restrain(asked).unwrap();
+        wanted.revision = 3;
         assert_eq!(facts.into_state(), wanted);
     }
 
@@ -122,11 +132,13 @@ mod tests {
             bytes[at] = byte;
             bytes
         };
-        let first = good.len() - 36;
+        let first = good.len() - 36 - 26;
         let wrong = [
             vec![1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1],
-            with(0, 3),
+            with(0, 2),
+            with(0, 4),
             with(4, 4),
+            with(good.len() - 5, 3),
             with(first + 1, 8),
             with(first + 2, 2),
             with(first + 3, 11),

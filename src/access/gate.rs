@@ -77,13 +77,29 @@ fn not_in_force(purpose: &Purpose, standing: &Standing, today: Day) -> Option<Ru
     }
 }
 
-/// That the customer's data is neither restricted nor held; `exempt`: the
-/// purpose is one of the exceptions.
+/// That the customer's data as a whole is neither restricted nor held;
+/// `exempt`: the purpose is one of the exceptions.
 pub(super) fn open(state: &State, exempt: bool) -> Result<()> {
-    match (exempt, state.restricted, state.held) {
-        (false, true, _) => Err(Error::denied(Rule::Restricted)),
-        (false, false, true) => Err(Error::denied(Rule::Held)),
+    match exempt {
+        false if state.is_restricted() => Err(Error::denied(Rule::Restricted)),
+        false if state.is_held() => Err(Error::denied(Rule::Held)),
         _ => Ok(()),
+    }
+}
+
+/// That nothing of a record type is held.
+pub(super) fn free(state: &State, record_type: &RecordType) -> Result<()> {
+    match state.holds_of_type(record_type.number) {
+        true => Err(Error::denied(Rule::Held)),
+        false => Ok(()),
+    }
+}
+
+/// That a field is not held.
+pub(super) fn free_field(state: &State, record_type: &RecordType, field: &Field) -> Result<()> {
+    match state.holds_field(record_type.number, field.number) {
+        true => Err(Error::Denied(about(Rule::Held, field))),
+        false => Ok(()),
     }
 }
 

@@ -7,12 +7,13 @@
 use super::action::Action;
 use super::facts::Facts;
 use super::gate::{self, Moment};
+use super::restraint::Scope;
 use super::roles::Principal;
 use super::state::State;
 use crate::catalog::{Basis, Catalog, Field, Form, Purpose, RecordType, Value};
 use crate::error::{Denial, Error, Result, Rule};
 use crate::id::{
-    CertificateName, CustomerId, CustomerNumber, FieldNumber, RecordName, RequestNumber,
+    CertificateName, CustomerId, CustomerNumber, FieldNumber, HoldNumber, RecordName, RequestNumber,
 };
 use std::sync::Arc;
 
@@ -38,20 +39,33 @@ pub(super) struct Decided {
 pub struct Permit<A> {
     grant: Arc<Grant<A>>,
     customer: CustomerNumber,
-    opens_special: bool,
+    allowed: Allowed,
 }
 
 /// A target that is a customer's data, so that their state has a say.
 pub trait CustomerData: sealed::Sealed {}
 
 mod sealed {
-    use super::{Moment, Purpose, Result, State};
+    use super::{FieldNumber, Moment, Purpose, Result, State};
+
+    /// What a customer's state leaves of what a grant allows.
+    #[derive(Default)]
+    pub struct Allowed {
+        /// Whether special categories are opened.
+        pub special: bool,
+        /// Fields that are held.
+        pub held: Vec<FieldNumber>,
+        /// Whether the data is restricted or held, and read all the same.
+        pub restrained: bool,
+    }
 
     pub trait Sealed {
-        /// Whether the state allows it, and special categories with it.
-        fn allowed(&self, purpose: Option<&Purpose>, state: &State, at: Moment) -> Result<bool>;
+        /// How much of it the state allows, if anything.
+        fn allowed(&self, purpose: Option<&Purpose>, state: &State, at: Moment) -> Result<Allowed>;
     }
 }
+
+use sealed::Allowed;
 
 impl CustomerData for Read {}
 impl CustomerData for Write {}
@@ -61,7 +75,7 @@ impl CustomerData for List {}
 const NO_PURPOSE: Error = Error::Internal("a read without a purpose");
 
 impl sealed::Sealed for Read {
-    fn allowed(&self, purpose: Option<&Purpose>, state: &State, at: Moment) -> Result<bool> {
+    fn allowed(&self, purpose: Option<&Purpose>, state: &State, at: Moment) -> Result<Allowed> {
         let purpose = purpose.ok_or(NO_PURPOSE)?;
         gate::no_basis(purpose, state, at).map_or(Ok(()), |rule| Err(Error::denied(rule)))?;
         let mut special = self.fields.iter().filter(|granted| granted.field.special);
@@ -75,34 +89,67 @@ impl sealed::Sealed for Read {
                 Some(_) => false,
             },
         };
-        gate::open(state, purpose.scope.despite_restriction)?;
-        Ok(opens_special)
+        let exempt = purpose.scope.despite_restriction;
+        gate::open(state, exempt)?;
+        let mut allowed = Allowed {
+            special: opens_special,
+            held: Vec::new(),
+            restrained: state.is_restricted() || state.holds_of_type(self.record_type.number),
+        };
+        if allowed.restrained && !exempt {
+            let fields = self.fields.iter().map(|granted| &granted.field);
+            let is_free = |field: &Field| gate::free_field(state, &self.record_type, field);
+            let held: Vec<&Arc<Field>> = fields.filter(|field| is_free(field).is_err()).collect();
+            match held.first() {
+                Some(first) if self.is_whole || held.len() == self.fields.len() => is_free(first)?,
+                _ => allowed.held = held.into_iter().map(|field| field.number).collect(),
+            }
+            allowed.restrained = !allowed.held.is_empty();
+        }
+        Ok(allowed)
     }
 }
 
 impl sealed::Sealed for List {
-    fn allowed(&self, purpose: Option<&Purpose>, state: &State, at: Moment) -> Result<bool> {
+    fn allowed(&self, purpose: Option<&Purpose>, state: &State, at: Moment) -> Result<Allowed> {
         let purpose = purpose.ok_or(NO_PURPOSE)?;
         gate::no_basis(purpose, state, at).map_or(Ok(()), |rule| Err(Error::denied(rule)))?;
         gate::open(state, purpose.scope.despite_restriction)?;
-        Ok(false)
+        Ok(Allowed {
+            restrained: state.is_restricted() || state.holds_of_type(self.record_type.number),
+            ..Allowed::default()
+        })
     }
 }
 
 impl sealed::Sealed for Write {
-    fn allowed(&self, _: Option<&Purpose>, state: &State, at: Moment) -> Result<bool> {
+    fn allowed(&self, _: Option<&Purpose>, state: &State, at: Moment) -> Result<Allowed> {
         for (field, _) in &self.values {
             gate::collected(&self.catalog, &self.record_type, field, state, at)?;
         }
         gate::open(state, false)?;
-        Ok(false)
+        match &self.change {
+            // What it does not name would be gone.
+            Change::Replace => gate::free(state, &self.record_type)?,
+            Change::Update { remove } => {
+                let gone = remove
+                    .iter()
+                    .filter_map(|number| self.record_type.field_by_number(*number));
+                let values = self.values.iter().map(|(field, _)| field);
+                for field in values.chain(gone) {
+                    gate::free_field(state, &self.record_type, field)?;
+                }
+            }
+        }
+        Ok(Allowed::default())
     }
 }
 
 impl sealed::Sealed for Delete {
-    fn allowed(&self, _: Option<&Purpose>, state: &State, _: Moment) -> Result<bool> {
+    fn allowed(&self, _: Option<&Purpose>, state: &State, _: Moment) -> Result<Allowed> {
         gate::open(state, false)?;
-        Ok(false)
+        gate::free(state, &self.record_type)?;
+        Ok(Allowed::default())
     }
 }
 
@@ -231,6 +278,35 @@ pub struct HandleRequest {
 
 /// Listing people's requests.
 pub struct ListRequests;
+
+/// Restricting the processing of a customer's data, or lifting that.
+pub struct Restrain {
+    /// Whose.
+    pub customer: CustomerId,
+}
+
+/// Holding something of a customer.
+pub struct Keep {
+    /// Whose.
+    pub customer: CustomerId,
+    /// What.
+    pub scope: Scope,
+    /// The same by the catalog's names: a record type, or `type.field`; empty
+    /// for all of it.
+    pub what: String,
+}
+
+/// Releasing a hold.
+pub struct HandleHold {
+    /// Which.
+    pub hold: HoldNumber,
+}
+
+/// Listing holds.
+pub struct ListHolds {
+    /// Whose; `None`: every customer's.
+    pub customer: Option<CustomerId>,
+}
 
 /// Showing an erasure certificate.
 pub struct ShowCertificate {
@@ -369,25 +445,33 @@ impl<A: CustomerData> Grant<A> {
             ));
         }
         let purpose = self.purpose().map(AsRef::as_ref);
-        let opens_special = self.target.allowed(purpose, facts.state(), at)?;
+        let allowed = self.target.allowed(purpose, facts.state(), at)?;
         Ok(Permit {
             grant: self.clone(),
             customer,
-            opens_special,
+            allowed,
         })
     }
 }
 
 impl Permit<Read> {
     /// Why a granted field is not opened all the same: it is of a special
-    /// category, and the customer gave that no basis.
+    /// category, and the customer gave that no basis; or it is held.
     pub fn withholds(&self, field: &Field) -> Option<Denial> {
-        let is_closed = field.special && !self.opens_special;
-        is_closed.then(|| gate::about(Rule::SpecialCategory, field))
+        if field.special && !self.allowed.special {
+            return Some(gate::about(Rule::SpecialCategory, field));
+        }
+        let is_held = self.allowed.held.contains(&field.number);
+        is_held.then(|| gate::about(Rule::Held, field))
     }
 }
 
 impl<A> Permit<A> {
+    /// Whether the data is restricted or held, which whoever gets it is told.
+    pub fn is_restrained(&self) -> bool {
+        self.allowed.restrained
+    }
+
     /// The one customer it is for.
     pub fn customer(&self) -> CustomerNumber {
         self.customer

@@ -16,6 +16,7 @@ mod grant;
 mod guard;
 mod policy;
 mod read;
+mod restraint;
 mod roles;
 mod say;
 mod snapshot;
@@ -31,11 +32,13 @@ pub use facts::Facts;
 pub use gate::{Moment, denied_by};
 pub use grant::{
     Change, CloseEpoch, Compromise, ControlJob, Create, CustomerData, CustomerEntries,
-    DecideApproval, Delete, Entries, Erase, EraseMany, Grant, GrantedField, HandleRequest,
-    KeyStatus, List, ListApprovals, ListRequests, OpenRequest, Permit, Read, ReadTarget, Rotate,
-    RotateWhat, Seal, SealStatus, Show, ShowCertificate, Unseal, WatchJob, Withheld, Write,
+    DecideApproval, Delete, Entries, Erase, EraseMany, Grant, GrantedField, HandleHold,
+    HandleRequest, Keep, KeyStatus, List, ListApprovals, ListHolds, ListRequests, OpenRequest,
+    Permit, Read, ReadTarget, Restrain, Rotate, RotateWhat, Seal, SealStatus, Show,
+    ShowCertificate, Unseal, WatchJob, Withheld, Write,
 };
 pub use read::{ReadAsk, ReadMode};
+pub use restraint::{Cause, Restrained, Restraint, Scope};
 pub use roles::{Principal, Quotas, Roles};
 pub use say::{Answer, AnswerAsk, Look, Method, Say, Words};
 pub use snapshot::Snapshot;

@@ -3,31 +3,31 @@
 //! reader needs no key to see it, and bound to the customer by a MAC under a
 //! key that dies with them.
 
+use super::restraint::{Cause, Restrained, Restraint, Scope};
 use crate::clock::Day;
 use crate::crypto::mac::{self, MacKey};
 use crate::error::{Error, Result};
-use crate::id::CustomerNumber;
+use crate::id::{CustomerNumber, FieldNumber};
 use crate::limits;
 
-/// First byte of a stored state.
+/// First byte of a stored state without restraints.
 const VERSION: u8 = 2;
-/// Bit 0 of the flags: processing is restricted (GDPR art. 18).
+/// First byte of a stored state that ends with restraints.
+const RESTRAINED: u8 = 3;
+/// Bit 0 of the flags of an old state: processing is restricted.
 const RESTRICTED: u32 = 1;
-/// Bit 1 of the flags: the data is held, for a legal claim for instance.
+/// Bit 1 of the flags of an old state: all of the data is held.
 const HELD: u32 = 2;
 /// Bytes before the first standing.
 const HEAD_BYTES: usize = 1 + 4 + 8 + 4 + 4 + 32 + 2;
 /// Bytes of a standing.
 const STANDING_BYTES: usize = 2 + 1 + 1 + 4 + 4;
+/// Bytes of a restraint.
+const RESTRAINT_BYTES: usize = 8 + 1 + 4;
 
 /// What is stored of a customer's say over their data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
-    /// Whether processing is restricted (GDPR art. 18).
-    pub restricted: bool,
-    /// Whether the data is held: neither changed nor, but for the purposes
-    /// that are exempt, read.
-    pub held: bool,
     /// 1 for a new customer, one more with every change.
     pub revision: u64,
     /// The unproven restore that it was last confirmed after: what an older one
@@ -38,6 +38,7 @@ pub struct State {
     /// SHA-256 of the newest event as it is stored; zeros where there is none.
     pub head: [u8; 32],
     standings: Vec<Standing>,
+    restraints: Vec<Restraint>,
 }
 
 /// What stands of one purpose.
@@ -156,14 +157,76 @@ impl State {
     /// The state of a new customer.
     pub fn active() -> Self {
         Self {
-            restricted: false,
-            held: false,
             revision: 1,
             lineage: 0,
             events: 0,
             head: [0; 32],
             standings: Vec::new(),
+            restraints: Vec::new(),
         }
+    }
+
+    /// What keeps the data from ordinary use, oldest first.
+    pub fn restraints(&self) -> &[Restraint] {
+        &self.restraints
+    }
+
+    /// Whether processing is restricted (GDPR art. 18).
+    pub fn is_restricted(&self) -> bool {
+        let mut all = self.restraints.iter();
+        all.any(|one| matches!(one.what, Restrained::Restricted(_)))
+    }
+
+    /// Whether it is restricted for that reason.
+    pub fn is_restricted_for(&self, cause: Cause) -> bool {
+        let mut all = self.restraints.iter();
+        all.any(|one| one.what == Restrained::Restricted(cause))
+    }
+
+    /// What is held: neither changed nor, but for the purposes that are exempt,
+    /// read.
+    pub fn holds(&self) -> impl Iterator<Item = Scope> {
+        self.restraints.iter().filter_map(|one| match one.what {
+            Restrained::Held(scope) => Some(scope),
+            Restrained::Restricted(_) => None,
+        })
+    }
+
+    /// Whether all of it is held.
+    pub fn is_held(&self) -> bool {
+        self.holds().any(|scope| scope == Scope::Customer)
+    }
+
+    /// Whether a hold is about this field.
+    pub fn holds_field(&self, record_type: u16, field: FieldNumber) -> bool {
+        self.holds().any(|scope| scope.covers(record_type, field))
+    }
+
+    /// Whether a hold is about something of this record type.
+    pub fn holds_of_type(&self, record_type: u16) -> bool {
+        self.holds().any(|scope| match scope {
+            Scope::Customer => true,
+            Scope::Type(of) | Scope::Field(of, _) => of == record_type,
+        })
+    }
+
+    /// From the next revision on the data is restrained. Answers the restraint;
+    /// refused where there would be too many.
+    pub fn restrain(&mut self, what: Restrained) -> Result<Restraint> {
+        if self.restraints.len() >= limits::RESTRAINTS {
+            return Err(Error::TooMuch("restrictions and holds of one customer"));
+        }
+        let placed = self.revision;
+        let restraint = Restraint { placed, what };
+        self.restraints.push(restraint);
+        Ok(restraint)
+    }
+
+    /// A restraint ends; false where there is none of that number.
+    pub fn lift(&mut self, placed: u64) -> bool {
+        let before = self.restraints.len();
+        self.restraints.retain(|one| one.placed != placed);
+        self.restraints.len() < before
     }
 
     /// What stands of a purpose.
@@ -214,16 +277,15 @@ impl State {
 
     /// The stored form.
     pub fn encode(&self) -> Vec<u8> {
-        let mut flags = 0;
-        for (is_set, flag) in [(self.restricted, RESTRICTED), (self.held, HELD)] {
-            if is_set {
-                flags |= flag;
-            }
-        }
-        let length = HEAD_BYTES + self.standings.len() * STANDING_BYTES;
+        let length = HEAD_BYTES
+            + self.standings.len() * STANDING_BYTES
+            + self.restraints.len() * RESTRAINT_BYTES;
         let mut bytes = Vec::with_capacity(length);
-        bytes.push(VERSION);
-        bytes.extend(u32::to_be_bytes(flags));
+        bytes.push(match self.restraints.as_slice() {
+            [] => VERSION,
+            _ => RESTRAINED,
+        });
+        bytes.extend([0; 4]);
         bytes.extend(self.revision.to_be_bytes());
         bytes.extend(self.lineage.to_be_bytes());
         bytes.extend(self.events.to_be_bytes());
@@ -237,6 +299,12 @@ impl State {
             bytes.extend(standing.expires.map_or(0, |day| day.0).to_be_bytes());
             bytes.extend(standing.notice.to_be_bytes());
         }
+        for restraint in &self.restraints {
+            let (kind, about) = restraint.what.code();
+            bytes.extend(restraint.placed.to_be_bytes());
+            bytes.push(kind);
+            bytes.extend(about.to_be_bytes());
+        }
         bytes
     }
 
@@ -246,32 +314,39 @@ impl State {
         mac::mac(key, &[&customer.0.to_be_bytes(), &self.encode()])
     }
 
-    /// Reads a stored form. A flag or a status that this version does not know
-    /// refuses: it may forbid something.
+    /// Reads a stored form. A flag, a status or a restraint that this version
+    /// does not know refuses: it may forbid something.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut rest = Reading(bytes);
         match rest.take::<1>()? {
             [1] => {
-                let (restricted, held) = flags(rest.take()?, RESTRICTED)?;
-                let revision = u64::from_be_bytes(rest.take()?);
+                let restraints = flagged(rest.take()?, RESTRICTED)?;
                 let state = Self {
-                    restricted,
-                    held,
-                    revision,
+                    revision: u64::from_be_bytes(rest.take()?),
+                    restraints,
                     ..Self::active()
                 };
                 rest.is_empty().then_some(state)
             }
-            [VERSION] => Self::decode_body(rest),
+            [VERSION] => {
+                let state = Self::decode_body(&mut rest, RESTRICTED | HELD)?;
+                rest.is_empty().then_some(state)
+            }
+            [RESTRAINED] => {
+                let mut state = Self::decode_body(&mut rest, 0)?;
+                while !rest.is_empty() {
+                    state.restraints.push(rest.restraint()?);
+                }
+                let is_some = (1..=limits::RESTRAINTS).contains(&state.restraints.len());
+                is_some.then_some(state)
+            }
             _ => None,
         }
     }
 
-    fn decode_body(mut rest: Reading<'_>) -> Option<Self> {
-        let (restricted, held) = flags(rest.take()?, RESTRICTED | HELD)?;
+    fn decode_body(rest: &mut Reading<'_>, known: u32) -> Option<Self> {
         let mut state = Self {
-            restricted,
-            held,
+            restraints: flagged(rest.take()?, known)?,
             revision: u64::from_be_bytes(rest.take()?),
             lineage: u32::from_be_bytes(rest.take()?),
             events: u32::from_be_bytes(rest.take()?),
@@ -279,12 +354,12 @@ impl State {
             standings: Vec::new(),
         };
         let count = usize::from(u16::from_be_bytes(rest.take()?));
-        if count > limits::STANDINGS || rest.0.len() != count * STANDING_BYTES {
+        if count > limits::STANDINGS || rest.0.len() < count * STANDING_BYTES {
             return None;
         }
         state.standings.reserve_exact(count);
         let mut before = None;
-        while !rest.is_empty() {
+        for _ in 0..count {
             let standing = rest.standing()?;
             let key = (standing.purpose, standing.special);
             if before >= Some(key) {
@@ -297,9 +372,16 @@ impl State {
     }
 }
 
-fn flags(bytes: [u8; 4], known: u32) -> Option<(bool, bool)> {
+/// What the flags of an old state say; `None`: one that is not `known`.
+fn flagged(bytes: [u8; 4], known: u32) -> Option<Vec<Restraint>> {
     let flags = u32::from_be_bytes(bytes);
-    (flags & !known == 0).then_some((flags & RESTRICTED != 0, flags & HELD != 0))
+    let meant = [
+        (RESTRICTED, Restrained::Restricted(Cause::Asked)),
+        (HELD, Restrained::Held(Scope::Customer)),
+    ];
+    let set = meant.into_iter().filter(|(flag, _)| flags & flag != 0);
+    let restraints = set.map(|(_, what)| Restraint { placed: 0, what });
+    (flags & !known == 0).then(|| restraints.collect())
 }
 
 /// What is still to be read of a stored form.
@@ -331,5 +413,12 @@ impl Reading<'_> {
             expires: (expires != 0).then_some(Day(expires)),
             notice: u32::from_be_bytes(self.take()?),
         })
+    }
+
+    fn restraint(&mut self) -> Option<Restraint> {
+        let placed = u64::from_be_bytes(self.take()?);
+        let [kind] = self.take()?;
+        let what = Restrained::of((kind, u32::from_be_bytes(self.take()?)))?;
+        Some(Restraint { placed, what })
     }
 }

@@ -3,13 +3,15 @@
 use super::action::Action;
 use super::grant::{
     CloseEpoch, Compromise, ControlJob, Create, CustomerEntries, DecideApproval, Decided, Entries,
-    Erase, EraseMany, Grant, HandleRequest, KeyStatus, ListApprovals, ListRequests, OpenRequest,
-    Rotate, RotateWhat, Seal, SealStatus, Show, ShowCertificate, Unseal, WatchJob,
+    Erase, EraseMany, Grant, HandleHold, HandleRequest, Keep, KeyStatus, ListApprovals, ListHolds,
+    ListRequests, OpenRequest, Restrain, Rotate, RotateWhat, Seal, SealStatus, Show,
+    ShowCertificate, Unseal, WatchJob,
 };
+use super::restraint::Scope;
 use super::roles::Principal;
 use super::snapshot::Snapshot;
-use crate::error::{Error, Result};
-use crate::id::{CertificateName, CustomerId, RequestNumber};
+use crate::error::{Error, Result, Violation};
+use crate::id::{CertificateName, CustomerId, HoldNumber, RequestNumber};
 use std::sync::Arc;
 
 impl Snapshot {
@@ -97,10 +99,88 @@ impl Snapshot {
         Ok(Grant { decided, target })
     }
 
-    /// Decides whether people's requests are listed.
-    pub fn list_requests(&self, principal: &Arc<Principal>) -> Result<Grant<ListRequests>> {
-        let decided = self.vault_wide(principal, Action::ListRequests)?;
+    /// Decides whether people's requests are listed or watched, as `action`
+    /// says.
+    pub fn list_requests(
+        &self,
+        principal: &Arc<Principal>,
+        action: Action,
+    ) -> Result<Grant<ListRequests>> {
+        let decided = self.vault_wide(principal, action)?;
         let target = ListRequests;
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether the processing of a customer's data is restricted, or
+    /// that is lifted, as `action` says.
+    pub fn restrain(
+        &self,
+        principal: &Arc<Principal>,
+        action: Action,
+        customer: CustomerId,
+    ) -> Result<Grant<Restrain>> {
+        let decided = self.vault_wide(principal, action)?;
+        let target = Restrain { customer };
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether something of a customer is held: everything, or the
+    /// records of a type, or one field of them.
+    pub fn place_hold(
+        &self,
+        principal: &Arc<Principal>,
+        customer: CustomerId,
+        record_type: &str,
+        field: &str,
+    ) -> Result<Grant<Keep>> {
+        let decided = self.vault_wide(principal, Action::PlaceHold)?;
+        let (scope, what) = self.scope(record_type, field)?;
+        let target = Keep {
+            customer,
+            scope,
+            what,
+        };
+        Ok(Grant { decided, target })
+    }
+
+    fn scope(&self, record_type: &str, field: &str) -> Result<(Scope, String)> {
+        let wrong = |path: &'static str, rule: &str| Error::invalid(Violation::new(path, rule));
+        match (record_type, field) {
+            ("", "") => Ok((Scope::Customer, String::new())),
+            ("", _) => Err(wrong("record_type", "must be given where a field is")),
+            (_, "") => {
+                let of = self.record_type(record_type)?;
+                Ok((Scope::Type(of.number), of.name.to_string()))
+            }
+            (_, field) => {
+                let of = self.record_type(record_type)?;
+                let rule = "must be a field of the record type";
+                let field = of.field(field).ok_or_else(|| wrong("field", rule))?;
+                let what = format!("{}.{}", of.name, field.name);
+                Ok((Scope::Field(of.number, field.number), what))
+            }
+        }
+    }
+
+    /// Decides whether a hold is released.
+    pub fn release_hold(
+        &self,
+        principal: &Arc<Principal>,
+        hold: HoldNumber,
+    ) -> Result<Grant<HandleHold>> {
+        let decided = self.vault_wide(principal, Action::ReleaseHold)?;
+        let target = HandleHold { hold };
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether holds are listed: of one customer, or of all.
+    pub fn list_holds(
+        &self,
+        principal: &Arc<Principal>,
+        customer: Option<CustomerId>,
+    ) -> Result<Grant<ListHolds>> {
+        let decided = self.vault_wide(principal, Action::ListHolds)?;
+        let target = ListHolds { customer };
         Ok(Grant { decided, target })
     }
 

@@ -49,6 +49,19 @@ pub enum Fact {
         /// Where it stands now.
         state: &'static str,
     },
+    /// A restriction or a hold was placed or lifted.
+    Restraint {
+        /// `restriction` or `hold`.
+        kind: &'static str,
+        /// `placed`, `lifted`, `released` or `replayed`.
+        event: &'static str,
+        /// Why processing is restricted.
+        cause: &'static str,
+        /// The record type that is held; 0: all of them.
+        record_type: u32,
+        /// The field that is held; 0: all of them.
+        field: u32,
+    },
     /// Calls of this start of the server ended without a durable entry, so
     /// that nothing left the vault for them.
     Unwritten {

@@ -47,6 +47,14 @@ impl Purpose {
         !self.is_live() || self.declared != self.scope
     }
 
+    /// Whether it is marketing, by the Data Privacy Vocabulary or the Fides data
+    /// uses: whoever objects to it is not asked why (GDPR art. 21(2) and (3)).
+    pub fn is_marketing(&self) -> bool {
+        let by_dpv = |iri: &str| iri.ends_with("Marketing") || iri.ends_with("Advertising");
+        let by_fides = |key: &str| key.split('.').next() == Some("marketing");
+        self.dpv.as_deref().is_some_and(by_dpv) || self.fides.as_deref().is_some_and(by_fides)
+    }
+
     /// The oldest version of the notice to which a consent still counts.
     pub fn notice_floor(&self) -> u32 {
         self.notice.as_ref().map_or(0, Notice::floor)

@@ -5,6 +5,7 @@ use super::caller::Caller;
 use super::certificate::{self, write_file};
 use super::erase_list::EraseList;
 use super::out::{Out, ask, can_ask, note, printable};
+use super::restrict::{Restrict, Unrestrict};
 use super::stop::{Done, Stop};
 use super::value::date_text;
 use crate::client::request_id;
@@ -24,6 +25,10 @@ pub enum Customer {
     Erase(Erase),
     /// Forget a list of customers, one after the other; cannot be undone
     EraseList(EraseList),
+    /// Restrict the processing of a customer's data: kept, and not used
+    Restrict(Restrict),
+    /// Lift the restriction of a customer, who was told before
+    Unrestrict(Unrestrict),
     /// Write what is known of a customer to files: a signed report, or what
     /// they may take along
     Export(Export),
@@ -114,6 +119,8 @@ impl Customer {
             Self::Show(show) => &show.caller,
             Self::Erase(erase) => &erase.caller,
             Self::EraseList(list) => &list.caller,
+            Self::Restrict(restrict) => &restrict.caller,
+            Self::Unrestrict(unrestrict) => &unrestrict.caller,
             Self::Export(export) => &export.caller,
         }
     }
@@ -125,12 +132,14 @@ impl Customer {
             Self::Show(show) => show.run().await,
             Self::Erase(erase) => erase.run().await,
             Self::EraseList(list) => list.run().await,
+            Self::Restrict(restrict) => restrict.run().await,
+            Self::Unrestrict(unrestrict) => unrestrict.run().await,
             Self::Export(export) => export.run().await,
         }
     }
 }
 
-fn document(customer: &pb::Customer) -> Json {
+pub fn document(customer: &pb::Customer) -> Json {
     json!({
         "name": customer.name,
         "state": customer.state().as_str_name().trim_start_matches("CUSTOMER_STATE_"),
@@ -141,10 +150,12 @@ fn document(customer: &pb::Customer) -> Json {
         "create_date": date_text(customer.create_date.as_ref()),
         "purge_total": customer.purge_total,
         "purge_done": customer.purge_done,
+        "restricted": customer.restricted,
+        "held": customer.held,
     })
 }
 
-fn shown(out: &mut Out, customer: &pb::Customer) {
+pub fn shown(out: &mut Out, customer: &pb::Customer) {
     let erased = customer.state() == pb::CustomerState::Erased;
     let state = if erased { "erased" } else { "active" };
     let mut rows = vec![
@@ -169,6 +180,20 @@ fn shown(out: &mut Out, customer: &pb::Customer) {
             vec!["records".to_owned(), customer.record_count.to_string()],
             vec!["created".to_owned(), created],
         ]);
+        let waits = level(customer.erasure_level());
+        for (is_so, name, text) in [
+            (customer.restricted, "restricted", "yes: kept, and not used"),
+            (
+                customer.held,
+                "held",
+                "yes: `hold list --customer` says what",
+            ),
+            (!waits.is_empty(), "erasure", waits),
+        ] {
+            if is_so {
+                rows.push(vec![name.to_owned(), text.to_owned()]);
+            }
+        }
     }
     out.table(&["", ""], &rows);
 }

@@ -13,6 +13,7 @@ mod config;
 mod consent;
 mod customer;
 mod erase_list;
+mod hold;
 mod import;
 pub mod init;
 mod key;
@@ -24,6 +25,7 @@ mod quickstart;
 mod record;
 mod request;
 mod restore;
+mod restrict;
 mod rules;
 mod schema;
 mod seal;
@@ -72,6 +74,9 @@ enum Command {
     /// Open, decide and list people's requests about their data
     #[command(subcommand)]
     Request(request::Request),
+    /// Hold what somebody may demand, and release it
+    #[command(subcommand)]
+    Hold(hold::Hold),
     /// Check, fetch and show erasure certificates
     #[command(subcommand)]
     Certificate(certificate::Certificate),
@@ -148,6 +153,7 @@ impl Command {
             Self::Record(record) => block_on(record.run()),
             Self::Customer(customer) => block_on(customer.run()),
             Self::Request(request) => block_on(request.run()),
+            Self::Hold(hold) => block_on(hold.run()),
             Self::Certificate(certificate) => block_on(certificate.run()),
             Self::Consent(consent) => block_on(consent.run()),
             Self::Key(key) => block_on(key.run()),
@@ -173,6 +179,7 @@ impl Command {
             Self::Record(record) => record.caller().json,
             Self::Customer(customer) => customer.caller().json,
             Self::Request(request) => request.caller().json,
+            Self::Hold(hold) => hold.caller().json,
             Self::Certificate(certificate) => certificate.json(),
             Self::Consent(consent) => consent.json(),
             Self::Key(key) => key.caller().json,

@@ -5,6 +5,7 @@ use super::caller::Caller;
 use super::certificate;
 use super::customer::full_name;
 use super::out::Out;
+use super::restrict;
 use super::stop::Done;
 use super::value::date_text;
 use crate::client::{Client, request_id};
@@ -34,6 +35,8 @@ pub enum Request {
     Show(Named),
     /// List requests by the day they are due
     List(List),
+    /// Show each request that changes, until it is interrupted
+    Watch(Watch),
 }
 
 /// What is asked for.
@@ -80,6 +83,13 @@ pub struct Open {
     /// What the person said of it
     #[arg(long, default_value = "")]
     text: String,
+    /// Of a rectification: the person contests that the data is accurate, so
+    /// that it is restricted until that is decided
+    #[arg(long)]
+    contested: bool,
+    /// Of an objection: a purpose; several times for several
+    #[arg(long)]
+    purpose: Vec<String>,
     /// Repeat an earlier change with its request id, a UUID
     #[arg(long, value_name = "UUID")]
     request_id: Option<String>,
@@ -107,6 +117,10 @@ pub struct Approve {
     /// Write an erasure's certificate to this file, which must be new
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
+    /// Where data is restricted for it: when the person was told that it will
+    /// not be any more, such as 2026-11-23T15:04:05Z
+    #[arg(long, value_name = "TIME")]
+    told: Option<String>,
     #[command(flatten)]
     caller: Caller,
 }
@@ -122,6 +136,10 @@ pub struct Deny {
     /// The reason in words, for the person
     #[arg(long)]
     text: String,
+    /// Where data is restricted for it: when the person was told that it will
+    /// not be any more, such as 2026-11-23T15:04:05Z
+    #[arg(long, value_name = "TIME")]
+    told: Option<String>,
     #[command(flatten)]
     caller: Caller,
 }
@@ -157,6 +175,13 @@ pub struct List {
     caller: Caller,
 }
 
+/// Arguments of `request watch`.
+#[derive(Args, Debug)]
+pub struct Watch {
+    #[command(flatten)]
+    caller: Caller,
+}
+
 impl Request {
     /// The client options.
     pub fn caller(&self) -> &Caller {
@@ -168,6 +193,7 @@ impl Request {
             Self::Extend(extend) => &extend.caller,
             Self::Revoke(named) | Self::Fulfil(named) | Self::Show(named) => &named.caller,
             Self::List(list) => &list.caller,
+            Self::Watch(watch) => &watch.caller,
         }
     }
 
@@ -184,9 +210,18 @@ impl Request {
             }
             Self::Approve(approve) => return approve.run(&client, &mut out).await,
             Self::Deny(Deny {
-                name, code, text, ..
+                name,
+                code,
+                text,
+                told,
+                ..
             }) => {
-                let asked = pb::DenyRequestRequest { name, code, text };
+                let asked = pb::DenyRequestRequest {
+                    name,
+                    code,
+                    text,
+                    person_told_time: told.as_deref().map(restrict::told).transpose()?,
+                };
                 client.deny_request(asked).await?.request
             }
             Self::Extend(Extend { name, text, .. }) => {
@@ -206,6 +241,7 @@ impl Request {
                 client.get_request(asked).await?.request
             }
             Self::List(list) => return listed(&mut out, &all(&client, list.all).await?),
+            Self::Watch(_) => return watched(&client, &mut out).await,
         };
         let request = request.unwrap_or_default();
         out.document(&json!({ "request": document(&request) }));
@@ -217,7 +253,11 @@ impl Request {
 impl Approve {
     async fn run(self, client: &Client, out: &mut Out) -> Done {
         let name = self.name;
-        let asked = pb::ApproveRequestRequest { name };
+        let told = self.told.as_deref().map(restrict::told).transpose()?;
+        let asked = pb::ApproveRequestRequest {
+            name,
+            person_told_time: told,
+        };
         let reply = client.approve_request(asked).await?;
         let (request, made) = (reply.request.unwrap_or_default(), reply.certificate);
         out.document(&json!({
@@ -226,6 +266,15 @@ impl Approve {
         }));
         shown(out, &request);
         match request.kind() {
+            pb::RequestKind::Erasure if request.state() == pb::RequestState::Approved => {
+                out.line(match request.queued {
+                    true => {
+                        "Something of the customer is held: they are forgotten when it is released."
+                    }
+                    false => "It can be revoked until its grace is over.",
+                });
+                Ok(())
+            }
             pb::RequestKind::Erasure => {
                 super::customer::certified(out, made.as_ref(), self.certificate.as_deref())
             }
@@ -273,8 +322,31 @@ impl Open {
             regimes: regimes.collect(),
             text: self.text,
             request_id: self.request_id.unwrap_or_else(request_id),
+            accuracy_contested: self.contested,
+            purposes: self.purpose,
         }
     }
+}
+
+/// What changes, as it changes.
+async fn watched(client: &Client, out: &mut Out) -> Done {
+    let mut watching = client
+        .watch_requests(pb::WatchRequestsRequest::default())
+        .await?;
+    while let Some(request) = watching.next().await? {
+        out.document(&document(&request));
+        let said = [
+            request.name.clone(),
+            kind(&request),
+            state(&request),
+            due(&request),
+        ];
+        out.line(&said.join("  "));
+        if out.is_closed() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn check(by: Check) -> pb::IdentityCheck {
@@ -350,6 +422,10 @@ fn document(request: &pb::RightsRequest) -> Json {
         "text": request.text,
         "denial_code": request.denial_code,
         "denial_text": request.denial_text,
+        "restricts": request.restricts,
+        "purposes": request.purposes,
+        "grace_end_date": date_text(request.grace_end_date.as_ref()),
+        "queued": request.queued,
         "steps": steps.collect::<Vec<_>>(),
     })
 }
@@ -366,6 +442,19 @@ fn shown(out: &mut Out, request: &pb::RightsRequest) {
     ];
     if !warning(request).is_empty() {
         rows.push(row("warning", warning(request).to_owned()));
+    }
+    if request.restricts {
+        rows.push(row("restricts", "yes, until it is decided".to_owned()));
+    }
+    if !request.purposes.is_empty() {
+        rows.push(row("objects to", request.purposes.join(", ")));
+    }
+    if request.grace_end_date.is_some() {
+        let day = date_text(request.grace_end_date.as_ref());
+        rows.push(row("grace until", day));
+    }
+    if request.queued {
+        rows.push(row("waits", "for a hold to be released".to_owned()));
     }
     if !request.text.is_empty() {
         rows.push(row("said", request.text.clone()));

@@ -74,7 +74,8 @@ pub fn date(text: &str) -> Option<pb::Date> {
     })
 }
 
-fn timestamp(at: Timestamp) -> prost_types::Timestamp {
+/// An instant on the wire.
+pub fn timestamp(at: Timestamp) -> prost_types::Timestamp {
     // Before 1970 jiff's nanoseconds are negative; on the wire they never are.
     let nanos = at.as_nanosecond();
     let second = 1_000_000_000_i128;

@@ -31,6 +31,9 @@ pub enum Label {
     /// What of a person's request is about the person, under the customer's
     /// request key.
     Request = 66,
+    /// What is said of a restriction or a hold, under the customer's request
+    /// key.
+    Restraint = 67,
 }
 
 /// Which kind of key a wrap holds. The numbers are part of the format.

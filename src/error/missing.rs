@@ -11,6 +11,8 @@ pub enum Missing {
     Certificate,
     /// A person's request.
     Request,
+    /// A hold, or it was released.
+    Hold,
     /// The method.
     Method,
     /// The job, or it is done.
@@ -28,6 +30,7 @@ impl Missing {
             Self::Customer => "CUSTOMER_NOT_FOUND",
             Self::Record => "RECORD_NOT_FOUND",
             Self::Request => "REQUEST_NOT_FOUND",
+            Self::Hold => "HOLD_NOT_FOUND",
             Self::Certificate => "CERTIFICATE_NOT_FOUND",
             Self::Method => "METHOD_NOT_FOUND",
             Self::Job => "JOB_NOT_FOUND",
@@ -42,6 +45,7 @@ impl Missing {
             Self::Customer => "no such customer; CreateCustomer makes one",
             Self::Record => "no such record of this type; PutRecord makes one",
             Self::Request => "no such request; ListRequests shows what there is",
+            Self::Hold => "no such hold, or it was released; ListHolds shows what there is",
             Self::Certificate => {
                 "no such certificate; its name came with the erasure's reply and is nowhere else"
             }

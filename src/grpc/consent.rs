@@ -1,10 +1,10 @@
 //! ConsentService.
 
 use super::call::Guarded;
-use super::value::date;
+use super::value::{date, day};
 use crate::access::{Action, AnswerAsk, Grant, Look, Method, Say, Standing, Status};
-use crate::catalog::{Date, Purpose};
-use crate::clock::{Day, Instant};
+use crate::catalog::Purpose;
+use crate::clock::Instant;
 use crate::error::{Error, Result, Violation};
 use crate::id::{CustomerId, RequestId};
 use crate::limits;
@@ -24,17 +24,6 @@ type Reply<T> = std::result::Result<Response<T>, Refusal>;
 
 fn wrong<T>(field: &str, rule: &str) -> Result<T> {
     Err(Error::invalid(Violation::new(field, rule)))
-}
-
-/// A day of a request.
-fn day(field: &str, date: Option<pb::Date>) -> Result<Option<Day>> {
-    let Some(date) = date else {
-        return Ok(None);
-    };
-    match Date::new(date.year, date.month, date.day).and_then(Date::to_day) {
-        Some(day) => Ok(Some(day)),
-        None => wrong(field, "must be a date that exists"),
-    }
 }
 
 fn method_of(method: i32) -> Result<Method> {

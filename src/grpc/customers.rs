@@ -3,8 +3,11 @@
 use super::bulk::{Answers, begin};
 use super::call::Guarded;
 use super::erased::{customer, erased};
+use super::rights::words;
 use super::stream::Places;
-use crate::error::Result;
+use super::value::instant;
+use crate::access::Action;
+use crate::error::{Error, Result, Violation};
 use crate::id::{CustomerId, RequestId};
 use crate::pb;
 use crate::pb::customer_service_server::CustomerService;
@@ -70,6 +73,44 @@ impl Customers {
     }
 }
 
+impl Customers {
+    async fn restrict(
+        &self,
+        guarded: &Guarded,
+        asked: pb::RestrictCustomerRequest,
+    ) -> Result<pb::Customer> {
+        guarded.about(&asked.name);
+        let id = CustomerId::parse_name("name", &asked.name)?;
+        let (rules, who) = (&guarded.rules, &guarded.principal);
+        let grant = rules.restrain(who, Action::RestrictCustomer, id)?;
+        let reason = words("reason", asked.reason, 1)?;
+        let vault = &self.vault;
+        let view = vault
+            .restrict_customer(&guarded.call, grant, reason)
+            .await?;
+        Ok(customer(asked.name, &view))
+    }
+
+    async fn lift(
+        &self,
+        guarded: &Guarded,
+        asked: pb::LiftRestrictionRequest,
+    ) -> Result<pb::Customer> {
+        guarded.about(&asked.name);
+        let id = CustomerId::parse_name("name", &asked.name)?;
+        let (rules, who) = (&guarded.rules, &guarded.principal);
+        let grant = rules.restrain(who, Action::LiftRestriction, id)?;
+        let told = instant("person_told_time", asked.person_told_time)?.ok_or_else(|| {
+            let rule = "must be given: the person is told before a restriction is lifted \
+                        (GDPR art. 18(3))";
+            Error::invalid(Violation::new("person_told_time", rule))
+        })?;
+        let vault = &self.vault;
+        let view = vault.lift_restriction(&guarded.call, grant, told).await?;
+        Ok(customer(asked.name, &view))
+    }
+}
+
 #[tonic::async_trait]
 impl CustomerService for Customers {
     type EraseCustomersStream = Answers;
@@ -84,6 +125,28 @@ impl CustomerService for Customers {
             begin(self.vault.clone(), &guarded, request.into_inner(), place).await
         };
         guarded.answer(begun.await)
+    }
+
+    async fn restrict_customer(
+        &self,
+        request: Request<pb::RestrictCustomerRequest>,
+    ) -> Reply<pb::RestrictCustomerResponse> {
+        let guarded = Guarded::of(&request)?;
+        let restricted = self.restrict(&guarded, request.into_inner()).await;
+        guarded.answer(restricted.map(|customer| pb::RestrictCustomerResponse {
+            customer: Some(customer),
+        }))
+    }
+
+    async fn lift_restriction(
+        &self,
+        request: Request<pb::LiftRestrictionRequest>,
+    ) -> Reply<pb::LiftRestrictionResponse> {
+        let guarded = Guarded::of(&request)?;
+        let lifted = self.lift(&guarded, request.into_inner()).await;
+        guarded.answer(lifted.map(|customer| pb::LiftRestrictionResponse {
+            customer: Some(customer),
+        }))
     }
 
     async fn create_customer(

@@ -3,7 +3,7 @@
 use super::certificates::certificate;
 use super::value::date;
 use crate::pb;
-use crate::vault::{CertificateView, CustomerView, Level};
+use crate::vault::{CertificateView, CustomerView, Level, Waiting};
 
 /// What is known of a customer.
 pub fn customer(name: String, view: &CustomerView) -> pb::Customer {
@@ -12,15 +12,24 @@ pub fn customer(name: String, view: &CustomerView) -> pb::Customer {
             generation,
             records,
             created,
+            restricted,
+            held,
+            waiting,
         } => pb::Customer {
             name,
             state: pb::CustomerState::Active.into(),
-            erasure_level: pb::ErasureLevel::Unspecified.into(),
+            erasure_level: match waiting {
+                None => pb::ErasureLevel::Unspecified.into(),
+                Some(Waiting::Restricted) => pb::ErasureLevel::Restricted.into(),
+                Some(Waiting::Grace) => pb::ErasureLevel::Grace.into(),
+            },
             key_generation: generation.cast_signed(),
             record_count: records.cast_signed(),
             create_date: Some(date(*created)),
             purge_total: 0,
             purge_done: 0,
+            restricted: *restricted,
+            held: *held,
         },
         CustomerView::Erased { level, purge, .. } => pb::Customer {
             name,
@@ -34,6 +43,8 @@ pub fn customer(name: String, view: &CustomerView) -> pb::Customer {
             create_date: None,
             purge_total: purge.total.cast_signed(),
             purge_done: purge.done.cast_signed(),
+            restricted: false,
+            held: false,
         },
     }
 }

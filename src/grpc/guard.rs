@@ -51,7 +51,7 @@ pub struct Guard {
 }
 
 /// The RPCs' names, so that a label or a leaf never repeats a caller's text.
-const METHODS: [&str; 46] = [
+const METHODS: [&str; 52] = [
     "/oubliette.v1.RecordService/PutRecord",
     "/oubliette.v1.RecordService/GetRecord",
     "/oubliette.v1.RecordService/BatchGetRecords",
@@ -74,7 +74,13 @@ const METHODS: [&str; 46] = [
     "/oubliette.v1.RightsService/FulfilRequest",
     "/oubliette.v1.RightsService/GetRequest",
     "/oubliette.v1.RightsService/ListRequests",
+    "/oubliette.v1.RightsService/WatchRequests",
     "/oubliette.v1.RightsService/ExportCustomer",
+    "/oubliette.v1.CustomerService/RestrictCustomer",
+    "/oubliette.v1.CustomerService/LiftRestriction",
+    "/oubliette.v1.HoldService/PlaceHold",
+    "/oubliette.v1.HoldService/ReleaseHold",
+    "/oubliette.v1.HoldService/ListHolds",
     "/oubliette.v1.ConsentService/RecordConsent",
     "/oubliette.v1.ConsentService/WithdrawConsent",
     "/oubliette.v1.ConsentService/Object",

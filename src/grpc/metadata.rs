@@ -15,6 +15,7 @@ pub fn metadata(name: String, record_type: String, view: &RecordView) -> pb::Rec
         schema_version: view.schema_version.cast_signed(),
         create_date: Some(date(view.created)),
         update_date: Some(date(view.updated)),
+        restricted: view.restricted,
     }
 }
 

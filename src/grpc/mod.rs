@@ -12,6 +12,7 @@ mod customers;
 mod erased;
 mod export;
 mod guard;
+mod holds;
 mod job;
 mod key_status;
 mod keys;
@@ -24,6 +25,7 @@ mod shed;
 mod status;
 mod stream;
 mod value;
+mod watch;
 
 pub use guard::{Guard, Parts};
 pub use shed::Shed;
@@ -34,6 +36,7 @@ use crate::pb::audit_service_server::AuditServiceServer;
 use crate::pb::certificate_service_server::CertificateServiceServer;
 use crate::pb::consent_service_server::ConsentServiceServer;
 use crate::pb::customer_service_server::CustomerServiceServer;
+use crate::pb::hold_service_server::HoldServiceServer;
 use crate::pb::key_service_server::KeyServiceServer;
 use crate::pb::record_service_server::RecordServiceServer;
 use crate::pb::rights_service_server::RightsServiceServer;
@@ -41,12 +44,13 @@ use crate::vault::Vault;
 use tonic::service::Routes;
 
 /// The services' full names, as health and reflection know them.
-pub const SERVICES: [&str; 7] = [
+pub const SERVICES: [&str; 8] = [
     "oubliette.v1.RecordService",
     "oubliette.v1.CustomerService",
     "oubliette.v1.KeyService",
     "oubliette.v1.CertificateService",
     "oubliette.v1.RightsService",
+    "oubliette.v1.HoldService",
     "oubliette.v1.ConsentService",
     "oubliette.v1.AuditService",
 ];
@@ -72,6 +76,9 @@ pub fn routes(vault: &Vault) -> Routes {
         vault: vault.clone(),
         streams: stream::Places::default(),
     };
+    let holds = holds::Holds {
+        vault: vault.clone(),
+    };
     let consent = consent::Consent {
         vault: vault.clone(),
     };
@@ -91,6 +98,11 @@ pub fn routes(vault: &Vault) -> Routes {
     )
     .add_service(
         RightsServiceServer::new(rights)
+            .max_decoding_message_size(limits::REQUEST_BYTES)
+            .max_encoding_message_size(limits::REPLY_BYTES),
+    )
+    .add_service(
+        HoldServiceServer::new(holds)
             .max_decoding_message_size(limits::REQUEST_BYTES)
             .max_encoding_message_size(limits::REPLY_BYTES),
     )

@@ -4,17 +4,19 @@ use super::call::Guarded;
 use super::certificates::certificate;
 use super::export::{Parts, make};
 use super::stream::Places;
-use super::value::date;
-use crate::access::Action;
+use super::value::{date, instant};
+use super::watch::{Watching, watch};
+use crate::access::{Action, Grant, HandleRequest, Say};
+use crate::clock::{Day, Instant};
 use crate::error::{Error, Result, Violation};
 use crate::id::{CustomerId, RequestId, RequestNumber};
 use crate::limits;
 use crate::pb;
 use crate::pb::rights_service_server::RightsService;
-use crate::vault::Vault;
 use crate::vault::rights::clock::{Regime, Warning};
 use crate::vault::rights::request::{Denied, Event, Kind, State, is_justification};
 use crate::vault::rights::{Asked, RequestView, parse_token, token};
+use crate::vault::{Vault, step_id};
 use tonic::{Request, Response, Status};
 
 /// The service over a vault.
@@ -33,7 +35,7 @@ fn unknown(field: &'static str) -> Error {
 }
 
 /// A text of the person or for them.
-fn words(field: &'static str, text: String, least: usize) -> Result<String> {
+pub fn words(field: &'static str, text: String, least: usize) -> Result<String> {
     if (least..=limits::RIGHTS_TEXT_BYTES).contains(&text.len()) {
         return Ok(text);
     }
@@ -66,7 +68,7 @@ fn check_of(check: i32) -> Result<Event> {
     })
 }
 
-fn message(view: RequestView) -> pb::RightsRequest {
+pub fn message(view: RequestView) -> pb::RightsRequest {
     let request = view.request;
     let regimes = request.regimes();
     let denied = request.content.denied;
@@ -103,10 +105,28 @@ fn message(view: RequestView) -> pb::RightsRequest {
                 text: step.text,
             })
             .collect(),
+        restricts: request.content.restraint.is_some(),
+        purposes: request.content.purposes,
+        grace_end_date: request.content.grace_until.map(|day| date(Day(day))),
+        queued: request.content.queued,
+    }
+}
+
+/// The same without what is about the person.
+pub fn nameless(view: RequestView) -> pb::RightsRequest {
+    pb::RightsRequest {
+        customer: String::new(),
+        text: String::new(),
+        denial_text: String::new(),
+        steps: Vec::new(),
+        purposes: Vec::new(),
+        ..message(view)
     }
 }
 
 impl Rights {
+    /// Opens a request. An objection to marketing is put on record at once, any
+    /// other is decided first.
     async fn open(
         &self,
         guarded: &Guarded,
@@ -116,14 +136,54 @@ impl Rights {
         let customer = CustomerId::parse_name("customer", &asked.customer)?;
         let id = RequestId::parse(&asked.request_id)?;
         let regimes: Result<Vec<Regime>> = asked.regimes.into_iter().map(regime_of).collect();
+        let kind = kind_of(asked.kind)?;
+        let (rules, who) = (&guarded.rules, &guarded.principal);
+        let grant = rules.open_request(who, customer)?;
+        if asked.accuracy_contested && kind != Kind::Rectification {
+            let rule = "is for rectifications";
+            return Err(Error::invalid(Violation::new("accuracy_contested", rule)));
+        }
+        if !asked.purposes.is_empty() && kind != Kind::Objection {
+            let rule = "are for objections";
+            return Err(Error::invalid(Violation::new("purposes", rule)));
+        }
+        // Refused before anything is done, where one of them cannot be objected
+        // to.
+        let objections = objections(guarded, &asked.customer, &asked.purposes)?;
+        let purposes = objections.iter().map(|one| one.target().purpose.clone());
         let asked = Asked {
-            kind: kind_of(asked.kind)?,
+            kind,
             regimes: regimes?,
             text: words("text", asked.text, 0)?,
+            contested: asked.accuracy_contested,
+            purposes: purposes.collect(),
         };
-        let grant = guarded.rules.open_request(&guarded.principal, customer)?;
-        let view = self.vault.open_request(&guarded.call, grant, asked, id);
-        Ok(message(view.await?))
+        let opened = self.vault.open_request(&guarded.call, grant, asked, id);
+        let view = opened.await?;
+        let marketing = objections
+            .into_iter()
+            .filter(|objection| objection.target().purpose.is_marketing());
+        self.object(guarded, view.number, marketing).await?;
+        Ok(message(view))
+    }
+
+    /// Puts objections on record; one that a repeat finds there is not put there
+    /// again.
+    async fn object(
+        &self,
+        guarded: &Guarded,
+        request: RequestNumber,
+        objections: impl Iterator<Item = Grant<Say>>,
+    ) -> Result<()> {
+        for objection in objections {
+            let id = step_id(&[
+                b"objection",
+                &request.0.to_be_bytes(),
+                &objection.target().purpose.number.to_be_bytes(),
+            ]);
+            self.vault.say(&guarded.call, objection, id).await?;
+        }
+        Ok(())
     }
 
     /// One event of a request, by the action that guards it.
@@ -133,53 +193,100 @@ impl Rights {
         action: Action,
         name: &str,
         event: Event,
+        told: Option<Instant>,
     ) -> Result<pb::RightsRequest> {
         let number = RequestNumber::parse("name", name)?;
         let rules = &guarded.rules;
         let grant = rules.handle_request(&guarded.principal, action, number)?;
         let view = self
             .vault
-            .move_request(&guarded.call, &grant, event)
+            .move_request(&guarded.call, &grant, event, told)
             .await?;
         Ok(message(view))
     }
 
-    /// Approves; an erasure is carried out. Approved before and cut off: goes
-    /// on where it stood.
-    async fn approve(&self, guarded: &Guarded, name: &str) -> Result<pb::ApproveRequestResponse> {
-        let number = RequestNumber::parse("name", name)?;
-        let (rules, call) = (&guarded.rules, &guarded.call);
+    /// Approves, and does at once what can be done at once.
+    async fn approve(
+        &self,
+        guarded: &Guarded,
+        asked: pb::ApproveRequestRequest,
+    ) -> Result<pb::ApproveRequestResponse> {
+        let number = RequestNumber::parse("name", &asked.name)?;
+        let told = instant("person_told_time", asked.person_told_time)?;
         let approve = Action::ApproveRequest;
-        let grant = rules.handle_request(&guarded.principal, approve, number)?;
-        let mut view = self.vault.look_at_request(&grant, guarded.today).await?;
-        let is_erasure = view.request.kind == Kind::Erasure;
-        let customer = view.customer.as_ref().filter(|_| is_erasure);
-        let customer = customer.map(|name| CustomerId::parse_name("customer", name.expose()));
+        let grant = guarded
+            .rules
+            .handle_request(&guarded.principal, approve, number)?;
+        let view = self.vault.look_at_request(&grant, guarded.today).await?;
+        let customer = view.customer.as_ref().map(|name| name.expose().to_owned());
+        match (view.request.kind, customer) {
+            (Kind::Erasure, customer) => self.erase(guarded, &grant, view, customer).await,
+            (kind, customer) => {
+                if let (Kind::Objection, Some(customer)) = (kind, customer) {
+                    let purposes = &view.request.content.purposes;
+                    // What may not be approved is refused before anything is done.
+                    self.vault.may_approve(&guarded.call, &grant, told).await?;
+                    let objections = objections(guarded, &customer, purposes)?;
+                    self.object(guarded, number, objections.into_iter()).await?;
+                }
+                let moved = self
+                    .vault
+                    .move_request(&guarded.call, &grant, Event::Approve, told);
+                Ok(pb::ApproveRequestResponse {
+                    request: Some(message(moved.await?)),
+                    certificate: None,
+                })
+            }
+        }
+    }
+
+    /// Approves an erasure and carries it out, unless it has a grace or waits for
+    /// a hold. Approved before, it goes on where it stood.
+    async fn erase(
+        &self,
+        guarded: &Guarded,
+        grant: &Grant<HandleRequest>,
+        mut view: RequestView,
+        customer: Option<String>,
+    ) -> Result<pb::ApproveRequestResponse> {
+        let (rules, call, vault) = (&guarded.rules, &guarded.call, &self.vault);
+        let customer = customer.map(|name| CustomerId::parse_name("customer", &name));
         let erase = match customer.transpose()? {
             Some(id) => Some(rules.erase(&guarded.principal, id)?),
             None => None,
         };
-        let is_under_way = matches!(view.request.state, State::Approved | State::Executing);
-        if !(is_erasure && is_under_way) {
-            view = self
-                .vault
-                .move_request(call, &grant, Event::Approve)
+        if !matches!(view.request.state, State::Approved | State::Executing) {
+            view = vault
+                .move_request(call, grant, Event::Approve, None)
                 .await?;
+        }
+        let waits = |view| pb::ApproveRequestResponse {
+            request: Some(message(view)),
+            certificate: None,
+        };
+        if view.request.is_in_grace(guarded.today) {
+            return match call.is_recorded() {
+                true => Ok(waits(view)),
+                // Approved before: it is only shown again.
+                false => Ok(waits(vault.show_request(call, grant).await?)),
+            };
+        }
+        if vault.is_held(grant).await? {
+            let queued = vault.move_request(call, grant, Event::Queue, None);
+            return Ok(waits(queued.await?));
         }
         let mut made = None;
         if let Some(erase) = erase {
-            self.vault.move_request(call, &grant, Event::Begin).await?;
-            (_, made) = self.vault.erase_customer(call, erase).await?;
+            vault.move_request(call, grant, Event::Begin, None).await?;
+            (_, made) = vault.erase_customer(call, erase).await?;
         }
-        if is_erasure {
-            view = match self.vault.move_request(call, &grant, Event::Fulfil).await {
-                // The purge was there first, and has noted it.
-                Err(Error::RequestState("fulfilled", _)) => {
-                    self.vault.look_at_request(&grant, guarded.today).await?
-                }
-                moved => moved?,
-            };
-        }
+        view = match vault.move_request(call, grant, Event::Fulfil, None).await {
+            // The purge was there first, and has noted it.
+            Err(Error::RequestState("fulfilled", _)) => {
+                vault.look_at_request(grant, guarded.today).await?
+            }
+            moved => moved?,
+        };
         Ok(pb::ApproveRequestResponse {
             request: Some(message(view)),
             certificate: made.as_ref().map(certificate),
@@ -199,7 +306,8 @@ impl Rights {
             code: asked.code,
             text: words("text", asked.text, 1)?,
         });
-        self.happens(guarded, Action::DenyRequest, &asked.name, denied)
+        let told = instant("person_told_time", asked.person_told_time)?;
+        self.happens(guarded, Action::DenyRequest, &asked.name, denied, told)
             .await
     }
 
@@ -225,7 +333,9 @@ impl Rights {
             }
         };
         let after = parse_token(&asked.page_token)?;
-        let grant = guarded.rules.list_requests(&guarded.principal)?;
+        let grant = guarded
+            .rules
+            .list_requests(&guarded.principal, Action::ListRequests)?;
         let listing = self
             .vault
             .list_requests(&guarded.call, grant, !asked.show_ended, after, most)
@@ -235,6 +345,21 @@ impl Rights {
             next_page_token: listing.next.map_or_else(String::new, token),
         })
     }
+}
+
+/// Objections to purposes, each of which must be one that can be objected to.
+fn objections(guarded: &Guarded, customer: &str, purposes: &[String]) -> Result<Vec<Grant<Say>>> {
+    if purposes.len() > limits::CATALOG_ENTRIES {
+        let rule = format!("must be at most {}", limits::CATALOG_ENTRIES);
+        return Err(Error::invalid(Violation::new("purposes", rule)));
+    }
+    let now = guarded.call.time;
+    let object = |purpose: &String| {
+        let customer = CustomerId::parse_name("customer", customer)?;
+        let of = (customer, purpose.as_str());
+        guarded.rules.object(&guarded.principal, of, now)
+    };
+    purposes.iter().map(object).collect()
 }
 
 macro_rules! answers {
@@ -249,6 +374,19 @@ macro_rules! answers {
 #[tonic::async_trait]
 impl RightsService for Rights {
     type ExportCustomerStream = Parts;
+    type WatchRequestsStream = Watching;
+
+    async fn watch_requests(
+        &self,
+        request: Request<pb::WatchRequestsRequest>,
+    ) -> Reply<Self::WatchRequestsStream> {
+        let guarded = Guarded::of(&request)?;
+        let opened = async {
+            let place = self.streams.take(&guarded.principal)?;
+            watch(self.vault.clone(), &guarded, place).await
+        };
+        guarded.answer(opened.await)
+    }
 
     async fn export_customer(
         &self,
@@ -282,7 +420,7 @@ impl RightsService for Rights {
         let asked = request.into_inner();
         let verify = async {
             let event = check_of(asked.check)?;
-            self.happens(&guarded, Action::VerifyIdentity, &asked.name, event)
+            self.happens(&guarded, Action::VerifyIdentity, &asked.name, event, None)
                 .await
         };
         answers!(VerifyIdentityResponse, guarded, verify)
@@ -293,7 +431,7 @@ impl RightsService for Rights {
         request: Request<pb::ApproveRequestRequest>,
     ) -> Reply<pb::ApproveRequestResponse> {
         let guarded = Guarded::of(&request)?;
-        let approved = self.approve(&guarded, &request.into_inner().name).await;
+        let approved = self.approve(&guarded, request.into_inner()).await;
         guarded.answer(approved)
     }
 
@@ -317,7 +455,7 @@ impl RightsService for Rights {
         let asked = request.into_inner();
         let extend = async {
             let event = Event::Extend(words("text", asked.text, 1)?);
-            self.happens(&guarded, Action::ExtendRequest, &asked.name, event)
+            self.happens(&guarded, Action::ExtendRequest, &asked.name, event, None)
                 .await
         };
         answers!(ExtendRequestResponse, guarded, extend)
@@ -329,7 +467,7 @@ impl RightsService for Rights {
     ) -> Reply<pb::RevokeRequestResponse> {
         let guarded = Guarded::of(&request)?;
         let name = request.into_inner().name;
-        let revoke = self.happens(&guarded, Action::RevokeRequest, &name, Event::Revoke);
+        let revoke = self.happens(&guarded, Action::RevokeRequest, &name, Event::Revoke, None);
         answers!(RevokeRequestResponse, guarded, revoke)
     }
 
@@ -339,7 +477,7 @@ impl RightsService for Rights {
     ) -> Reply<pb::FulfilRequestResponse> {
         let guarded = Guarded::of(&request)?;
         let name = request.into_inner().name;
-        let fulfil = self.happens(&guarded, Action::FulfilRequest, &name, Event::Fulfil);
+        let fulfil = self.happens(&guarded, Action::FulfilRequest, &name, Event::Fulfil, None);
         answers!(FulfilRequestResponse, guarded, fulfil)
     }
 

@@ -52,6 +52,7 @@ fn code(error: &Error) -> Code {
         | Error::RequestState(..)
         | Error::SamePerson
         | Error::Approval(_)
+        | Error::ErasureQueued
         | Error::DoesNotUnlock => Code::FailedPrecondition,
         Error::CustomerExists => Code::AlreadyExists,
         Error::RevisionStale | Error::Contended => Code::Aborted,

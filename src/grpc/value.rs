@@ -128,3 +128,17 @@ pub fn expected(revision: Option<i64>) -> Result<Option<u64>> {
         })
         .transpose()
 }
+
+/// A day of a request.
+pub fn day(field: &str, date: Option<pb::Date>) -> Result<Option<Day>> {
+    let Some(date) = date else {
+        return Ok(None);
+    };
+    match Date::new(date.year, date.month, date.day).and_then(Date::to_day) {
+        Some(day) => Ok(Some(day)),
+        None => Err(Error::invalid(Violation::new(
+            field,
+            "must be a date that exists",
+        ))),
+    }
+}

@@ -12,6 +12,7 @@ pub mod probes;
 mod providers;
 pub mod readiness;
 pub mod reload;
+mod requests;
 mod run;
 mod sealing;
 pub mod server;

@@ -133,6 +133,8 @@ pub async fn run_over(
         four_eyes: config.rights.four_eyes,
         closes_daily: matches!(config.epochs, Epochs::Daily(_)),
         regimes: config.rights.regimes.clone(),
+        grace_days: config.rights.grace_days,
+        goes_on: config.rights.goes_on,
     })?;
     vault.demand_approvals(config.approvals.clone());
     if let Some(backups) = key_backups(&config)? {
@@ -150,6 +152,7 @@ pub async fn run_over(
     let without = config.seal.without_provider;
     tokio::spawn(keep(vault.clone(), Arc::clone(&access), without));
     tokio::spawn(super::epochs::keep(vault.clone(), config.epochs));
+    tokio::spawn(super::requests::keep(vault.clone()));
 
     let authn = Arc::new(Authn::new(&config.trust_domain));
     let rules = Rules {

@@ -156,6 +156,9 @@ pub struct EraseIntent {
     pub index_page: u64,
     /// Which it is.
     pub index_tag: [u8; 16],
+    /// The customer's state as it was read: it must still stand, so that no hold
+    /// slips in between.
+    pub state: Vec<u8>,
     /// The intent leaf.
     pub leaf: LeafRow,
     /// Today.

@@ -30,7 +30,7 @@ pub struct ConsentChange {
     pub narrows: bool,
 }
 
-/// What a change of consent came to.
+/// What a change of what a customer said, or of their state, came to.
 pub enum ConsentOutcome {
     /// It is on record.
     Done,
@@ -47,13 +47,15 @@ pub enum ConsentOutcome {
 pub struct Narrowing {
     /// The entry's number.
     pub entry: u64,
-    /// Withdrawal, objection or the end of a basis.
+    /// Withdrawal, objection, the end of a basis, a restraint or its end.
     pub kind: LedgerKind,
     /// Who said it.
     pub customer: CustomerNumber,
-    /// Of which purpose.
-    pub purpose: u16,
-    /// The revision of the state that it was said to.
+    /// Of which purpose; for a restraint what it is about
+    /// (`access::Restrained::code`).
+    pub about: u32,
+    /// The revision of the state that it was said to; for the end of a
+    /// restraint the one that it was placed on.
     pub revision: u64,
 }
 

@@ -16,6 +16,7 @@ mod jobs;
 mod ledger;
 mod part;
 mod person;
+mod restraints;
 mod rights;
 mod row;
 pub mod sqlite;
@@ -46,6 +47,7 @@ pub use jobs::{
 pub use ledger::{CopyMark, LedgerEntry, LedgerRows};
 pub use part::Part;
 pub use person::PersonRows;
+pub use restraints::{ChangeRestraints, RestraintRow, RestraintRows, RestraintStore, StateChange};
 pub use rights::{ChangeRights, OpenRights, RightsRow, RightsRows, RightsStore};
 pub use row::{
     CustomerKeys, CustomerRow, EpochKey, EpochRow, EpochState, ErasureRow, Fence, GenerationKeys,
@@ -129,6 +131,7 @@ pub trait Store:
     + EpochStore
     + GenerationStore
     + JobStore
+    + RestraintStore
     + RightsStore
     + TreeStore
     + Send
@@ -175,7 +178,8 @@ pub trait Store:
     fn delete_record(&self, delete: DeleteRecord) -> Pending<PutOutcome>;
 
     /// `vault.db`: an erasure will happen: its row and its intent leaf. False
-    /// where the index row is not there: look it up again and repeat.
+    /// where the index row is not there, or the customer's state is another by
+    /// now: look it up again and repeat.
     fn intend_erasure(&self, intent: EraseIntent) -> Pending<bool>;
     /// `keys.db`: fence, ledger entry, key rows gone, pages dirty. Answers the
     /// fence; shredding twice changes nothing.
@@ -233,6 +237,7 @@ pub trait Rows:
     + JobRows
     + LedgerRows
     + PersonRows
+    + RestraintRows
     + RightsRows
     + TreeRows
 {

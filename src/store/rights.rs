@@ -1,7 +1,7 @@
 //! The room of people's requests: where each stands and by when it must be
 //! answered, in the clear; all else sealed under the customer's own key.
 
-use super::{LeafRow, Pending, RequestClaim, RequestRow};
+use super::{ConsentOutcome, LeafRow, Pending, RequestClaim, StateChange};
 use crate::clock::Day;
 use crate::error::Result;
 use crate::id::{CustomerNumber, TenantNumber};
@@ -36,6 +36,8 @@ pub struct OpenRights {
     pub row: RightsRow,
     /// The call's request id.
     pub claim: RequestClaim,
+    /// What it restricts at once.
+    pub restrain: Option<StateChange>,
     /// The leaf.
     pub leaf: LeafRow,
 }
@@ -45,6 +47,8 @@ pub struct OpenRights {
 pub struct ChangeRights {
     /// The request as it shall stand, its revision one more than before.
     pub row: RightsRow,
+    /// What it restricts, or restricts no longer.
+    pub restrain: Option<StateChange>,
     /// The leaf.
     pub leaf: LeafRow,
 }
@@ -52,14 +56,19 @@ pub struct ChangeRights {
 /// Changes to requests.
 pub trait RightsStore {
     /// `vault.db`: keeps a new request, with the call's request id and leaf.
-    /// What the id stands for where it is known.
-    fn open_rights(&self, open: OpenRights) -> Pending<Option<RequestRow>>;
-    /// `vault.db`: changes a request. False where another was first.
+    fn open_rights(&self, open: OpenRights) -> Pending<ConsentOutcome>;
+    /// `vault.db`: changes a request. False where another was first, or the
+    /// customer's state is another by now.
     fn change_rights(&self, change: ChangeRights) -> Pending<bool>;
 }
 
 /// Reads of requests.
 pub trait RightsRows {
+    /// `vault.db`: a customer's requests that are not ended.
+    fn open_rights_of(&mut self, customer: CustomerNumber) -> Result<Vec<RightsRow>>;
+    /// `vault.db`: erasures of all tenants that are approved or begun, by
+    /// rising number after `after`, at most `most`.
+    fn approved_erasures(&mut self, after: u64, most: usize) -> Result<Vec<RightsRow>>;
     /// `vault.db`: one request.
     fn rights(&mut self, number: u64) -> Result<Option<RightsRow>>;
     /// `vault.db`: a tenant's requests, by the day they are due, those without

@@ -124,6 +124,13 @@ pub enum LedgerKind {
     Objection = 4,
     /// A contract or an obligation ended for a customer.
     BasisEnded = 5,
+    /// The processing of a customer's data was restricted.
+    Restriction = 6,
+    /// Something of a customer is held.
+    Hold = 7,
+    /// A restriction was lifted, or a hold released: it is not replayed. This
+    /// alone widens nothing.
+    Lifted = 8,
     /// A customer's field keys up to a generation are compromised.
     Compromise = 10,
     /// A customer's field keys up to a generation were shredded, with what was

@@ -6,13 +6,16 @@ use super::index::{Entry, Place};
 use super::keyring::Tenant;
 use super::keyring::{CustomerKeyring, Keyring};
 use super::request::Request;
-use crate::access::{Create, Grant, Show, State};
+use super::rights::request::{Kind, State as RequestState};
+use crate::access::{Cause, Create, Facts, Grant, Show, State};
 use crate::audit::{Call, Verdict};
 use crate::clock::Day;
 use crate::error::{Error, Lost, Missing, Result};
 use crate::id::{CustomerNumber, RequestId};
 use crate::limits;
-use crate::store::{CreateCustomer, CreateKeys, CreateOutcome, Fence, Replacement, Rows};
+use crate::store::{
+    CreateCustomer, CreateKeys, CreateOutcome, CustomerRow, Fence, Replacement, RightsRow, Rows,
+};
 use std::sync::Arc;
 
 /// How far an erasure has come.
@@ -22,6 +25,15 @@ pub enum Level {
     Shredded,
     /// L3: the rows are gone too.
     Purged,
+}
+
+/// An erasure that is asked for and has destroyed nothing yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// L0: restricted until it is decided, or until a hold is released.
+    Restricted,
+    /// L1: approved, and waiting out its grace.
+    Grace,
 }
 
 /// How far the purge of a forgotten customer has come, in records.
@@ -44,6 +56,12 @@ pub enum CustomerView {
         records: u64,
         /// The day of creation.
         created: Day,
+        /// Whether processing is restricted (GDPR art. 18).
+        restricted: bool,
+        /// Whether something of the customer is held.
+        held: bool,
+        /// An erasure that is asked for.
+        waiting: Option<Waiting>,
     },
     /// Forgotten.
     Erased {
@@ -142,6 +160,9 @@ impl Vault {
                     generation: 1,
                     records: 0,
                     created: today,
+                    restricted: false,
+                    held: false,
+                    waiting: None,
                 }))
             }
             Ok(CreateOutcome::Taken | CreateOutcome::Moved | CreateOutcome::Repeated(_)) => {
@@ -336,12 +357,38 @@ pub(super) fn view(
             None => Err(Error::DataLoss(Lost::State)),
         };
     };
-    let view = CustomerView::Active {
+    let (mac, key) = (&row.state_mac, &keys.identity.state);
+    let facts = Facts::verify(&row.state, mac, key, customer)?;
+    let view = active(rows, &keys, &row, facts.state())?;
+    Ok((view, Some(keys)))
+}
+
+/// What is known of a living customer with this state.
+pub(super) fn active(
+    rows: &mut dyn Rows,
+    keys: &CustomerKeyring,
+    row: &CustomerRow,
+    state: &State,
+) -> Result<CustomerView> {
+    let is_waiting = [Cause::Erasure, Cause::Queued]
+        .into_iter()
+        .any(|cause| state.is_restricted_for(cause));
+    let is_approved = |row: &RightsRow| {
+        row.kind == Kind::Erasure as u8 && row.state == RequestState::Approved as u8
+    };
+    let waiting = match is_waiting {
+        false => None,
+        true if rows.open_rights_of(keys.customer)?.iter().any(is_approved) => Some(Waiting::Grace),
+        true => Some(Waiting::Restricted),
+    };
+    Ok(CustomerView::Active {
         generation: keys.generation,
         records: row.records,
         created: row.created,
-    };
-    Ok((view, Some(keys)))
+        restricted: state.is_restricted(),
+        held: state.holds().next().is_some(),
+        waiting,
+    })
 }
 
 fn erased(rows: &mut dyn Rows, customer: CustomerNumber, fence: Fence) -> Result<CustomerView> {

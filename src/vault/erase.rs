@@ -2,18 +2,22 @@
 //! one transaction of `keys.db` the fence, the ledger entry, the keys gone and
 //! their pages dirty, then the write-ahead log emptied, then the ledger copied
 //! to its second place, then the shred leaf, then the reply (L2). Behind it the rows are purged (L3). Every step may be
-//! repeated; start-up completes whatever a crash cut off.
+//! repeated; start-up completes whatever a crash cut off. While something of the
+//! customer is held nothing of that happens: they are restricted, and the erasure
+//! waits (`queue.rs`).
 
 use super::Vault;
 use super::certificate::CertificateView;
 use super::customer::{CustomerView, Level, Purge, view};
 use super::index::Entry;
-use super::keyring::CustomerKeyring;
+use super::keyring::{CustomerKeyring, Tenant};
+use super::queue::Queueing;
+use super::restraint::Restraining;
 use crate::access::{Erase, EraseMany, Grant};
 use crate::audit::{Call, Fact, Leaf, Subject, Verdict};
 use crate::clock::Instant;
 use crate::error::{Error, Missing, Result, Unavailable};
-use crate::id::CustomerNumber;
+use crate::id::{CustomerId, CustomerNumber, TenantName};
 use crate::limits;
 use crate::store::{DataFile, EraseIntent, ErasureRow, Fence, Pending, Tombstone};
 use std::collections::HashSet;
@@ -23,10 +27,25 @@ use std::time::Duration;
 /// How long a purge waits before it tries again after a failure.
 const PURGE_PAUSE: Duration = Duration::from_secs(1);
 
+/// An erasure that was asked for or approved: whom it is about, and what is
+/// written down of it.
+pub(super) struct Forgetting {
+    /// Whose customer.
+    pub tenant: (TenantName, Arc<Tenant>),
+    /// Whom.
+    pub customer: CustomerId,
+    /// Which service asked for it.
+    pub by: Arc<str>,
+    /// What its intent leaf says.
+    pub leaf: Leaf,
+}
+
 /// What a look at the customer found.
 enum Target {
-    /// Alive: the keys, and where the index row is.
-    Alive(Box<CustomerKeyring>, u64, [u8; 16]),
+    /// Alive: the keys, their state, and where the index row is.
+    Alive(Box<CustomerKeyring>, Vec<u8>, u64, [u8; 16]),
+    /// Held.
+    Held(Box<Queueing>),
     /// Shredded before.
     Shredded(CustomerNumber, CustomerView),
 }
@@ -41,10 +60,18 @@ impl Vault {
         grant: Grant<Erase>,
     ) -> Result<(CustomerView, Option<CertificateView>)> {
         // In a task of its own: a caller that goes away stops nothing half-way.
-        let (vault, call, grant) = (self.clone(), Arc::clone(call), Arc::new(grant));
+        let name = grant.principal().tenant().clone();
+        let forgetting = Forgetting {
+            tenant: (name.clone(), self.tenant(&name)?),
+            customer: CustomerId::parse("name", grant.target().customer.expose())?,
+            by: Arc::clone(grant.principal().name()),
+            leaf: self.leaf(&grant, Verdict::Intended),
+        };
+        let (vault, call) = (self.clone(), Arc::clone(call));
+        let forgetting = Arc::new(forgetting);
         tokio::spawn(async move {
-            let (customer, view) = vault.erase_to_the_end(&call, &grant).await?;
-            Ok((view, vault.certificate_of(&grant, customer).await))
+            let (customer, view) = vault.forget(&call, &forgetting).await?;
+            Ok((view, vault.certificate_of(&forgetting, customer).await))
         })
         .await
         .unwrap_or(Err(Error::Internal("an erasure ended by itself")))
@@ -66,15 +93,14 @@ impl Vault {
     /// the erasure is acknowledged without it, and a repeat gives it.
     async fn certificate_of(
         &self,
-        grant: &Grant<Erase>,
+        of: &Forgetting,
         customer: CustomerNumber,
     ) -> Option<CertificateView> {
-        let name = grant.principal().tenant();
         let make = async {
-            let (tenant, fence) = (self.tenant(name)?, self.fence(customer).await?);
-            let tenant = (name.as_str(), tenant.number);
-            let id = &grant.target().customer;
-            self.certify_erasure(tenant, customer, id, fence).await
+            let fence = self.fence(customer).await?;
+            let tenant = (of.tenant.0.as_str(), of.tenant.1.number);
+            self.certify_erasure(tenant, customer, &of.customer, fence)
+                .await
         };
         let made = make.await;
         if let Err(error) = &made {
@@ -83,26 +109,33 @@ impl Vault {
         made.ok()
     }
 
-    async fn erase_to_the_end(
+    /// Carries an erasure out, to L2 or beyond; ERASURE_QUEUED where something of
+    /// the customer is held.
+    pub(super) async fn forget(
         &self,
         call: &Arc<Call>,
-        grant: &Arc<Grant<Erase>>,
+        of: &Arc<Forgetting>,
     ) -> Result<(CustomerNumber, CustomerView)> {
-        let leaf = self.leaf(grant, Verdict::Intended);
         for _ in 0..limits::REVISION_RETRIES {
-            match self.look_before_erase(grant).await? {
+            match self.look_before_erase(call, of).await? {
                 Target::Shredded(customer, view) => {
-                    let view = self.erase_again(call, grant, customer, view).await?;
+                    let view = self.erase_again(call, &of.leaf, customer, view).await?;
                     return Ok((customer, view));
                 }
-                Target::Alive(keys, page, tag) => {
+                Target::Held(queueing) => match self.queue(call, *queueing).await? {
+                    true => return Err(Error::ErasureQueued),
+                    false => continue,
+                },
+                Target::Alive(keys, state, page, tag) => {
+                    let leaf = &of.leaf;
                     let today = call.time.day();
                     let intent = EraseIntent {
                         customer: keys.customer,
                         tenant: keys.tenant,
                         index_page: page,
                         index_tag: tag,
-                        leaf: self.subject_row(call, &leaf, &keys, &[])?,
+                        state,
+                        leaf: self.subject_row(call, leaf, &keys, &[])?,
                         today,
                     };
                     let intend = || self.0.store.intend_erasure(intent.clone());
@@ -112,7 +145,7 @@ impl Vault {
                     let customer = keys.customer;
                     let subject = self.subject(call.time, &keys, &[]);
                     drop(keys);
-                    let shredded = self.shred(call, customer, page, &leaf, subject).await;
+                    let shredded = self.shred(call, customer, page, leaf, subject).await;
                     // What is intended is carried out, whatever was answered.
                     self.purge_behind(customer);
                     return Ok((customer, shredded?));
@@ -141,18 +174,32 @@ impl Vault {
         })
     }
 
-    async fn look_before_erase(&self, grant: &Arc<Grant<Erase>>) -> Result<Target> {
-        let tenant = self.tenant(grant.principal().tenant())?;
-        let asked = Arc::clone(grant);
+    async fn look_before_erase(&self, call: &Arc<Call>, of: &Arc<Forgetting>) -> Result<Target> {
+        let (vault, call, of) = (self.clone(), Arc::clone(call), Arc::clone(of));
         self.on_rows(move |rows, keyring| {
-            let place = keyring.find(rows, &tenant, &asked.target().customer)?;
+            let tenant = &of.tenant.1;
+            let place = keyring.find(rows, tenant, &of.customer)?;
             let (Some(entry), Some(page)) = (place.entry, place.page) else {
                 return Err(Error::NotFound(Missing::Customer));
             };
             let (Entry::Customer(customer) | Entry::Tombstone(customer)) = entry;
-            match view(rows, keyring, &tenant, customer)? {
-                (_, Some(keys)) => Ok(Target::Alive(Box::new(keys), page.page, place.tag)),
+            match view(rows, keyring, tenant, customer)? {
                 (view, None) => Ok(Target::Shredded(customer, view)),
+                (_, Some(keys)) => {
+                    let row = rows.customer(customer)?;
+                    let row = super::find::owner_of(rows, customer, row)?;
+                    let restraining = Restraining::of(keyring, &keys, &row)?;
+                    if restraining.state().holds().next().is_some() {
+                        let queueing = Queueing::of(&vault, &call, &of, &keys, restraining)?;
+                        return Ok(Target::Held(Box::new(queueing)));
+                    }
+                    Ok(Target::Alive(
+                        Box::new(keys),
+                        row.state,
+                        page.page,
+                        place.tag,
+                    ))
+                }
             }
         })
         .await
@@ -162,11 +209,12 @@ impl Vault {
     async fn erase_again(
         &self,
         call: &Arc<Call>,
-        grant: &Grant<Erase>,
+        of: &Leaf,
         customer: CustomerNumber,
         view: CustomerView,
     ) -> Result<CustomerView> {
-        let leaf = self.leaf(grant, Verdict::Allowed);
+        let mut leaf = of.clone();
+        leaf.verdict = Verdict::Allowed;
         if !matches!(
             view,
             CustomerView::Erased {
@@ -335,6 +383,7 @@ impl Vault {
                 done => done?,
             }
         }
-        self.replay_ledger().await
+        self.replay_ledger().await?;
+        self.carry_on().await
     }
 }

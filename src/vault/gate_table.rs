@@ -6,8 +6,8 @@
 use super::keyring::Keyring;
 use super::open::permit;
 use crate::access::{
-    Access, Grant, Moment, Read, ReadAsk, ReadMode, ReadTarget, Snapshot, Sources, Standing, State,
-    Status,
+    Access, Cause, Grant, Moment, Read, ReadAsk, ReadMode, ReadTarget, Restrained, Scope, Snapshot,
+    Sources, Standing, State, Status,
 };
 use crate::catalog::Form;
 use crate::clock::Day;
@@ -191,7 +191,14 @@ impl Scene {
             let grant = grant(rules, name, fields)?;
             let keys = self.keyring.customer(CUSTOMER, self.rows(case.erased))?;
             let mut state = State::active();
-            (state.restricted, state.held) = (case.restricted, case.held);
+            for (is_so, what) in [
+                (case.restricted, Restrained::Restricted(Cause::Asked)),
+                (case.held, Restrained::Held(Scope::Customer)),
+            ] {
+                if is_so {
+                    state.restrain(what)?;
+                }
+            }
             state.set(Standing {
                 status: case.status,
                 expires: case.is_over.then_some(YESTERDAY),

@@ -176,6 +176,16 @@ impl Keyring {
         tenant.ok_or(Error::Internal("a principal of an unknown tenant"))
     }
 
+    /// The tenant of a number, with its name.
+    pub fn tenant_numbered(&self, number: TenantNumber) -> Result<(TenantName, Arc<Tenant>)> {
+        let unsealed = self.unsealed()?;
+        let mut tenants = unsealed.tenants.iter();
+        let found = tenants.find(|(_, tenant)| tenant.number == number);
+        found
+            .map(|(name, tenant)| (name.clone(), Arc::clone(tenant)))
+            .ok_or(Error::Internal("a customer of an unknown tenant"))
+    }
+
     /// How many tenants there are.
     pub fn tenant_count(&self) -> Result<usize> {
         Ok(self.unsealed()?.tenants.len())

@@ -58,7 +58,10 @@ impl Vault {
                 let more = found.len() > most;
                 let mut records = Vec::with_capacity(found.len());
                 for row in found.iter().take(most) {
-                    let view = RecordView::of(row);
+                    let view = RecordView {
+                        restricted: permit.is_restrained(),
+                        ..RecordView::of(row)
+                    };
                     records.push((record_name(deployment, &keys, &customer, row)?, view));
                 }
                 let next = most.checked_sub(1).and_then(|last| found.get(last));

@@ -22,12 +22,14 @@ mod leaf;
 mod ledger;
 mod list;
 mod open;
+mod queue;
 mod quota;
 mod read;
 mod refuse;
 mod regroup;
 mod request;
 mod restore;
+mod restraint;
 mod rewrap;
 pub mod rights;
 mod rotate;
@@ -43,7 +45,7 @@ mod write;
 pub use approval::{Approvals, Approved, TwoPeople};
 pub use certificate::CertificateView;
 pub use consent::{ConsentView, Event, History, PurposeView, Receipt, Said};
-pub use customer::{CustomerView, Level};
+pub use customer::{CustomerView, Level, Waiting};
 pub use entries::{CustomerEntry, EntryFilter, EntryPage, EntryView};
 pub use epoch::{ClosePlan, KeyBackup};
 pub use job::Order;
@@ -52,7 +54,9 @@ pub use open::{OpenedRecord, RecordView};
 pub use read::Outcomes;
 pub use refuse::Refused;
 pub use regroup::Keep;
+pub use request::step_id;
 pub use restore::{Restored, Unproven};
+pub use restraint::{HoldView, Holds, Released, Terms};
 pub use rights::Office;
 pub use seal::{ProviderView, SealView, SealedBy};
 pub use seed::{Closed, Seeding, seeded_id};
@@ -63,7 +67,7 @@ pub use unseal::found;
 
 use crate::audit::Log;
 use crate::error::{Error, Result, Unavailable};
-use crate::id::{CustomerNumber, TenantName};
+use crate::id::{CustomerNumber, RequestNumber, TenantName, TenantNumber};
 use crate::keys::Providers;
 use crate::keys::signing::{PublicKey, SigningKey};
 use crate::store::{DataFile, Rows, Store};
@@ -72,7 +76,7 @@ use keyring::{Keyring, Tenant};
 use quota::CustomerQuota;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, broadcast, oneshot};
 
 /// The vault: its rows, its unsealed keys and its log. Cheap to clone.
 #[derive(Clone)]
@@ -92,6 +96,8 @@ struct Inner {
     ledger: OnceLock<ledger::Kept>,
     /// Signs events of consent, receipts, certificates and reports.
     signing: OnceLock<SigningKey>,
+    /// Told of each change of a person's request: whose, and which.
+    changes: broadcast::Sender<(TenantNumber, RequestNumber)>,
     /// Customers whose rows are being purged behind a reply.
     purging: Mutex<HashSet<CustomerNumber>>,
     providers: Arc<Providers>,

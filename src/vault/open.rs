@@ -29,6 +29,9 @@ pub struct RecordView {
     pub created: Day,
     /// The day of the last write.
     pub updated: Day,
+    /// Whether the data is restricted or held, so that whoever gets it may use
+    /// it for nothing else.
+    pub restricted: bool,
 }
 
 impl RecordView {
@@ -39,6 +42,7 @@ impl RecordView {
             schema_version: row.schema_version,
             created: row.created,
             updated: row.updated,
+            restricted: false,
         }
     }
 }
@@ -178,7 +182,10 @@ pub fn open_record(
     }
     Ok(OpenedRecord {
         record_type: Arc::clone(&read.record_type),
-        view: RecordView::of(row),
+        view: RecordView {
+            restricted: permit.is_restrained(),
+            ..RecordView::of(row)
+        },
         fields,
         handle: scope
             .filter(|scope| scope.handles)

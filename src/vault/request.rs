@@ -12,6 +12,18 @@ use crate::store::{RequestClaim, RequestKey, RequestRow, Rows};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
+/// The request id of a step of a larger change: the same parts have the same id,
+/// and no caller has it by chance.
+pub fn step_id(parts: &[&[u8]]) -> RequestId {
+    let mut hash = Sha256::new().chain_update(b"oubliette.v1/step\0");
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let hash: [u8; 32] = hash.finalize().into();
+    RequestId(hash.first_chunk().copied().unwrap_or_default())
+}
+
 /// A mutation's request id and content.
 #[derive(Clone)]
 pub struct Request {

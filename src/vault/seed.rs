@@ -197,9 +197,13 @@ impl Vault {
         let tenant = self.tenant(tenant)?;
         let id = id_of(customer)?;
         let number = tenant.number;
-        let place = self
-            .on_rows(move |rows, keyring| keyring.find(rows, &tenant, &id))
+        let (place, row) = self
+            .on_rows(move |rows, keyring| {
+                let place = keyring.find(rows, &tenant, &id)?;
+                Ok((place, rows.customer(CustomerNumber(customer))?))
+            })
             .await?;
+        let row = row.ok_or(Error::Internal("an unseeded customer"))?;
         let page = place.page.ok_or(Error::Internal("an unseeded index"))?;
         let call = self.0.log.begin("Purge", None, Instant::now());
         let leaf = crate::audit::Leaf::new(crate::audit::Verdict::Intended, "");
@@ -208,6 +212,7 @@ impl Vault {
             tenant: number,
             index_page: page.page,
             index_tag: place.tag,
+            state: row.state,
             leaf: self.plain_row(&call, &leaf)?,
             today: call.time.day(),
         };

@@ -110,6 +110,7 @@ impl Vault {
             office: OnceLock::new(),
             log_key: OnceLock::new(),
             signing: OnceLock::new(),
+            changes: tokio::sync::broadcast::channel(limits::REQUEST_CHANGES).0,
             purging: Mutex::default(),
             ledger: OnceLock::new(),
             providers,

@@ -82,6 +82,7 @@ impl Vault {
                             schema_version,
                             created,
                             updated,
+                            restricted: false,
                         });
                     }
                 }
@@ -178,6 +179,7 @@ impl Writing<'_> {
                 schema_version: write.record_type.version,
                 created: row.as_ref().map_or(self.today, |row| row.created),
                 updated: row.as_ref().map_or(self.today, |row| row.updated),
+                restricted: false,
             };
             return Ok(Prepared::Again(view, keys));
         }

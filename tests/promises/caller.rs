@@ -9,6 +9,7 @@ use oubliette::pb;
 use oubliette::pb::certificate_service_client::CertificateServiceClient;
 use oubliette::pb::consent_service_client::ConsentServiceClient;
 use oubliette::pb::customer_service_client::CustomerServiceClient;
+use oubliette::pb::hold_service_client::HoldServiceClient;
 use oubliette::pb::key_service_client::KeyServiceClient;
 use oubliette::pb::record_service_client::RecordServiceClient;
 use oubliette::pb::rights_service_client::RightsServiceClient;
@@ -39,6 +40,8 @@ pub struct Caller {
     pub certificates: CertificateServiceClient<Channel>,
     /// RightsService.
     pub rights: RightsServiceClient<Channel>,
+    /// HoldService.
+    pub holds: HoldServiceClient<Channel>,
     /// ConsentService.
     pub consent: ConsentServiceClient<Channel>,
 }
@@ -123,6 +126,7 @@ impl Caller {
             keys: KeyServiceClient::new(channel.clone()),
             certificates: CertificateServiceClient::new(channel.clone()),
             rights: RightsServiceClient::new(channel.clone()),
+            holds: HoldServiceClient::new(channel.clone()),
             consent: ConsentServiceClient::new(channel.clone()),
             channel,
         }

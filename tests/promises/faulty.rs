@@ -5,13 +5,13 @@ use oubliette::error::{Error, Result};
 use oubliette::id::CustomerNumber;
 use oubliette::store::sqlite::Sqlite;
 use oubliette::store::{
-    Answer, ApprovalStore, Asked, CertificateStore, ChangeRights, CheckpointRow, ClosedEpoch,
-    ConsentChange, ConsentOutcome, ConsentStore, CreateCustomer, CreateKeys, CreateOutcome,
-    DataFile, Decision, DeleteRecord, Destroyed, EpochRow, EpochStore, EraseIntent, Fence,
-    GenerationStore, JobOrders, JobState, JobStore, KeyUse, LeafRow, Narrowing, NewApproval,
+    Answer, ApprovalStore, Asked, CertificateStore, ChangeRestraints, ChangeRights, CheckpointRow,
+    ClosedEpoch, ConsentChange, ConsentOutcome, ConsentStore, CreateCustomer, CreateKeys,
+    CreateOutcome, DataFile, Decision, DeleteRecord, Destroyed, EpochRow, EpochStore, EraseIntent,
+    Fence, GenerationStore, JobOrders, JobState, JobStore, KeyUse, LeafRow, Narrowing, NewApproval,
     NewCertificate, NewGeneration, NewJob, NewPage, OpenRights, PageRow, PageSwap, Pending,
-    Progress, PutOutcome, PutRecord, ReadJob, RecordKey, Reencrypted, RequestRow, RightsStore,
-    Seal, SplitIndex, Store, Swapped, TenantRow, Tombstone, TreeStore,
+    Progress, PutOutcome, PutRecord, ReadJob, RecordKey, Reencrypted, RequestRow, RestraintStore,
+    RightsStore, Seal, SplitIndex, Store, Swapped, TenantRow, Tombstone, TreeStore,
 };
 use std::any::Any;
 use std::path::Path;
@@ -37,6 +37,7 @@ pub enum Step {
     RecordPurge,
     Certificate,
     Rights,
+    Restraint,
     Seal,
     NoteNarrowing,
     ChangeConsent,
@@ -180,11 +181,17 @@ impl CertificateStore for Faulty {
 }
 
 impl RightsStore for Faulty {
-    fn open_rights(&self, open: OpenRights) -> Pending<Option<RequestRow>> {
+    fn open_rights(&self, open: OpenRights) -> Pending<ConsentOutcome> {
         self.act(Step::Rights, |s| s.open_rights(open))
     }
     fn change_rights(&self, change: ChangeRights) -> Pending<bool> {
         self.act(Step::Rights, |s| s.change_rights(change))
+    }
+}
+
+impl RestraintStore for Faulty {
+    fn change_restraints(&self, change: ChangeRestraints) -> Pending<ConsentOutcome> {
+        self.act(Step::Restraint, |s| s.change_restraints(change))
     }
 }
 

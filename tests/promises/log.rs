@@ -45,6 +45,14 @@ pub enum Fact {
         event: String,
         state: String,
     },
+    /// A restriction or a hold was placed or lifted.
+    Restraint {
+        kind: String,
+        event: String,
+        cause: String,
+        record_type: u32,
+        field: u32,
+    },
     /// Calls that ended without an entry.
     Unwritten { calls: Vec<(u64, u64)> },
     /// What a customer said, and in which event.

@@ -15,6 +15,8 @@ fn asking(id: &str, kind: pb::RequestKind) -> pb::OpenRequestRequest {
         regimes: Vec::new(),
         text: "please, as I said on the telephone".to_owned(),
         request_id: request_id(),
+        accuracy_contested: false,
+        purposes: Vec::new(),
     }
 }
 
@@ -35,7 +37,10 @@ impl Caller {
 
     async fn approve(&self, name: &str) -> Answer<pb::ApproveRequestResponse> {
         let name = name.to_owned();
-        let request = pb::ApproveRequestRequest { name };
+        let request = pb::ApproveRequestRequest {
+            name,
+            person_told_time: None,
+        };
         heard(self.rights.clone().approve_request(request).await)
     }
 
@@ -44,6 +49,7 @@ impl Caller {
             name: name.to_owned(),
             code: code.to_owned(),
             text: "the tax law wants it kept".to_owned(),
+            person_told_time: None,
         };
         let denied = heard(self.rights.clone().deny_request(request).await)?;
         Ok(denied.request.unwrap_or_default())
@@ -123,9 +129,10 @@ async fn an_erasure_is_asked_for_approved_by_another_and_certified() {
     assert_eq!(sure.expect("noted").state(), pb::RequestState::InProgress);
     let same = w.approve(name).await.err().expect("refused");
     assert!(same.is("SECOND_PERSON_NEEDED"), "{same}");
+    let read = w.get(&record("somebody-1", "a")).await;
     assert!(
-        w.get(&record("somebody-1", "a")).await.is_ok(),
-        "nothing was done"
+        read.is_err_and(|f| f.is("RESTRICTED")),
+        "and no more was done"
     );
 
     let mut log = Log::of(&place);

@@ -171,6 +171,16 @@ born = "derived:age_band"
 email = "masked:email"
 "#;
 
+const FLYERS: &str = r#"number = 7
+title = "Sending flyers"
+fides = "marketing.communications"
+basis = "legitimate_interest"
+mechanism = "opt_out"
+callers = ["worker"]
+[grants.card]
+name = "raw"
+"#;
+
 const ENDED: &str = r#"number = 4
 title = "Over"
 basis = "contract"
@@ -259,6 +269,7 @@ pub fn write(to: &Path) {
         ("care", CARE),
         ("offers", OFFERS),
         ("brief", BRIEF),
+        ("flyers", FLYERS),
         ("ended", ENDED),
         ("others", OTHERS),
         ("help", HELP),

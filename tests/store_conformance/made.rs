@@ -183,6 +183,7 @@ pub fn intent(customer: CustomerNumber) -> EraseIntent {
         tenant: TENANT,
         index_page: INDEX_PAGE,
         index_tag: wide(customer.0),
+        state: b"active".to_vec(),
         leaf: leaf("intent"),
         today: TODAY,
     }

@@ -22,6 +22,7 @@ mod model;
 mod records;
 mod requests;
 mod reserve;
+mod restraints;
 mod shared;
 mod sqlite;
 mod tree;

@@ -199,7 +199,10 @@ fn a_permit_needs_the_customers_own_unrestricted_state() {
     let keys = IdentityKey::generate().unwrap().subkeys();
     let facts = |number, restricted| {
         let mut state = State::active();
-        state.restricted = restricted;
+        if restricted {
+            let asked = Restrained::Restricted(Cause::Asked);
+            state.restrain(asked).unwrap();
+        }
         let mac = state.mac(&keys.state, number);
         Facts::verify(&state.encode(), &mac, &keys.state, number).unwrap_or_else(|e| panic!("{e}"))
     };

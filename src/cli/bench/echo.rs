@@ -82,6 +82,7 @@ impl Echo {
                 month: 11,
                 day: 23,
             }),
+            restricted: false,
         };
         let fields = super::scene::fields(1).into_iter().map(|(name, value)| {
             let field = pb::FieldValue {

@@ -13,10 +13,19 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 /// A ledger entry's number: the state's revision above, the purpose below.
 const PURPOSE_BITS: u32 = 16;
+/// The same of a restraint: below is what it is about.
+pub const ABOUT_BITS: u32 = 32;
+
+fn bits(kind: LedgerKind) -> u32 {
+    match kind {
+        LedgerKind::Restriction | LedgerKind::Hold | LedgerKind::Lifted => ABOUT_BITS,
+        _ => PURPOSE_BITS,
+    }
+}
 
 impl ConsentStore for Sqlite {
     fn note_narrowing(&self, narrowing: Narrowing, today: Day) -> Pending<()> {
-        let number = narrowing.revision << PURPOSE_BITS | u64::from(narrowing.purpose);
+        let number = narrowing.revision << bits(narrowing.kind) | u64::from(narrowing.about);
         self.keys.change(move |db| {
             let epoch = keys_file::newest_epoch(db)?;
             keys_file::note(db, narrowing.kind, narrowing.customer, number, epoch, today)
@@ -104,24 +113,27 @@ impl ConsentRows for Reader {
     }
 
     fn narrowings(&mut self, after: u64, most: usize) -> Result<Vec<Narrowing>> {
-        const KINDS: [LedgerKind; 3] = [
+        const KINDS: [LedgerKind; 5] = [
             LedgerKind::Withdrawal,
             LedgerKind::Objection,
             LedgerKind::BasisEnded,
+            LedgerKind::Restriction,
+            LedgerKind::Hold,
         ];
         let mut entries = self.keys()?.prepare_cached(
             "SELECT entry, kind, customer, number FROM ledger
-             WHERE entry > ?1 AND kind IN (3, 4, 5) ORDER BY entry LIMIT ?2",
+             WHERE entry > ?1 AND kind IN (3, 4, 5, 6, 7) ORDER BY entry LIMIT ?2",
         )?;
         let rows = entries.query_map(params![after, most], |row| {
             let (kind, number): (u8, u64) = (row.get(1)?, row.get(3)?);
             let known = KINDS.into_iter().find(|known| *known as u8 == kind);
+            let kind = known.unwrap_or(LedgerKind::Withdrawal);
             Ok(Narrowing {
                 entry: row.get(0)?,
-                kind: known.unwrap_or(LedgerKind::Withdrawal),
+                kind,
                 customer: CustomerNumber(row.get(2)?),
-                purpose: u16::try_from(number & ((1 << PURPOSE_BITS) - 1)).unwrap_or(0),
-                revision: number >> PURPOSE_BITS,
+                about: u32::try_from(number & ((1 << bits(kind)) - 1)).unwrap_or(0),
+                revision: number >> bits(kind),
             })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)

@@ -21,6 +21,7 @@ mod reader;
 mod reads;
 mod reserve;
 mod restoring;
+mod restraints;
 mod rights;
 mod schema;
 mod seed;

@@ -181,6 +181,7 @@ fn purge(db: &Connection) -> rusqlite::Result<Purged> {
          DELETE FROM locators WHERE customer IN (SELECT customer FROM temp.gone);
          DELETE FROM requests WHERE customer IN (SELECT customer FROM temp.gone);
          DELETE FROM consent_events WHERE customer IN (SELECT customer FROM temp.gone);
+         DELETE FROM restraints WHERE customer IN (SELECT customer FROM temp.gone);
          DELETE FROM main.customers WHERE customer IN (SELECT customer FROM temp.gone);
          UPDATE main.customers SET least_generation = 1 WHERE least_generation > 1;",
     )?;
@@ -212,7 +213,7 @@ fn purge(db: &Connection) -> rusqlite::Result<Purged> {
             AND k.kind = 2 AND k.generation = r.generation)",
     )?;
     let narrowed = db.query_row(
-        "SELECT count(*) FROM keys.ledger l WHERE kind BETWEEN 3 AND 9
+        "SELECT count(*) FROM keys.ledger l WHERE kind IN (3, 4, 5, 6, 7)
            AND entry > coalesce((SELECT entry FROM ledger_done), 0)
            AND EXISTS (SELECT 1 FROM main.customers c WHERE c.customer = l.customer)",
         [],

@@ -2,12 +2,13 @@
 
 use super::Sqlite;
 use super::reader::{Reader, request};
+use super::restraints;
 use super::vault_file::{append, claim};
 use crate::clock::Day;
 use crate::error::Result;
 use crate::id::{CustomerNumber, TenantNumber};
 use crate::store::{
-    ChangeRights, OpenRights, Pending, RequestRow, RightsRow, RightsRows, RightsStore,
+    ChangeRights, ConsentOutcome, OpenRights, Pending, RightsRow, RightsRows, RightsStore,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -17,7 +18,7 @@ const NEVER: i32 = i32::MAX;
 const ENDED: u8 = 6;
 
 impl RightsStore for Sqlite {
-    fn open_rights(&self, new: OpenRights) -> Pending<Option<RequestRow>> {
+    fn open_rights(&self, new: OpenRights) -> Pending<ConsentOutcome> {
         self.ordinary(&self.vault, move |db| open(db, &new))
     }
 
@@ -26,9 +27,14 @@ impl RightsStore for Sqlite {
     }
 }
 
-fn open(db: &Connection, new: &OpenRights) -> rusqlite::Result<Option<RequestRow>> {
+fn open(db: &Connection, new: &OpenRights) -> rusqlite::Result<ConsentOutcome> {
     if let Some(known) = request(db, &new.claim.key, new.claim.today)? {
-        return Ok(Some(known));
+        return Ok(ConsentOutcome::Repeated(known));
+    }
+    if let Some(change) = &new.restrain
+        && let Some(lost) = restraints::apply(db, change)?
+    {
+        return Ok(lost);
     }
     let row = &new.row;
     db.prepare_cached(
@@ -49,11 +55,23 @@ fn open(db: &Connection, new: &OpenRights) -> rusqlite::Result<Option<RequestRow
     ])?;
     claim(db, &new.claim, row.customer, row.number)?;
     append(db, std::slice::from_ref(&new.leaf))?;
-    Ok(None)
+    Ok(ConsentOutcome::Done)
 }
 
 fn changed(db: &Connection, change: &ChangeRights) -> rusqlite::Result<bool> {
     let row = &change.row;
+    let sql = "SELECT 1 FROM rights WHERE number = ?1 AND revision = ?2 - 1";
+    let is_first = db
+        .prepare_cached(sql)?
+        .exists(params![row.number, row.revision])?;
+    if !is_first {
+        return Ok(false);
+    }
+    if let Some(change) = &change.restrain
+        && restraints::apply(db, change)?.is_some()
+    {
+        return Ok(false);
+    }
     let moved = db
         .prepare_cached(
             "UPDATE rights SET state = ?2, due_day = ?3, revision = ?4, sealed = ?5
@@ -78,7 +96,7 @@ fn changed(db: &Connection, change: &ChangeRights) -> rusqlite::Result<bool> {
 pub fn forget(db: &Connection, customer: CustomerNumber) -> rusqlite::Result<()> {
     db.prepare_cached(
         "UPDATE rights SET customer = 0, sealed = x'', revision = revision + 1,
-                state = CASE WHEN kind = 6 AND state = 5 THEN 6 ELSE state END
+                state = CASE WHEN kind = 6 AND state IN (4, 5) THEN 6 ELSE state END
          WHERE customer = ?1",
     )?
     .execute([customer.0])?;
@@ -104,6 +122,27 @@ fn row_of(row: &Row<'_>) -> rusqlite::Result<RightsRow> {
 }
 
 impl RightsRows for Reader {
+    fn open_rights_of(&mut self, customer: CustomerNumber) -> Result<Vec<RightsRow>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM rights
+             WHERE customer = ?1 AND customer > 0 AND state < ?2 ORDER BY number"
+        );
+        let mut statement = self.vault()?.prepare_cached(&sql)?;
+        let rows = statement.query_map(params![customer.0, ENDED], row_of)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn approved_erasures(&mut self, after: u64, most: usize) -> Result<Vec<RightsRow>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM rights
+             WHERE kind = 6 AND state IN (4, 5) AND customer > 0 AND number > ?1
+             ORDER BY number LIMIT ?2"
+        );
+        let mut statement = self.vault()?.prepare_cached(&sql)?;
+        let rows = statement.query_map(params![after, most], row_of)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
     fn rights(&mut self, number: u64) -> Result<Option<RightsRow>> {
         let sql = format!("SELECT {COLUMNS} FROM rights WHERE number = ?1");
         Ok(self

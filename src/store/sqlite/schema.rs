@@ -189,6 +189,16 @@ CREATE TABLE cosigned (
     one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NULL, time INTEGER NOT NULL,
     note TEXT NOT NULL) STRICT;
 ",
+    "
+CREATE TABLE restraints (
+    number INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, customer INTEGER NOT NULL,
+    placed INTEGER NOT NULL, kind INTEGER NOT NULL, about INTEGER NOT NULL,
+    review_day INTEGER NOT NULL, sealed BLOB NOT NULL) STRICT;
+CREATE UNIQUE INDEX restraints_by_customer ON restraints (customer, placed);
+CREATE INDEX restraints_by_review ON restraints (tenant, kind, review_day, number);
+CREATE INDEX restraints_by_cause ON restraints (about, customer) WHERE kind = 1;
+CREATE INDEX rights_approved ON rights (number) WHERE kind = 6 AND state IN (4, 5);
+",
 ];
 
 /// Makes a file that must not be there yet.

@@ -280,7 +280,10 @@ pub fn intend_erasure(db: &Connection, intent: &EraseIntent) -> Result<bool> {
     let there = db
         .prepare_cached("SELECT 1 FROM index_rows WHERE page = ?1 AND tag = ?2")?
         .exists(params![intent.index_page, &intent.index_tag[..]])?;
-    if !there {
+    let is_as_read = db
+        .prepare_cached("SELECT 1 FROM customers WHERE customer = ?1 AND state = ?2")?
+        .exists(params![intent.customer.0, intent.state])?;
+    if !(there && is_as_read) {
         return Ok(false);
     }
     db.prepare_cached(
@@ -379,6 +382,7 @@ pub fn purge(
         return Ok(false);
     }
     super::rights::forget(db, customer)?;
+    super::restraints::forget(db, customer)?;
     db.prepare_cached("DELETE FROM customers WHERE customer = ?1")?
         .execute([customer.0])?;
     if let (Some(tombstone), Some(erasure)) = (tombstone, erasure(db, customer)?) {

@@ -71,8 +71,8 @@ impl Vault {
             denied_by: denied_by(purpose, &speaker.state, at),
         });
         let view = ConsentView {
-            restricted: speaker.state.restricted,
-            held: speaker.state.held,
+            restricted: speaker.state.is_restricted(),
+            held: speaker.state.is_held(),
             purposes: purposes.collect(),
         };
         self.looked(call, &grant, &speaker, view).await

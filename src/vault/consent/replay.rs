@@ -10,7 +10,7 @@ use crate::audit::{Call, Leaf, Verdict};
 use crate::clock::Instant;
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::store::{ConsentChange, ConsentOutcome, Narrowing, Rows};
+use crate::store::{ConsentChange, ConsentOutcome, LedgerKind, Narrowing, Rows};
 use crate::vault::Vault;
 use crate::vault::find::newest_keys;
 use crate::vault::keyring::Keyring;
@@ -28,7 +28,12 @@ impl Vault {
                 return Ok(());
             };
             for narrowing in entries {
-                self.carry_out(narrowing).await?;
+                match narrowing.kind {
+                    LedgerKind::Restriction | LedgerKind::Hold => {
+                        self.restrain_again(narrowing).await?;
+                    }
+                    _ => self.carry_out(narrowing).await?,
+                }
             }
             self.0.store.ledger_is_done(last).in_time().await?;
             done = last;
@@ -82,14 +87,15 @@ impl Vault {
         if state.revision > narrowing.revision {
             return Ok(None);
         }
+        let purpose = u16::try_from(narrowing.about).unwrap_or(0);
         let (now, consent) = (Instant::now(), keys.consent());
         // A call is only begun for what will have its entry.
         let call = call.unwrap_or_else(|| Arc::new(self.0.log.begin("Replay", None, now)));
-        let event = Event::replayed(narrowing.kind, narrowing.purpose, &state, now);
+        let event = Event::replayed(narrowing.kind, purpose, &state, now);
         let place = place(keyring.deployment(), &keys, &consent);
         let sealed = event.seal(&place, self.signing()?)?;
         let status = status_of(narrowing.kind);
-        narrow(&mut state, narrowing.purpose, status)?;
+        narrow(&mut state, purpose, status)?;
         (state.events, state.head) = (event.number, head_of(&sealed));
         state.revision = narrowing.revision + 1;
         let mut leaf = Leaf::new(Verdict::Allowed, "");

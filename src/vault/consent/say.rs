@@ -196,7 +196,7 @@ impl Saying {
             entry: 0,
             kind,
             customer: keys.customer,
-            purpose: say.purpose.number,
+            about: say.purpose.number.into(),
             revision: state.revision,
         });
         take_up(&mut state, say, status)?;

@@ -2,34 +2,23 @@
 //! with its leaf; what is about the person is sealed under their own key, with
 //! what stands in the clear beside it, so that neither can be changed alone.
 
-use super::clock::{Regime, Warning, warning};
+use super::clock::{Warning, warning};
+use super::effect::Subject;
 use super::request::{Content, Doing, Event, Kind, Request, State};
-use crate::access::{Grant, HandleRequest, ListRequests, OpenRequest};
+use crate::access::{Grant, HandleRequest, ListRequests};
 use crate::audit::{Call, Fact, Leaf, Verdict};
-use crate::clock::Day;
-use crate::crypto::{Deployment, Label, MessageContext, message, random_bytes};
+use crate::clock::{Day, Instant};
+use crate::crypto::{Deployment, Label, MessageContext, message};
 use crate::error::{Error, Lost, Missing, Result, Violation};
-use crate::id::{RequestId, RequestNumber, TenantNumber};
+use crate::id::{RequestNumber, TenantNumber};
 use crate::limits;
 use crate::secret::SecretText;
-use crate::store::{ChangeRights, LeafRow, OpenRights, RightsRow, Rows};
+use crate::store::{ChangeRights, CustomerRow, LeafRow, RightsRow, Rows};
 use crate::vault::Vault;
 use crate::vault::find::{customer_name, newest_keys, owner_of};
-use crate::vault::keyring::{CustomerKeyring, Keyring, Tenant};
-use crate::vault::request::Request as Repeatable;
+use crate::vault::keyring::{CustomerKeyring, Keyring};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-
-/// What somebody asks for.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    /// What.
-    pub kind: Kind,
-    /// The laws that apply; empty: those that are configured.
-    pub regimes: Vec<Regime>,
-    /// What the person said of it.
-    pub text: String,
-}
 
 /// A request as it is shown.
 pub struct RequestView {
@@ -64,11 +53,12 @@ struct Kept {
 }
 
 /// A request as it was found.
-struct Found {
-    row: RightsRow,
-    request: Request,
-    keys: Option<CustomerKeyring>,
-    customer: Option<SecretText>,
+pub(super) struct Found {
+    pub(super) row: RightsRow,
+    pub(super) request: Request,
+    pub(super) keys: Option<CustomerKeyring>,
+    pub(super) owner: Option<CustomerRow>,
+    pub(super) customer: Option<SecretText>,
 }
 
 fn context(deployment: Deployment, row: &RightsRow) -> Vec<u8> {
@@ -83,7 +73,7 @@ fn context(deployment: Deployment, row: &RightsRow) -> Vec<u8> {
     .bytes()
 }
 
-fn seal(
+pub(super) fn seal(
     deployment: Deployment,
     keys: &CustomerKeyring,
     row: &RightsRow,
@@ -116,6 +106,10 @@ fn bare(row: &RightsRow) -> Result<Request> {
             text: String::new(),
             denied: None,
             steps: Vec::new(),
+            restraint: None,
+            purposes: Vec::new(),
+            grace_until: None,
+            queued: false,
         },
     })
 }
@@ -141,12 +135,13 @@ fn opened(deployment: Deployment, keys: &CustomerKeyring, row: &RightsRow) -> Re
     })
 }
 
-fn found(rows: &mut dyn Rows, keyring: &Keyring, row: RightsRow) -> Result<Found> {
+pub(super) fn found(rows: &mut dyn Rows, keyring: &Keyring, row: RightsRow) -> Result<Found> {
     let nobody = |row: RightsRow| {
         Ok(Found {
             request: bare(&row)?,
             row,
             keys: None,
+            owner: None,
             customer: None,
         })
     };
@@ -166,11 +161,12 @@ fn found(rows: &mut dyn Rows, keyring: &Keyring, row: RightsRow) -> Result<Found
         request: opened(deployment, &keys, &row)?,
         customer: Some(customer_name(deployment, &keys, &owner)?),
         keys: Some(keys),
+        owner: Some(owner),
         row,
     })
 }
 
-fn find(
+pub(super) fn find(
     rows: &mut dyn Rows,
     keyring: &Keyring,
     tenant: TenantNumber,
@@ -181,7 +177,7 @@ fn find(
 }
 
 impl Found {
-    fn view(self, today: Day) -> RequestView {
+    pub(super) fn view(self, today: Day) -> RequestView {
         let mut request = self.request;
         request.state = request.state.on(today, request.due);
         let warning = match request.due {
@@ -197,7 +193,7 @@ impl Found {
     }
 }
 
-fn fact(leaf: &mut Leaf, number: u64, request: &Request, event: &'static str) {
+pub(super) fn fact(leaf: &mut Leaf, number: u64, request: &Request, event: &'static str) {
     leaf.fact = Some(Fact::Request {
         request: RequestNumber(number).text(),
         kind: request.kind.name(),
@@ -206,169 +202,92 @@ fn fact(leaf: &mut Leaf, number: u64, request: &Request, event: &'static str) {
     });
 }
 
-/// A request that is about to be opened.
-struct Fresh {
-    vault: Vault,
-    call: Arc<Call>,
-    tenant: Arc<Tenant>,
-    grant: Grant<OpenRequest>,
-    repeatable: Repeatable,
-    request: Request,
-    leaf: Leaf,
-}
-
-/// What became of it on the reader thread.
-enum Prepared {
-    /// It was opened before.
-    Known(Found),
-    /// It is to be stored.
-    New(Box<OpenRights>, Found),
-}
-
-impl Fresh {
-    fn prepare(mut self, rows: &mut dyn Rows, keyring: &Keyring) -> Result<Prepared> {
-        let keys = keyring.keys_of(rows, &self.tenant, &self.grant.target().customer);
-        let (who, time) = (self.grant.principal(), self.call.time);
-        let keys = self.vault.quota().admit(who, time, keys)?;
-        if let Some(known) = self.repeatable.known(rows, time.day())? {
-            self.repeatable.is_same(&keys.identity, &known)?;
-            let number = RequestNumber(known.outcome);
-            return find(rows, keyring, self.tenant.number, number).map(Prepared::Known);
-        }
-        let owner = rows.customer(keys.customer)?;
-        let owner = owner_of(rows, keys.customer, owner)?;
-        let row = RightsRow {
-            number: u64::from_be_bytes(random_bytes()?) >> 1,
-            tenant: self.tenant.number,
-            customer: keys.customer,
-            kind: self.request.kind as u8,
-            state: self.request.state as u8,
-            received: self.request.received,
-            due: self.request.due,
-            revision: 1,
-            sealed: Vec::new(),
-        };
-        let deployment = keyring.deployment();
-        let sealed = seal(deployment, &keys, &row, &self.request)?;
-        let row = RightsRow { sealed, ..row };
-        fact(&mut self.leaf, row.number, &self.request, "open");
-        let open = OpenRights {
-            claim: self.repeatable.claim(&keys.identity, time.day()),
-            leaf: self.vault.subject_row(&self.call, &self.leaf, &keys, &[])?,
-            row: row.clone(),
-        };
-        let found = Found {
-            row,
-            request: self.request,
-            customer: Some(customer_name(deployment, &keys, &owner)?),
-            keys: Some(keys),
-        };
-        Ok(Prepared::New(Box::new(open), found))
-    }
-}
-
 impl Vault {
-    /// Opens a request of the grant's customer.
-    pub async fn open_request(
-        &self,
-        call: &Arc<Call>,
-        grant: Grant<OpenRequest>,
-        asked: Asked,
-        id: RequestId,
-    ) -> Result<RequestView> {
-        let tenant = self.tenant(grant.principal().tenant())?;
-        let regimes = match asked.regimes.as_slice() {
-            [] => self.office().regimes,
-            some => some.to_vec(),
-        };
-        let numbers: Vec<u8> = regimes.iter().map(|regime| *regime as u8).collect();
-        let customer = grant.target().customer.expose().as_bytes();
-        let parts = [
-            b"open",
-            customer,
-            &[asked.kind as u8],
-            &numbers,
-            asked.text.as_bytes(),
-        ];
-        let repeatable = Repeatable::new(grant.principal(), id, &parts);
-        let leaf = self.leaf(&grant, Verdict::Allowed);
-        let today = call.time.day();
-        let request = Request::open(
-            asked.kind,
-            &regimes,
-            asked.text,
-            &self.doing(call, grant.principal().name()),
-        );
-        let fresh = Fresh {
-            vault: self.clone(),
-            call: Arc::clone(call),
-            tenant,
-            grant,
-            repeatable,
-            request,
-            leaf,
-        };
-        let prepared = self
-            .on_rows(move |rows, keyring| fresh.prepare(rows, keyring))
-            .await?;
-        match prepared {
-            Prepared::Known(found) => {
-                let leaf = Leaf::new(Verdict::Allowed, "");
-                let view = found.view(today);
-                Ok(self.record_plain(call, &leaf, view).await?.release())
-            }
-            Prepared::New(open, found) => match self.0.store.open_rights(*open).in_time().await? {
-                None => {
-                    call.mark_recorded();
-                    Ok(found.view(today))
-                }
-                Some(_) => Err(Error::Contended),
-            },
-        }
-    }
-
-    fn doing<'a>(&self, call: &Call, by: &'a str) -> Doing<'a> {
+    pub(super) fn doing<'a>(&self, call: &Call, by: &'a str, told: Option<Instant>) -> Doing<'a> {
+        let office = self.office();
         Doing {
             by,
             time: call.time.micros(),
             today: call.time.day(),
-            four_eyes: self.office().four_eyes,
+            four_eyes: office.four_eyes,
+            grace_days: office.grace_days,
+            told: told.map(Instant::micros),
         }
     }
 
-    /// Something happens to the grant's request.
+    /// Something happens to the grant's request. `told`: when the person was
+    /// told that what is restricted for it no longer will be.
     pub async fn move_request(
         &self,
         call: &Arc<Call>,
         grant: &Grant<HandleRequest>,
         event: Event,
+        told: Option<Instant>,
     ) -> Result<RequestView> {
         let tenant = self.tenant(grant.principal().tenant())?.number;
+        let by = grant.principal().name();
+        let leaf = self.leaf(grant, Verdict::Allowed);
         let number = grant.target().request;
+        self.move_as(call, tenant, number, (by, told), (event, leaf))
+            .await
+    }
+
+    /// The same, by whoever carries on with it.
+    pub(super) async fn move_as(
+        &self,
+        call: &Arc<Call>,
+        tenant: TenantNumber,
+        number: RequestNumber,
+        (by, told): (&str, Option<Instant>),
+        (event, leaf): (Event, Leaf),
+    ) -> Result<RequestView> {
+        let today = call.time.day();
         for _ in 0..limits::REVISION_RETRIES {
             let found = self
                 .on_rows(move |rows, keyring| find(rows, keyring, tenant, number))
                 .await?;
-            let by = grant.principal().name();
             // Whoever has keys is not erased, whatever is said of the request.
             let is_erasure = found.request.kind == Kind::Erasure && found.keys.is_some();
             if is_erasure && matches!(event, Event::Fulfil) {
                 return Err(Error::RequestState(found.request.state.name(), "fulfil"));
             }
-            let next = found.request.after(event.clone(), &self.doing(call, by))?;
-            let mut leaf = self.leaf(grant, Verdict::Allowed);
+            let doing = self.doing(call, by, told);
+            let next = found.request.after(event.clone(), &doing)?;
+            let mut leaf = leaf.clone();
             fact(&mut leaf, number.0, &next, event.name());
-            let change = self.change(call, &leaf, &found, &next)?;
+            let effect = match (&found.keys, &found.owner) {
+                (Some(keys), Some(row)) => Subject {
+                    keyring: &self.0.keyring,
+                    keys,
+                    row,
+                    number: number.0,
+                    by,
+                    time: call.time.micros(),
+                }
+                .happened(&found.request, &next, &event)?,
+                _ => None,
+            };
+            let (restrain, narrowing) =
+                effect.map_or((None, None), |(change, n)| (Some(change), n));
+            let change = ChangeRights {
+                restrain,
+                ..self.change(call, &leaf, &found, &next)?
+            };
+            self.note_placing(narrowing, today).await?;
             let row = change.row.clone();
             let step = || self.0.store.change_rights(change.clone());
             if self.reserved(step).await? {
                 call.mark_recorded();
+                if let Some(restrain) = &change.restrain {
+                    self.note_lifting(restrain, today).await;
+                }
+                self.tell_of_request(tenant, number);
                 let found = Found {
                     row,
                     request: next,
                     ..found
                 };
-                return Ok(found.view(call.time.day()));
+                return Ok(found.view(today));
             }
         }
         Err(Error::Contended)
@@ -392,7 +311,11 @@ impl Vault {
         if let Some(keys) = &found.keys {
             row.sealed = seal(self.0.keyring.deployment(), keys, &row, next)?;
         }
-        Ok(ChangeRights { row, leaf })
+        Ok(ChangeRights {
+            row,
+            restrain: None,
+            leaf,
+        })
     }
 
     fn leaf_row(&self, call: &Call, leaf: &Leaf, found: &Found) -> Result<LeafRow> {

@@ -1,11 +1,16 @@
 //! The rights of a person: their requests, from the first word to the answer.
 
 pub mod clock;
+mod effect;
 mod keep;
+mod open;
 pub mod report;
 pub mod request;
+mod waiting;
 
-pub use keep::{Asked, Listing, RequestView, parse_token, token};
+pub use keep::{Listing, RequestView, parse_token, token};
+pub use open::Asked;
+pub use waiting::Changes;
 
 use super::Vault;
 use crate::error::{Error, Result};
@@ -20,6 +25,10 @@ pub struct Office {
     pub closes_daily: bool,
     /// The laws that apply to a request that names none.
     pub regimes: Vec<Regime>,
+    /// How many days an approved erasure can still be taken back.
+    pub grace_days: u32,
+    /// Whether it goes on by itself then; else somebody approves it again.
+    pub goes_on: bool,
 }
 
 impl Vault {

@@ -2,8 +2,10 @@
 //! states are those of the Data Rights Protocol and OpenDSR.
 
 use super::clock::Regime;
+use crate::access::Cause;
 use crate::clock::Day;
 use crate::error::{Error, Result};
+use crate::vault::restraint::was_told;
 use serde::{Deserialize, Serialize};
 
 /// What is asked for.
@@ -145,6 +147,8 @@ pub enum Event {
     Revoke,
     /// It is being done.
     Begin,
+    /// It is to be done, and waits for a hold to be released.
+    Queue,
     /// It is done.
     Fulfil,
 }
@@ -188,6 +192,23 @@ pub struct Content {
     pub denied: Option<Denied>,
     /// All that happened to it, in order.
     pub steps: Vec<Step>,
+    /// What it keeps restricted: the number of the restraint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restraint: Option<u64>,
+    /// Of an objection: the purposes, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub purposes: Vec<String>,
+    /// Of an approved erasure: the first day on which it is carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_until: Option<i32>,
+    /// Whether it waits for a hold to be released.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub queued: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_not(flag: &bool) -> bool {
+    !flag
 }
 
 /// A request.
@@ -217,6 +238,19 @@ pub struct Doing<'a> {
     pub today: Day,
     /// Whether somebody else must approve than who opened it.
     pub four_eyes: bool,
+    /// How many days an approved erasure can still be taken back.
+    pub grace_days: u32,
+    /// When the person was told that what is restricted for the request will no
+    /// longer be.
+    pub told: Option<i64>,
+}
+
+/// That two agree where two must: another acts than the first.
+pub fn another(four_eyes: bool, by: &str, first: &str) -> Result<()> {
+    match four_eyes && by == first {
+        true => Err(Error::SamePerson),
+        false => Ok(()),
+    }
 }
 
 /// A name of a DPV justification: `dpv:` or a prefix of its extensions, then a
@@ -242,6 +276,7 @@ impl Event {
             Self::Extend(_) => "extend",
             Self::Revoke => "revoke",
             Self::Begin => "begin",
+            Self::Queue => "queue",
             Self::Fulfil => "fulfil",
         }
     }
@@ -258,6 +293,7 @@ impl Event {
             (Self::Deny(_), Open | NeedsVerification | InProgress) => Some(Denied),
             (Self::Revoke, Open | NeedsVerification | InProgress | Approved) => Some(Revoked),
             (Self::Begin, Approved | Executing) => Some(Executing),
+            (Self::Queue, Approved) => Some(Approved),
             (Self::Fulfil, Approved | Executing) => Some(Fulfilled),
             (Self::Extend(_), state) if !state.is_final() => Some(state),
             _ => None,
@@ -286,6 +322,10 @@ impl Request {
                 text,
                 denied: None,
                 steps: vec![step],
+                restraint: None,
+                purposes: Vec::new(),
+                grace_until: None,
+                queued: false,
             },
         }
     }
@@ -296,20 +336,63 @@ impl Request {
         names.filter_map(|name| Regime::named(name)).collect()
     }
 
+    /// What is restricted from when it is received until it is decided.
+    pub fn restricts(&self) -> Option<Cause> {
+        match self.kind {
+            Kind::Erasure => Some(Cause::Erasure),
+            Kind::Rectification => Some(Cause::Accuracy),
+            Kind::Objection => Some(Cause::Objection),
+            Kind::Access | Kind::Portability | Kind::Restriction => None,
+        }
+    }
+
+    /// Whether what it keeps restricted no longer is once that has happened. An
+    /// erasure that is approved goes on from there.
+    fn lifts(&self, event: &Event) -> bool {
+        let is_decided = match event {
+            Event::Deny(_) | Event::Revoke => true,
+            Event::Approve => self.kind != Kind::Erasure,
+            _ => false,
+        };
+        is_decided && self.content.restraint.is_some()
+    }
+
+    /// Whether an approved erasure can still be taken back.
+    pub fn is_in_grace(&self, today: Day) -> bool {
+        let until = self.content.grace_until;
+        self.state == State::Approved && until.is_some_and(|until| today.0 < until)
+    }
+
     /// The request after something happened to it.
     ///
     /// # Errors
     /// [`Error::RequestState`] where it cannot happen to a request that stands
-    /// there; [`Error::SamePerson`] where two must agree and one acts twice.
+    /// there; [`Error::SamePerson`] where two must agree and one acts twice;
+    /// [`Error::Invalid`] where the person was not told of what they must be.
     pub fn after(&self, event: Event, doing: &Doing<'_>) -> Result<Self> {
         let from = self.state.on(doing.today, self.due);
         let refused = Error::RequestState(from.name(), event.name());
         let to = event.leads(from).ok_or_else(|| refused.clone())?;
         let (mut next, mut text, what) = (self.clone(), String::new(), event.name());
-        match event {
-            Event::Approve if doing.four_eyes && doing.by == self.content.opened_by => {
-                return Err(Error::SamePerson);
+        if self.lifts(&event) {
+            // Who takes a request back knows of it (GDPR art. 18(3)).
+            if event != Event::Revoke {
+                let since = self.content.steps.first().map_or(0, |step| step.time);
+                was_told(doing.told.unwrap_or(i64::MAX), since, doing.time)?;
             }
+            next.content.restraint = None;
+        }
+        match event {
+            Event::Approve => {
+                another(doing.four_eyes, doing.by, &self.content.opened_by)?;
+                if self.kind == Kind::Erasure && doing.grace_days > 0 {
+                    let days = i32::try_from(doing.grace_days).unwrap_or(i32::MAX);
+                    next.content.grace_until = Some(doing.today.0.saturating_add(days));
+                }
+            }
+            Event::Begin if self.is_in_grace(doing.today) => return Err(refused),
+            Event::Queue if self.kind != Kind::Erasure => return Err(refused),
+            Event::Queue => next.content.queued = true,
             Event::Extend(why) => {
                 let regimes = self.regimes();
                 let can = !self.extended && regimes.iter().any(|regime| regime.extends());
@@ -337,152 +420,4 @@ impl Request {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DAY: i64 = 86_400_000_000;
-
-    fn doing(by: &str, day: i32) -> Doing<'_> {
-        Doing {
-            by,
-            time: i64::from(day) * DAY,
-            today: Day(day),
-            four_eyes: true,
-        }
-    }
-
-    fn opened(regimes: &[Regime]) -> Request {
-        Request::open(Kind::Erasure, regimes, String::new(), &doing("a/one", 100))
-    }
-
-    fn denied() -> Event {
-        Event::Deny(Denied {
-            code: "dpv:LegalObligation".to_owned(),
-            text: "tax law".to_owned(),
-        })
-    }
-
-    fn events() -> [Event; 8] {
-        [
-            Event::AskVerification,
-            Event::Verify("passport seen".to_owned()),
-            Event::Approve,
-            denied(),
-            Event::Extend("many requests".to_owned()),
-            Event::Revoke,
-            Event::Begin,
-            Event::Fulfil,
-        ]
-    }
-
-    #[test]
-    fn a_request_is_opened_verified_approved_by_another_and_done() {
-        let request = opened(&[Regime::Gdpr]);
-        let request = request
-            .after(Event::AskVerification, &doing("a/one", 101))
-            .unwrap();
-        let request = request
-            .after(
-                Event::Verify("signed in again".to_owned()),
-                &doing("a/one", 102),
-            )
-            .unwrap();
-        let same = request.after(Event::Approve, &doing("a/one", 103)).err();
-        assert_eq!(same, Some(Error::SamePerson));
-        let request = request.after(Event::Approve, &doing("a/two", 103)).unwrap();
-        let request = request.after(Event::Begin, &doing("a/two", 103)).unwrap();
-        let request = request.after(Event::Fulfil, &doing("a/two", 103)).unwrap();
-        assert_eq!(request.state, State::Fulfilled);
-        let told: Vec<&str> = request
-            .content
-            .steps
-            .iter()
-            .map(|s| s.what.as_str())
-            .collect();
-        assert_eq!(
-            told,
-            [
-                "open",
-                "ask_verification",
-                "verify",
-                "approve",
-                "begin",
-                "fulfil"
-            ]
-        );
-    }
-
-    #[test]
-    fn nothing_is_approved_before_it_is_known_who_asks_and_nothing_follows_an_end() {
-        for state in State::ALL {
-            let request = Request {
-                state,
-                ..opened(&[Regime::Gdpr])
-            };
-            for event in events() {
-                let name = event.name();
-                let next = request.after(event, &doing("a/two", 101));
-                if state.is_final() {
-                    let refused = Error::RequestState(state.name(), name);
-                    assert_eq!(next.err(), Some(refused), "{name} after {}", state.name());
-                } else if name == "approve" {
-                    assert_eq!(next.is_ok(), state == State::InProgress, "{}", state.name());
-                } else if name == "fulfil" {
-                    let can = matches!(state, State::Approved | State::Executing);
-                    assert_eq!(next.is_ok(), can, "{}", state.name());
-                } else if ["deny", "revoke"].contains(&name) && state == State::Executing {
-                    assert!(next.is_err(), "what has begun is carried out");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_request_whose_asker_stays_unknown_expires_by_itself() {
-        let request = opened(&[Regime::Lgpd]);
-        assert_eq!(request.due, Some(Day(115)));
-        assert_eq!(request.state.on(Day(115), request.due), State::Open);
-        assert_eq!(request.state.on(Day(116), request.due), State::Expired);
-        let late = request.after(Event::Verify(String::new()), &doing("a/two", 116));
-        assert_eq!(late.err(), Some(Error::RequestState("expired", "verify")));
-        // Once it is known who asks, being late is a breach and no way out.
-        assert_eq!(
-            State::InProgress.on(Day(500), request.due),
-            State::InProgress
-        );
-    }
-
-    #[test]
-    fn time_is_extended_once_in_time_and_where_a_law_knows_it() {
-        let why = || Event::Extend("many requests".to_owned());
-        let request = opened(&[Regime::Gdpr, Regime::Ccpa]);
-        let first = request.due.unwrap();
-        let longer = request.after(why(), &doing("a/one", first.0)).unwrap();
-        assert!(longer.due.unwrap() > first && longer.extended);
-        assert!(longer.after(why(), &doing("a/one", 101)).is_err(), "once");
-        assert!(
-            request.after(why(), &doing("a/one", first.0 + 1)).is_err(),
-            "in time"
-        );
-        let short = opened(&[Regime::Lgpd]);
-        assert!(short.after(why(), &doing("a/one", 101)).is_err());
-    }
-
-    #[test]
-    fn a_denial_names_a_justification() {
-        for good in ["dpv:LegalObligation", "eu-gdpr:A17-3-b", "dpv:X"] {
-            assert!(is_justification(good), "{good}");
-        }
-        for bad in [
-            "",
-            "dpv",
-            "dpv:",
-            ":X",
-            "dpv:a b",
-            "dpv:é",
-            &format!("dpv:{}", "a".repeat(90)),
-        ] {
-            assert!(!is_justification(bad), "{bad}");
-        }
-    }
-}
+mod tests;
