@@ -88,6 +88,22 @@ pub enum Action {
     GetCheckpoint,
     /// AuditService.GetEntryProof.
     GetEntryProof,
+    /// EventService.WatchEvents.
+    WatchEvents,
+    /// EventService.AcknowledgeEvents.
+    AcknowledgeEvents,
+    /// EventService.ListUnacknowledgedEvents.
+    ListUnacknowledgedEvents,
+    /// RetentionService.GetRetentionStatus.
+    GetRetentionStatus,
+    /// ReviewService.GetReview.
+    GetReview,
+    /// ReviewService.PlanFieldDrop.
+    PlanFieldDrop,
+    /// ReviewService.GetNotice.
+    GetNotice,
+    /// ReviewService.GetProcessingRecord.
+    GetProcessingRecord,
     /// CreateCustomer with `recreate_erased`.
     RecreateCustomer,
     /// To be told CUSTOMER_ERASED instead of CUSTOMER_NOT_FOUND.
@@ -96,7 +112,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 52] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -139,6 +155,14 @@ impl Action {
         Self::WatchEntries,
         Self::GetCheckpoint,
         Self::GetEntryProof,
+        Self::WatchEvents,
+        Self::AcknowledgeEvents,
+        Self::ListUnacknowledgedEvents,
+        Self::GetRetentionStatus,
+        Self::GetReview,
+        Self::PlanFieldDrop,
+        Self::GetNotice,
+        Self::GetProcessingRecord,
         Self::RecreateCustomer,
         Self::KnowErased,
     ];
@@ -188,6 +212,14 @@ impl Action {
             Self::WatchEntries => "watch_entries",
             Self::GetCheckpoint => "get_checkpoint",
             Self::GetEntryProof => "get_entry_proof",
+            Self::WatchEvents => "watch_events",
+            Self::AcknowledgeEvents => "acknowledge_events",
+            Self::ListUnacknowledgedEvents => "list_unacknowledged_events",
+            Self::GetRetentionStatus => "get_retention_status",
+            Self::GetReview => "get_review",
+            Self::PlanFieldDrop => "plan_field_drop",
+            Self::GetNotice => "get_notice",
+            Self::GetProcessingRecord => "get_processing_record",
             Self::RecreateCustomer => "recreate_customer",
             Self::KnowErased => "know_erased",
         }

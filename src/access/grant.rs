@@ -9,7 +9,8 @@ use super::facts::Facts;
 use super::gate::{self, Moment};
 use super::roles::Principal;
 use super::state::State;
-use crate::catalog::{Basis, Catalog, Field, Form, Purpose, RecordType, Value};
+use crate::catalog::{Basis, Catalog, Field, Form, Purpose, RecordType, Retention, Value};
+use crate::clock::Instant;
 use crate::error::{Denial, Error, Result, Rule};
 use crate::id::{
     CertificateName, CustomerId, CustomerNumber, FieldNumber, RecordName, RequestNumber,
@@ -38,18 +39,28 @@ pub(super) struct Decided {
 pub struct Permit<A> {
     grant: Arc<Grant<A>>,
     customer: CustomerNumber,
-    opens_special: bool,
+    opens: Opens,
+}
+
+/// What a customer's state lets a permit open.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Opens {
+    /// Special categories.
+    pub special: bool,
+    /// Fields that no live purpose of the customer's collects any more, of those
+    /// that are kept no longer than that.
+    pub ended: u128,
 }
 
 /// A target that is a customer's data, so that their state has a say.
 pub trait CustomerData: sealed::Sealed {}
 
 mod sealed {
-    use super::{Moment, Purpose, Result, State};
+    use super::{Moment, Opens, Purpose, Result, State};
 
     pub trait Sealed {
-        /// Whether the state allows it, and special categories with it.
-        fn allowed(&self, purpose: Option<&Purpose>, state: &State, at: Moment) -> Result<bool>;
+        /// Whether the state allows it, and what of it.
+        fn allowed(&self, purpose: Option<&Purpose>, state: &State, at: Moment) -> Result<Opens>;
     }
 }
 
@@ -61,7 +72,7 @@ impl CustomerData for List {}
 const NO_PURPOSE: Error = Error::Internal("a read without a purpose");
 
 impl sealed::Sealed for Read {
-    fn allowed(&self, purpose: Option<&Purpose>, state: &State, at: Moment) -> Result<bool> {
+    fn allowed(&self, purpose: Option<&Purpose>, state: &State, at: Moment) -> Result<Opens> {
         let purpose = purpose.ok_or(NO_PURPOSE)?;
         gate::no_basis(purpose, state, at).map_or(Ok(()), |rule| Err(Error::denied(rule)))?;
         let mut special = self.fields.iter().filter(|granted| granted.field.special);
@@ -76,33 +87,36 @@ impl sealed::Sealed for Read {
             },
         };
         gate::open(state, purpose.scope.despite_restriction)?;
-        Ok(opens_special)
+        Ok(Opens {
+            special: opens_special,
+            ended: self.ended(state, at),
+        })
     }
 }
 
 impl sealed::Sealed for List {
-    fn allowed(&self, purpose: Option<&Purpose>, state: &State, at: Moment) -> Result<bool> {
+    fn allowed(&self, purpose: Option<&Purpose>, state: &State, at: Moment) -> Result<Opens> {
         let purpose = purpose.ok_or(NO_PURPOSE)?;
         gate::no_basis(purpose, state, at).map_or(Ok(()), |rule| Err(Error::denied(rule)))?;
         gate::open(state, purpose.scope.despite_restriction)?;
-        Ok(false)
+        Ok(Opens::default())
     }
 }
 
 impl sealed::Sealed for Write {
-    fn allowed(&self, _: Option<&Purpose>, state: &State, at: Moment) -> Result<bool> {
+    fn allowed(&self, _: Option<&Purpose>, state: &State, at: Moment) -> Result<Opens> {
         for (field, _) in &self.values {
             gate::collected(&self.catalog, &self.record_type, field, state, at)?;
         }
         gate::open(state, false)?;
-        Ok(false)
+        Ok(Opens::default())
     }
 }
 
 impl sealed::Sealed for Delete {
-    fn allowed(&self, _: Option<&Purpose>, state: &State, _: Moment) -> Result<bool> {
+    fn allowed(&self, _: Option<&Purpose>, state: &State, _: Moment) -> Result<Opens> {
         gate::open(state, false)?;
-        Ok(false)
+        Ok(Opens::default())
     }
 }
 
@@ -118,6 +132,21 @@ pub struct Read {
     pub withheld: Vec<Withheld>,
     /// Whether one field that may not be opened denies the whole read.
     pub is_whole: bool,
+    /// Whether the purpose's handle of the customer is shown in any case.
+    pub with_handle: bool,
+    /// The catalog that says which purposes collect which fields.
+    pub catalog: Arc<Catalog>,
+}
+
+impl Read {
+    /// The fields that were kept for purposes that have ended for a customer.
+    fn ended(&self, state: &State, at: Moment) -> u128 {
+        let fields = self.fields.iter().map(|granted| &granted.field);
+        fields
+            .filter(|field| field.retention == Retention::UntilPurposeEnds)
+            .filter(|field| !gate::is_collected(&self.catalog, &self.record_type, field, state, at))
+            .fold(0, |set, field| set | field.bit())
+    }
 }
 
 /// Which records are read.
@@ -165,6 +194,17 @@ pub struct Write {
     pub may_drop: Vec<FieldNumber>,
     /// The catalog that says which purposes collect which fields.
     pub catalog: Arc<Catalog>,
+    /// Where the values came from.
+    pub origin: WriteOrigin,
+}
+
+/// Where the values of a write came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteOrigin {
+    /// From where: a word of the caller's, or the caller.
+    pub source: String,
+    /// When they were collected; with the write, where that is not said.
+    pub collected: Option<Instant>,
 }
 
 /// What becomes of the fields that a write gives no value.
@@ -270,6 +310,16 @@ pub struct SealStatus;
 /// Looking at the audit log.
 pub struct Entries;
 
+/// Holding what is declared against what was done, or showing what is told of
+/// it; the action says which.
+pub struct Review;
+
+/// Showing how what is past its time is deleted.
+pub struct GetStatus;
+
+/// Hearing, acknowledging or listing events; the action says which.
+pub struct Events;
+
 /// Looking at the entries about a customer.
 pub struct CustomerEntries {
     /// Whom.
@@ -334,21 +384,25 @@ impl<A: CustomerData> Grant<A> {
             ));
         }
         let purpose = self.purpose().map(AsRef::as_ref);
-        let opens_special = self.target.allowed(purpose, facts.state(), at)?;
+        let opens = self.target.allowed(purpose, facts.state(), at)?;
         Ok(Permit {
             grant: self.clone(),
             customer,
-            opens_special,
+            opens,
         })
     }
 }
 
 impl Permit<Read> {
     /// Why a granted field is not opened all the same: it is of a special
-    /// category, and the customer gave that no basis.
+    /// category, and the customer gave that no basis; or it was kept for
+    /// purposes that have ended.
     pub fn withholds(&self, field: &Field) -> Option<Denial> {
-        let is_closed = field.special && !self.opens_special;
-        is_closed.then(|| gate::about(Rule::SpecialCategory, field))
+        if field.special && !self.opens.special {
+            return Some(gate::about(Rule::SpecialCategory, field));
+        }
+        let has_ended = self.opens.ended & field.bit() != 0;
+        has_ended.then(|| gate::about(Rule::RetentionOver, field))
     }
 }
 

@@ -28,12 +28,12 @@ mod write;
 pub use action::Action;
 pub use explain::Explained;
 pub use facts::Facts;
-pub use gate::{Moment, denied_by};
+pub use gate::{Moment, denied_by, is_collected};
 pub use grant::{
     Change, CloseEpoch, ControlJob, Create, CustomerData, CustomerEntries, Delete, Entries, Erase,
-    EraseMany, Grant, GrantedField, HandleRequest, KeyStatus, List, ListRequests, OpenRequest,
-    Permit, Read, ReadTarget, Seal, SealStatus, Show, ShowCertificate, Unseal, WatchJob, Withheld,
-    Write,
+    EraseMany, Events, GetStatus, Grant, GrantedField, HandleRequest, KeyStatus, List,
+    ListRequests, OpenRequest, Permit, Read, ReadTarget, Review, Seal, SealStatus, Show,
+    ShowCertificate, Unseal, WatchJob, Withheld, Write, WriteOrigin,
 };
 pub use read::{ReadAsk, ReadMode};
 pub use roles::{Principal, Quotas, Roles};

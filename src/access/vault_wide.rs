@@ -2,9 +2,9 @@
 
 use super::action::Action;
 use super::grant::{
-    CloseEpoch, ControlJob, Create, CustomerEntries, Decided, Entries, Erase, EraseMany, Grant,
-    HandleRequest, KeyStatus, ListRequests, OpenRequest, Seal, SealStatus, Show, ShowCertificate,
-    Unseal, WatchJob,
+    CloseEpoch, ControlJob, Create, CustomerEntries, Decided, Entries, Erase, EraseMany, Events,
+    GetStatus, Grant, HandleRequest, KeyStatus, ListRequests, OpenRequest, Review, Seal,
+    SealStatus, Show, ShowCertificate, Unseal, WatchJob,
 };
 use super::roles::Principal;
 use super::snapshot::Snapshot;
@@ -166,6 +166,29 @@ impl Snapshot {
     pub fn entries(&self, principal: &Arc<Principal>, action: Action) -> Result<Grant<Entries>> {
         let decided = self.vault_wide(principal, action)?;
         let target = Entries;
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether events are heard, acknowledged or listed, as `action`
+    /// says. A service hears its own events only.
+    pub fn events(&self, principal: &Arc<Principal>, action: Action) -> Result<Grant<Events>> {
+        let decided = self.vault_wide(principal, action)?;
+        let target = Events;
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether what is declared is held against what was done, or shown,
+    /// as `action` says.
+    pub fn review(&self, principal: &Arc<Principal>, action: Action) -> Result<Grant<Review>> {
+        let decided = self.vault_wide(principal, action)?;
+        let target = Review;
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether it is shown how what is past its time is deleted.
+    pub fn retention_status(&self, principal: &Arc<Principal>) -> Result<Grant<GetStatus>> {
+        let decided = self.vault_wide(principal, Action::GetRetentionStatus)?;
+        let target = GetStatus;
         Ok(Grant { decided, target })
     }
 

@@ -10,12 +10,15 @@ mod certificates;
 mod consent;
 mod customers;
 mod erased;
+mod events;
 mod export;
 mod guard;
 mod job;
 mod keys;
 mod metadata;
 mod records;
+mod retention;
+mod review;
 mod rights;
 mod seal;
 mod shed;
@@ -32,14 +35,17 @@ use crate::pb::audit_service_server::AuditServiceServer;
 use crate::pb::certificate_service_server::CertificateServiceServer;
 use crate::pb::consent_service_server::ConsentServiceServer;
 use crate::pb::customer_service_server::CustomerServiceServer;
+use crate::pb::event_service_server::EventServiceServer;
 use crate::pb::key_service_server::KeyServiceServer;
 use crate::pb::record_service_server::RecordServiceServer;
+use crate::pb::retention_service_server::RetentionServiceServer;
+use crate::pb::review_service_server::ReviewServiceServer;
 use crate::pb::rights_service_server::RightsServiceServer;
 use crate::vault::Vault;
 use tonic::service::Routes;
 
 /// The services' full names, as health and reflection know them.
-pub const SERVICES: [&str; 7] = [
+pub const SERVICES: [&str; 10] = [
     "oubliette.v1.RecordService",
     "oubliette.v1.CustomerService",
     "oubliette.v1.KeyService",
@@ -47,6 +53,9 @@ pub const SERVICES: [&str; 7] = [
     "oubliette.v1.RightsService",
     "oubliette.v1.ConsentService",
     "oubliette.v1.AuditService",
+    "oubliette.v1.EventService",
+    "oubliette.v1.RetentionService",
+    "oubliette.v1.ReviewService",
 ];
 
 /// The services over a vault, message sizes bounded.
@@ -74,6 +83,16 @@ pub fn routes(vault: &Vault) -> Routes {
         vault: vault.clone(),
     };
     let audit = audit::Audit {
+        vault: vault.clone(),
+        streams: stream::Places::default(),
+    };
+    let review = review::Review {
+        vault: vault.clone(),
+    };
+    let retention = retention::Retention {
+        vault: vault.clone(),
+    };
+    let events = events::Events {
         vault: vault.clone(),
         streams: stream::Places::default(),
     };
@@ -109,6 +128,21 @@ pub fn routes(vault: &Vault) -> Routes {
     )
     .add_service(
         AuditServiceServer::new(audit)
+            .max_decoding_message_size(limits::REQUEST_BYTES)
+            .max_encoding_message_size(limits::REPLY_BYTES),
+    )
+    .add_service(
+        EventServiceServer::new(events)
+            .max_decoding_message_size(limits::REQUEST_BYTES)
+            .max_encoding_message_size(limits::REPLY_BYTES),
+    )
+    .add_service(
+        RetentionServiceServer::new(retention)
+            .max_decoding_message_size(limits::REQUEST_BYTES)
+            .max_encoding_message_size(limits::REPLY_BYTES),
+    )
+    .add_service(
+        ReviewServiceServer::new(review)
             .max_decoding_message_size(limits::REQUEST_BYTES)
             .max_encoding_message_size(limits::REPLY_BYTES),
     )

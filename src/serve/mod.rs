@@ -11,6 +11,7 @@ pub mod probes;
 mod providers;
 pub mod readiness;
 pub mod reload;
+mod retention;
 mod run;
 mod sealing;
 pub mod server;

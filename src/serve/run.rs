@@ -127,6 +127,12 @@ pub async fn run_over(
     let without = config.seal.without_provider;
     tokio::spawn(keep(vault.clone(), Arc::clone(&access), without));
     tokio::spawn(super::epochs::keep(vault.clone(), config.epochs));
+    let (sweeping, rules_now) = (vault.clone(), Arc::clone(&access));
+    tokio::spawn(super::retention::keep(
+        sweeping,
+        rules_now,
+        Arc::clone(&metrics),
+    ));
     let sealing = Sealing::open(&vault, key, config.anchor.as_ref(), &metrics).await?;
 
     let authn = Arc::new(Authn::new(&config.trust_domain));

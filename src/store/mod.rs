@@ -10,10 +10,12 @@ mod certificates;
 mod change;
 mod consent;
 mod epochs;
+mod events;
 mod jobs;
 mod ledger;
 mod part;
 mod person;
+mod retention;
 mod rights;
 mod row;
 pub mod sqlite;
@@ -28,12 +30,16 @@ pub use change::{
 };
 pub use consent::{ConsentChange, ConsentOutcome, ConsentRows, ConsentStore, Narrowing};
 pub use epochs::{EpochRows, EpochStore, KeptKey, KeySwap, Left, PageSwap, PageView, Swapped};
+pub use events::{EventRow, EventRows, EventStore, EventSwap, ReaderRow, Tidings};
 pub use jobs::{
     JobKind, JobOrders, JobRow, JobRows, JobState, JobStore, NewJob, Progress, SCHEDULED,
 };
 pub use ledger::{CopyMark, LedgerEntry, LedgerRows};
 pub use part::Part;
 pub use person::PersonRows;
+pub use retention::{
+    KeepingCounts, RetentionRows, RetentionStore, SweepRecord, SweepRow, SweptRecord,
+};
 pub use rights::{ChangeRights, OpenRights, RightsRow, RightsRows, RightsStore};
 pub use row::{
     CustomerKeys, CustomerRow, EpochKey, EpochRow, EpochState, ErasureRow, Fence, GenerationKeys,
@@ -111,7 +117,16 @@ pub type ReadJob = Box<dyn FnOnce(&mut dyn Rows) + Send>;
 
 /// Where rows are kept. Every method is one transaction of one file.
 pub trait Store:
-    CertificateStore + ConsentStore + EpochStore + JobStore + RightsStore + TreeStore + Send + Sync
+    CertificateStore
+    + ConsentStore
+    + EpochStore
+    + EventStore
+    + JobStore
+    + RetentionStore
+    + RightsStore
+    + TreeStore
+    + Send
+    + Sync
 {
     /// Queues work for a reader thread; refuses when the queue is full.
     fn read(&self, job: ReadJob) -> Result<()>;
@@ -122,7 +137,8 @@ pub trait Store:
         self.read(job)
     }
 
-    /// `vault.db`: appends audit leaves, in order; answers the first's number.
+    /// `vault.db`: appends audit leaves, in order; answers the first's number, or
+    /// 0 where a leaf's reader cannot be noted any more: then nothing is appended.
     fn append(&self, leaves: Vec<LeafRow>) -> Pending<u64>;
     /// The same, answered by a call, from whichever thread knows: for callers
     /// that do not wait. One that is dropped uncalled means OUTCOME_UNKNOWN.
@@ -153,8 +169,9 @@ pub trait Store:
     /// `vault.db`: deletes a record, writes its request and its leaf.
     fn delete_record(&self, delete: DeleteRecord) -> Pending<PutOutcome>;
 
-    /// `vault.db`: an erasure will happen: its row and its intent leaf. False
-    /// where the index row is not there: look it up again and repeat.
+    /// `vault.db`: an erasure will happen: its row, its intent leaf, and what is
+    /// told of it. False where the index row is not there, or there is a reader
+    /// who is not told: look again and repeat.
     fn intend_erasure(&self, intent: EraseIntent) -> Pending<bool>;
     /// `keys.db`: fence, ledger entry, key rows gone, pages dirty. Answers the
     /// fence; shredding twice changes nothing.
@@ -207,9 +224,11 @@ pub trait Rows:
     CertificateRows
     + ConsentRows
     + EpochRows
+    + EventRows
     + JobRows
     + LedgerRows
     + PersonRows
+    + RetentionRows
     + RightsRows
     + TreeRows
 {

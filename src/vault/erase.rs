@@ -7,6 +7,7 @@
 use super::Vault;
 use super::certificate::CertificateView;
 use super::customer::{CustomerView, Level, Purge, view};
+use super::events::{EventKind, tidings};
 use super::index::Entry;
 use super::keyring::CustomerKeyring;
 use crate::access::{Erase, EraseMany, Grant};
@@ -15,7 +16,7 @@ use crate::clock::Instant;
 use crate::error::{Error, Missing, Result, Unavailable};
 use crate::id::CustomerNumber;
 use crate::limits;
-use crate::store::{DataFile, EraseIntent, ErasureRow, Fence, Pending, Tombstone};
+use crate::store::{DataFile, EraseIntent, ErasureRow, Fence, Pending, Tidings, Tombstone};
 use std::collections::HashSet;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,8 +26,8 @@ const PURGE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a look at the customer found.
 enum Target {
-    /// Alive: the keys, and where the index row is.
-    Alive(Box<CustomerKeyring>, u64, [u8; 16]),
+    /// Alive: the keys, where the index row is, and what is told of it.
+    Alive(Box<CustomerKeyring>, u64, [u8; 16], Box<Tidings>),
     /// Shredded before.
     Shredded(CustomerNumber, CustomerView),
 }
@@ -95,7 +96,7 @@ impl Vault {
                     let view = self.erase_again(call, grant, customer, view).await?;
                     return Ok((customer, view));
                 }
-                Target::Alive(keys, page, tag) => {
+                Target::Alive(keys, page, tag, told) => {
                     let today = call.time.day();
                     let intent = EraseIntent {
                         customer: keys.customer,
@@ -103,6 +104,7 @@ impl Vault {
                         index_page: page,
                         index_tag: tag,
                         leaf: self.subject_row(call, &leaf, &keys, &[])?,
+                        told: Some(*told),
                         today,
                     };
                     let intend = || self.0.store.intend_erasure(intent.clone());
@@ -151,7 +153,12 @@ impl Vault {
             };
             let (Entry::Customer(customer) | Entry::Tombstone(customer)) = entry;
             match view(rows, keyring, &tenant, customer)? {
-                (_, Some(keys)) => Ok(Target::Alive(Box::new(keys), page.page, place.tag)),
+                (_, Some(keys)) => {
+                    let (kind, now) = (EventKind::Erased, Instant::now());
+                    let told = tidings(rows, keyring, &keys, kind, None, now)?;
+                    let (keys, told) = (Box::new(keys), Box::new(told));
+                    Ok(Target::Alive(keys, page.page, place.tag, told))
+                }
                 (view, None) => Ok(Target::Shredded(customer, view)),
             }
         })

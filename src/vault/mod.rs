@@ -9,6 +9,7 @@ mod delete;
 mod entries;
 mod epoch;
 mod erase;
+mod events;
 mod find;
 #[cfg(test)]
 mod gate_table;
@@ -24,6 +25,8 @@ mod read;
 mod refuse;
 mod request;
 mod restore;
+mod retention;
+mod review;
 mod rewrap;
 pub mod rights;
 mod seal;
@@ -39,12 +42,15 @@ pub use consent::{ConsentView, Event, History, PurposeView, Receipt, Said};
 pub use customer::{CustomerView, Level};
 pub use entries::{CustomerEntry, EntryFilter, EntryPage, EntryView};
 pub use epoch::{ClosePlan, KeyBackup};
+pub use events::{EventKind, EventPage, EventView, Heard, Unheard};
 pub use job::Order;
 pub use list::Listed;
 pub use open::{OpenedRecord, RecordView};
 pub use read::Outcomes;
 pub use refuse::Refused;
 pub use restore::{Restored, Unproven};
+pub use retention::{KeepingView, Swept};
+pub use review::{Finding, FindingKind, ReviewView, processing_record, scope_json};
 pub use rights::Office;
 pub use seal::{ProviderView, SealView, SealedBy};
 pub use seed::{Closed, Seeding, seeded_id};
@@ -75,6 +81,8 @@ struct Inner {
     keyring: Arc<Keyring>,
     log: Log,
     quota: Arc<CustomerQuota>,
+    /// Who is on record as a reader of a customer's data.
+    readers: Arc<events::Readers>,
     /// How people are answered; set once, at start.
     office: OnceLock<Office>,
     /// Known once the log's tree was taken up.

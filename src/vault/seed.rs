@@ -209,6 +209,7 @@ impl Vault {
             index_page: page.page,
             index_tag: place.tag,
             leaf: self.plain_row(&call, &leaf)?,
+            told: None,
             today: call.time.day(),
         };
         self.0.store.intend_erasure(intent).in_time().await?;

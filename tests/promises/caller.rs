@@ -9,6 +9,7 @@ use oubliette::pb;
 use oubliette::pb::certificate_service_client::CertificateServiceClient;
 use oubliette::pb::consent_service_client::ConsentServiceClient;
 use oubliette::pb::customer_service_client::CustomerServiceClient;
+use oubliette::pb::event_service_client::EventServiceClient;
 use oubliette::pb::key_service_client::KeyServiceClient;
 use oubliette::pb::record_service_client::RecordServiceClient;
 use oubliette::pb::rights_service_client::RightsServiceClient;
@@ -41,6 +42,8 @@ pub struct Caller {
     pub rights: RightsServiceClient<Channel>,
     /// ConsentService.
     pub consent: ConsentServiceClient<Channel>,
+    /// EventService.
+    pub events: EventServiceClient<Channel>,
 }
 
 /// Whoever listens somewhere.
@@ -124,6 +127,7 @@ impl Caller {
             certificates: CertificateServiceClient::new(channel.clone()),
             rights: RightsServiceClient::new(channel.clone()),
             consent: ConsentServiceClient::new(channel.clone()),
+            events: EventServiceClient::new(channel.clone()),
             channel,
         }
     }
@@ -346,6 +350,7 @@ pub fn put_request(name: &str, fields: HashMap<String, pb::Value>) -> pb::PutRec
         fields,
         request_id: request_id(),
         expected_revision: None,
+        ..Default::default()
     }
 }
 
@@ -370,6 +375,7 @@ pub fn update_request(name: &str, to: &str) -> pb::UpdateRecordRequest {
         }),
         request_id: request_id(),
         expected_revision: None,
+        ..Default::default()
     }
 }
 

@@ -7,10 +7,10 @@ use oubliette::store::sqlite::Sqlite;
 use oubliette::store::{
     Answer, CertificateStore, ChangeRights, ConsentChange, ConsentOutcome, ConsentStore,
     CreateCustomer, CreateKeys, CreateOutcome, DataFile, DeleteRecord, EpochRow, EpochStore,
-    EraseIntent, Fence, JobOrders, JobState, JobStore, LeafRow, Narrowing, NewCertificate, NewJob,
-    NewPage, OpenRights, PageRow, PageSwap, Pending, Progress, PutOutcome, PutRecord, ReadJob,
-    RecordKey, RequestRow, RightsStore, Seal, SplitIndex, Store, Swapped, TenantRow, Tombstone,
-    TreeStore,
+    EraseIntent, EventStore, EventSwap, Fence, JobOrders, JobState, JobStore, LeafRow, Narrowing,
+    NewCertificate, NewJob, NewPage, OpenRights, PageRow, PageSwap, Pending, Progress, PutOutcome,
+    PutRecord, ReadJob, RecordKey, RequestRow, RetentionStore, RightsStore, Seal, SplitIndex,
+    Store, Swapped, SweepRecord, SweepRow, TenantRow, Tidings, Tombstone, TreeStore,
 };
 use std::any::Any;
 use std::path::Path;
@@ -334,6 +334,47 @@ impl EpochStore for Faulty {
     }
     fn certify_epoch(&self, epoch: u32, today: Day, leaf: LeafRow) -> Pending<bool> {
         self.act(Step::Close, move |s| s.certify_epoch(epoch, today, leaf))
+    }
+}
+
+impl EventStore for Faulty {
+    fn tell(&self, tidings: Tidings) -> Pending<bool> {
+        self.act(Step::Other, move |s| s.tell(tidings))
+    }
+    fn acknowledge_events(
+        &self,
+        recipient: String,
+        events: Vec<u64>,
+        today: Day,
+        leaf: LeafRow,
+    ) -> Pending<u64> {
+        self.act(Step::Other, move |s| {
+            s.acknowledge_events(recipient, events, today, leaf)
+        })
+    }
+    fn forget_events(&self, before: Day) -> Pending<usize> {
+        self.act(Step::Other, move |s| s.forget_events(before))
+    }
+    fn reseal_events(&self, swaps: Vec<EventSwap>) -> Pending<()> {
+        self.act(Step::Other, move |s| s.reseal_events(swaps))
+    }
+}
+
+impl RetentionStore for Faulty {
+    fn sweep_record(&self, sweep: SweepRecord) -> Pending<bool> {
+        self.act(Step::Other, |s| s.sweep_record(sweep))
+    }
+    fn swept_up_to(&self, record_type: u16, field: u16, day: Day) -> Pending<()> {
+        self.act(Step::Other, move |s| s.swept_up_to(record_type, field, day))
+    }
+    fn defer_sweep(&self, key: RecordKey, is_deferred: bool) -> Pending<()> {
+        self.act(Step::Other, move |s| s.defer_sweep(key, is_deferred))
+    }
+    fn swept_customer(&self, customer: CustomerNumber, up_to: Day) -> Pending<()> {
+        self.act(Step::Other, move |s| s.swept_customer(customer, up_to))
+    }
+    fn note_sweep(&self, sweep: SweepRow) -> Pending<()> {
+        self.act(Step::Other, move |s| s.note_sweep(sweep))
     }
 }
 

@@ -18,6 +18,8 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::store::{RecordKey, RecordRow, Rows};
 use crate::vault::certificate::document::{day_text, sha256_text};
+use crate::vault::events::FirstRead;
+use crate::vault::retention::Origins;
 use document::{Counts, FORM, FieldOf, PurposeOf, Record, Report, Seen, json, time_text};
 use std::sync::Arc;
 
@@ -47,6 +49,8 @@ struct Known {
     /// Numbers and revisions of the records that were opened.
     opened: Vec<(u64, u64)>,
     entries: Vec<Entry>,
+    /// The export is the first read of its kind.
+    first: Option<FirstRead>,
 }
 
 impl Vault {
@@ -68,9 +72,11 @@ impl Vault {
             .purpose()
             .map_or_else(String::new, |p| p.name.to_string());
         let mut leaf = self.leaf(first, Verdict::Allowed);
-        let (keys, known) = self.known(call, &catalog, grants, what).await?;
+        let (keys, mut known) = self.known(call, &catalog, grants, what).await?;
         leaf.count = known.opened.len() as u64;
-        let row = self.subject_row(call, &leaf, &keys, &known.opened)?;
+        let mut row = self.subject_row(call, &leaf, &keys, &known.opened)?;
+        row.reader = known.first.as_mut().and_then(FirstRead::take_row);
+        let first = known.first.take();
         drop(keys);
         let files = match what {
             Export::Portable => portable::files(&known.customer, &known.records)?,
@@ -91,7 +97,9 @@ impl Vault {
                 ]
             }
         };
-        Ok(self.0.log.record(call, vec![row], files).await?.release())
+        let files = self.0.log.record(call, vec![row], files).await?;
+        self.0.readers.learn(first.into_iter().collect());
+        Ok(files.release())
     }
 
     /// Reads in short jobs: records some at a time, the history slot by slot.
@@ -112,6 +120,7 @@ impl Vault {
             records: Vec::new(),
             opened: Vec::new(),
             entries: Vec::new(),
+            first: None,
         };
         for grant in &grants {
             let mut after = 0;
@@ -131,6 +140,7 @@ impl Vault {
                 (known.customer, known.since) = (found.customer, found.since);
                 known.records.extend(found.records);
                 known.opened.extend(found.opened);
+                known.first = known.first.or(found.first);
                 if known.opened.len() > limits::EXPORT_RECORDS {
                     return Err(Error::TooMuch("records in one export"));
                 }
@@ -298,6 +308,7 @@ struct Found {
     since: Day,
     records: Vec<Record>,
     opened: Vec<(u64, u64)>,
+    first: Option<FirstRead>,
     next: Option<u64>,
 }
 
@@ -320,13 +331,22 @@ impl Part {
         for row in &all {
             let at = keyring.at(self.now.day());
             let permit = permit(&self.grant, &keys, &owner, at)?;
-            let shown = open_record(keyring.deployment(), &keys, permit, row, self.now.day())?;
+            let deployment = keyring.deployment();
+            let origins = Origins::of(rows, deployment, &keys, row.key)?;
+            let shown = open_record(deployment, &keys, permit, row, &origins, self.now.day())?;
             opened.push((row.key.record.0, row.revision));
             let name = record_name(keyring.deployment(), &keys, &name, row)?;
-            records.push(self.record(name.expose().to_owned(), row, shown.fields));
+            records.push(self.record(name.expose().to_owned(), row, &origins, shown.fields));
         }
         let customer = name.expose().trim_start_matches("customers/").to_owned();
+        let first = if opened.is_empty() {
+            None
+        } else {
+            let readers = &self.vault.0.readers;
+            readers.first_read(&self.grant, keyring.deployment(), &keys, &owner)?
+        };
         Ok(Found {
+            first,
             customer,
             since: owner.created,
             records,
@@ -339,6 +359,7 @@ impl Part {
         &self,
         name: String,
         row: &RecordRow,
+        origins: &Origins,
         fields: Vec<(
             crate::id::CatalogName,
             crate::catalog::Form,
@@ -356,9 +377,8 @@ impl Part {
             if self.what == Export::Portable && !purposes.iter().any(is_provided) {
                 return None;
             }
-            let days = field
-                .retention_days
-                .and_then(|days| i32::try_from(days).ok());
+            let known = origins.known(field.number);
+            let ends = field.retention.ends(origins.aged(field.number, row));
             Some(FieldOf {
                 field: name.to_string(),
                 classification: field.classification.as_str().to_owned(),
@@ -367,7 +387,9 @@ impl Part {
                 value: json(&value),
                 rights: rights(&purposes),
                 purposes: purposes.iter().map(|p| p.name.to_string()).collect(),
-                erase_on: days.map(|days| day_text(Day(row.updated.0.saturating_add(days)))),
+                erase_on: ends.map(day_text),
+                collected: known.map(|(day, _)| day_text(day)),
+                source: known.map(|(_, source)| source.to_owned()),
             })
         });
         Record {
