@@ -84,6 +84,12 @@ const SECRET: &[&str] = &[
     "RotateKeysRequest",
     "CompromiseKeysRequest",
     "ListCustomerEntriesRequest",
+    "LifecycleEvent",
+    "WatchEventsResponse",
+    "UnacknowledgedEvent",
+    "ListUnacknowledgedEventsResponse",
+    "GetRetentionStatusResponse",
+    "GetNoticeResponse",
 ];
 
 /// Messages without secrets that hold one of the above.
@@ -114,6 +120,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             "oubliette/v1/hold_service.proto",
             "oubliette/v1/consent_service.proto",
             "oubliette/v1/audit_service.proto",
+            "oubliette/v1/event_service.proto",
+            "oubliette/v1/retention_service.proto",
+            "oubliette/v1/review_service.proto",
         ])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(

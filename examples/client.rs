@@ -126,6 +126,8 @@ async fn put(importer: &Channel, customer_id: &str, record: &str) -> Result<()> 
                 .collect(),
             request_id: Uuid::new_v4().to_string(),
             expected_revision: None,
+            source: String::new(),
+            collect_time: None,
         })
         .await?
         .into_inner();
@@ -149,6 +151,7 @@ async fn read(
             purpose: purpose.to_owned(),
             fields: vec![field.to_owned()],
             mode: pb::ReadMode::AllOrNothing.into(),
+            with_handle: false,
         })
         .await?
         .into_inner();

@@ -13,9 +13,12 @@ use crate::pb::audit_service_client::AuditServiceClient;
 use crate::pb::certificate_service_client::CertificateServiceClient;
 use crate::pb::consent_service_client::ConsentServiceClient;
 use crate::pb::customer_service_client::CustomerServiceClient;
+use crate::pb::event_service_client::EventServiceClient;
 use crate::pb::hold_service_client::HoldServiceClient;
 use crate::pb::key_service_client::KeyServiceClient;
 use crate::pb::record_service_client::RecordServiceClient;
+use crate::pb::retention_service_client::RetentionServiceClient;
+use crate::pb::review_service_client::ReviewServiceClient;
 use crate::pb::rights_service_client::RightsServiceClient;
 use place::Identity;
 use std::collections::BTreeMap;
@@ -37,6 +40,9 @@ pub struct Client {
     holds: HoldServiceClient<Channel>,
     consent: ConsentServiceClient<Channel>,
     audit: AuditServiceClient<Channel>,
+    events: EventServiceClient<Channel>,
+    retention: RetentionServiceClient<Channel>,
+    review: ReviewServiceClient<Channel>,
 }
 
 /// A new id for one change. Repeat the change with the same id after a failure
@@ -92,7 +98,13 @@ impl Client {
                 .max_decoding_message_size(limits::REPLY_BYTES),
             keys: KeyServiceClient::new(channel.clone()),
             consent: ConsentServiceClient::new(channel.clone()),
-            audit: AuditServiceClient::new(channel).max_decoding_message_size(limits::REPLY_BYTES),
+            audit: AuditServiceClient::new(channel.clone())
+                .max_decoding_message_size(limits::REPLY_BYTES),
+            events: EventServiceClient::new(channel.clone())
+                .max_decoding_message_size(limits::REPLY_BYTES),
+            retention: RetentionServiceClient::new(channel.clone()),
+            review: ReviewServiceClient::new(channel)
+                .max_decoding_message_size(limits::REPLY_BYTES),
         }
     }
 
@@ -262,6 +274,38 @@ impl EntryStream {
     }
 }
 
+impl Client {
+    /// WatchEvents: what the caller is told of customers, as it comes.
+    ///
+    /// # Errors
+    /// What the server refused, or a broken connection.
+    pub async fn watch_events(
+        &self,
+        request: pb::WatchEventsRequest,
+    ) -> Result<EventStream, Failure> {
+        let call = |request| {
+            let mut events = self.events.clone();
+            async move { events.watch_events(request).await }
+        };
+        repeat(request, call).await.map(EventStream)
+    }
+}
+
+/// The open reply of WatchEvents.
+pub struct EventStream(Streaming<pb::WatchEventsResponse>);
+
+impl EventStream {
+    /// The next events; nothing when the server ended the stream.
+    ///
+    /// # Errors
+    /// The stream was refused, or the connection broke. `seen` of the last
+    /// message resumes it.
+    pub async fn next(&mut self) -> Result<Option<pb::WatchEventsResponse>, Failure> {
+        let message = self.0.message().await;
+        message.map_err(|status| Failure::from_status(&status))
+    }
+}
+
 /// The open reply of StreamRecords.
 pub struct RecordStream(Streaming<pb::StreamRecordsResponse>);
 
@@ -379,6 +423,19 @@ unary! {
         "Lists the audit entries about a living customer.";
     audit.get_checkpoint(GetCheckpointRequest) -> GetCheckpointResponse,
         "Gets the log's newest signed checkpoint.";
+    events.acknowledge_events(AcknowledgeEventsRequest) -> AcknowledgeEventsResponse,
+        "Says that events were acted on.";
+    events.list_unacknowledged_events(ListUnacknowledgedEventsRequest)
+        -> ListUnacknowledgedEventsResponse, "Lists who has not acknowledged what.";
+    retention.get_retention_status(GetRetentionStatusRequest) -> GetRetentionStatusResponse,
+        "Says whether what is past its time is deleted in time.";
+    review.get_review(GetReviewRequest) -> GetReviewResponse, "Lists what could be less.";
+    review.plan_field_drop(PlanFieldDropRequest) -> PlanFieldDropResponse,
+        "Replays the reads of the log without a field.";
+    review.get_notice(GetNoticeRequest) -> GetNoticeResponse,
+        "Shows what customers are or were told of a purpose.";
+    review.get_processing_record(GetProcessingRecordRequest) -> GetProcessingRecordResponse,
+        "Writes the record of processing activities.";
     audit.get_entry_proof(GetEntryProofRequest) -> GetEntryProofResponse,
         "Gets a proof that an entry is in the log.";
 }

@@ -109,6 +109,26 @@ pub const HISTORY_ENTRIES_A_JOB: usize = 1_000;
 pub const REPORT_BYTES: u64 = 1 << 30;
 /// One part of an export on the wire.
 pub const EXPORT_PART_BYTES: usize = 1 << 20;
+/// How often it is looked whether something has come due.
+pub const SWEEP_LOOK: Duration = Duration::from_secs(5);
+/// Records or customers that a sweep looks up together.
+pub const SWEEP_RECORDS: usize = 500;
+/// Days of the log that a review looks at, where it does not say.
+pub const REVIEW_DAYS: u32 = 90;
+/// Entries of the log that a review looks at: the newest.
+pub const REVIEW_ENTRIES: u64 = 500_000;
+/// How many days before it runs out a review names a consent.
+pub const CONSENT_SOON_DAYS: u32 = 30;
+/// Readers of customers' data that a node remembers as being on record.
+pub const READERS_REMEMBERED: usize = 1 << 18;
+/// How long services are told an event that they do not acknowledge, in days.
+pub const EVENT_DAYS: i32 = 30;
+/// How often it is looked whether there are events for a service that watches.
+pub const EVENTS_LOOK: Duration = Duration::from_millis(250);
+/// Events that are acknowledged together.
+pub const EVENTS_ACKNOWLEDGED: usize = 1_000;
+/// Events that a closing epoch seals anew together.
+pub const EVENTS_RESEALED: usize = 1_000;
 /// A text of a person's request, or of its denial.
 pub const RIGHTS_TEXT_BYTES: usize = 4_000;
 

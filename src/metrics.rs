@@ -79,6 +79,14 @@ pub struct Metrics {
     pub seal_failures: Counter,
     /// Times that the anchor outside was out of reach, or told of another log.
     pub anchor_failures: Counter,
+    /// Records that sweeps looked at because something had come due.
+    pub sweep_looks: Counter,
+    /// Fields that were deleted because they were past their time.
+    pub swept_fields: Counter,
+    /// How many days the last sweep's values were past their time, at the most.
+    pub sweep_late_days: Gauge,
+    /// Records past their time that wait for a request or a hold to end.
+    pub sweeps_waiting: Gauge,
     /// Durable commits, by database file.
     pub commits: Family<FileLabel, Counter>,
     /// Changes in them: the more share one, the fewer flushes a call costs.
@@ -110,6 +118,10 @@ impl Metrics {
             witnessed_entries: Gauge::default(),
             seal_failures: Counter::default(),
             anchor_failures: Counter::default(),
+            sweep_looks: Counter::default(),
+            swept_fields: Counter::default(),
+            sweep_late_days: Gauge::default(),
+            sweeps_waiting: Gauge::default(),
             commits: Family::default(),
             changes: Family::default(),
             reloads: Family::default(),
@@ -163,6 +175,14 @@ impl Metrics {
         r.register("seal_failures", help, self.seal_failures.clone());
         let help = "Times that the anchor outside did not hold";
         r.register("anchor_failures", help, self.anchor_failures.clone());
+        let help = "Records looked at because something had come due";
+        r.register("sweep_looks", help, self.sweep_looks.clone());
+        let help = "Fields deleted because they were past their time";
+        r.register("swept_fields", help, self.swept_fields.clone());
+        let help = "Days that values of the last sweep were past their time";
+        r.register("sweep_late_days", help, self.sweep_late_days.clone());
+        let help = "Records past their time that wait";
+        r.register("sweeps_waiting", help, self.sweeps_waiting.clone());
         r.register("commits", "Durable commits", self.commits.clone());
         r.register(
             "changes",
@@ -206,6 +226,17 @@ impl Metrics {
     /// cosigned.
     pub fn witnessed(&self, entries: u64) {
         self.witnessed_entries.set(entries.cast_signed());
+    }
+
+    /// Counts a sweep: records looked at, fields deleted, records that wait, and
+    /// days of lateness where something was deleted.
+    pub fn swept(&self, looked: u64, fields: u64, waiting: u64, late: u32) {
+        self.sweep_looks.inc_by(looked);
+        self.swept_fields.inc_by(fields);
+        self.sweeps_waiting.set(waiting.cast_signed());
+        if fields > 0 {
+            self.sweep_late_days.set(late.into());
+        }
     }
 
     /// Counts a reload of `what`.

@@ -117,6 +117,8 @@ impl House {
             record_type: "contact",
             values: fields.iter().map(text).collect(),
             mask: None,
+            source: "",
+            collected: None,
             today: Instant::now().day(),
         };
         let grant = self.rules.write(&who, ask)?;

@@ -108,6 +108,22 @@ pub enum Action {
     GetCheckpoint,
     /// AuditService.GetEntryProof.
     GetEntryProof,
+    /// EventService.WatchEvents.
+    WatchEvents,
+    /// EventService.AcknowledgeEvents.
+    AcknowledgeEvents,
+    /// EventService.ListUnacknowledgedEvents.
+    ListUnacknowledgedEvents,
+    /// RetentionService.GetRetentionStatus.
+    GetRetentionStatus,
+    /// ReviewService.GetReview.
+    GetReview,
+    /// ReviewService.PlanFieldDrop.
+    PlanFieldDrop,
+    /// ReviewService.GetNotice.
+    GetNotice,
+    /// ReviewService.GetProcessingRecord.
+    GetProcessingRecord,
     /// CreateCustomer with `recreate_erased`.
     RecreateCustomer,
     /// To be told CUSTOMER_ERASED instead of CUSTOMER_NOT_FOUND.
@@ -116,7 +132,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 54] = [
+    pub const ALL: [Self; 62] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -169,6 +185,14 @@ impl Action {
         Self::WatchEntries,
         Self::GetCheckpoint,
         Self::GetEntryProof,
+        Self::WatchEvents,
+        Self::AcknowledgeEvents,
+        Self::ListUnacknowledgedEvents,
+        Self::GetRetentionStatus,
+        Self::GetReview,
+        Self::PlanFieldDrop,
+        Self::GetNotice,
+        Self::GetProcessingRecord,
         Self::RecreateCustomer,
         Self::KnowErased,
     ];
@@ -228,6 +252,14 @@ impl Action {
             Self::WatchEntries => "watch_entries",
             Self::GetCheckpoint => "get_checkpoint",
             Self::GetEntryProof => "get_entry_proof",
+            Self::WatchEvents => "watch_events",
+            Self::AcknowledgeEvents => "acknowledge_events",
+            Self::ListUnacknowledgedEvents => "list_unacknowledged_events",
+            Self::GetRetentionStatus => "get_retention_status",
+            Self::GetReview => "get_review",
+            Self::PlanFieldDrop => "plan_field_drop",
+            Self::GetNotice => "get_notice",
+            Self::GetProcessingRecord => "get_processing_record",
             Self::RecreateCustomer => "recreate_customer",
             Self::KnowErased => "know_erased",
         }

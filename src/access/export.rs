@@ -43,6 +43,8 @@ impl Snapshot {
                             record_type: decision.record_type,
                             fields: shown.collect(),
                             withheld: decision.withheld,
+                            with_handle: false,
+                            catalog: Arc::clone(self.catalog()),
                             is_whole: false,
                         },
                     });

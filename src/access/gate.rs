@@ -126,6 +126,17 @@ pub(super) fn about(rule: Rule, field: &Field) -> Denial {
     }
 }
 
+/// Whether a purpose which is live for this customer collects the field.
+pub fn is_collected(
+    catalog: &Catalog,
+    record_type: &RecordType,
+    field: &Field,
+    state: &State,
+    moment: Moment,
+) -> bool {
+    collected(catalog, record_type, field, state, moment).is_ok()
+}
+
 /// That a purpose which is live for this customer collects the field; one of a
 /// special category with a basis of its own (GDPR art. 9(2)).
 pub(super) fn collected(

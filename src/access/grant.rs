@@ -10,7 +10,8 @@ use super::gate::{self, Moment};
 use super::restraint::Scope;
 use super::roles::Principal;
 use super::state::State;
-use crate::catalog::{Basis, Catalog, Field, Form, Purpose, RecordType, Value};
+use crate::catalog::{Basis, Catalog, Field, Form, Purpose, RecordType, Retention, Value};
+use crate::clock::Instant;
 use crate::error::{Denial, Error, Result, Rule};
 use crate::id::{
     CertificateName, CustomerId, CustomerNumber, FieldNumber, HoldNumber, RecordName, RequestNumber,
@@ -53,6 +54,9 @@ mod sealed {
     pub struct Allowed {
         /// Whether special categories are opened.
         pub special: bool,
+        /// Fields that no live purpose of the customer's collects any more, of
+        /// those that are kept no longer than that.
+        pub ended: u128,
         /// Fields that are held.
         pub held: Vec<FieldNumber>,
         /// Whether the data is restricted or held, and read all the same.
@@ -93,6 +97,7 @@ impl sealed::Sealed for Read {
         gate::open(state, exempt)?;
         let mut allowed = Allowed {
             special: opens_special,
+            ended: self.ended(state, at),
             held: Vec::new(),
             restrained: state.is_restricted() || state.holds_of_type(self.record_type.number),
         };
@@ -165,6 +170,21 @@ pub struct Read {
     pub withheld: Vec<Withheld>,
     /// Whether one field that may not be opened denies the whole read.
     pub is_whole: bool,
+    /// Whether the purpose's handle of the customer is shown in any case.
+    pub with_handle: bool,
+    /// The catalog that says which purposes collect which fields.
+    pub catalog: Arc<Catalog>,
+}
+
+impl Read {
+    /// The fields that were kept for purposes that have ended for a customer.
+    fn ended(&self, state: &State, at: Moment) -> u128 {
+        let fields = self.fields.iter().map(|granted| &granted.field);
+        fields
+            .filter(|field| field.retention == Retention::UntilPurposeEnds)
+            .filter(|field| !gate::is_collected(&self.catalog, &self.record_type, field, state, at))
+            .fold(0, |set, field| set | field.bit())
+    }
 }
 
 /// Which records are read.
@@ -212,6 +232,17 @@ pub struct Write {
     pub may_drop: Vec<FieldNumber>,
     /// The catalog that says which purposes collect which fields.
     pub catalog: Arc<Catalog>,
+    /// Where the values came from.
+    pub origin: WriteOrigin,
+}
+
+/// Where the values of a write came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteOrigin {
+    /// From where: a word of the caller's, or the caller.
+    pub source: String,
+    /// When they were collected; with the write, where that is not said.
+    pub collected: Option<Instant>,
 }
 
 /// What becomes of the fields that a write gives no value.
@@ -381,6 +412,16 @@ pub struct SealStatus;
 /// Looking at the audit log.
 pub struct Entries;
 
+/// Holding what is declared against what was done, or showing what is told of
+/// it; the action says which.
+pub struct Review;
+
+/// Showing how what is past its time is deleted.
+pub struct GetStatus;
+
+/// Hearing, acknowledging or listing events; the action says which.
+pub struct Events;
+
 /// Looking at the entries about a customer.
 pub struct CustomerEntries {
     /// Whom.
@@ -456,10 +497,14 @@ impl<A: CustomerData> Grant<A> {
 
 impl Permit<Read> {
     /// Why a granted field is not opened all the same: it is of a special
-    /// category, and the customer gave that no basis; or it is held.
+    /// category, and the customer gave that no basis; it was kept for purposes
+    /// that have ended; or it is held.
     pub fn withholds(&self, field: &Field) -> Option<Denial> {
         if field.special && !self.allowed.special {
             return Some(gate::about(Rule::SpecialCategory, field));
+        }
+        if self.allowed.ended & field.bit() != 0 {
+            return Some(gate::about(Rule::RetentionOver, field));
         }
         let is_held = self.allowed.held.contains(&field.number);
         is_held.then(|| gate::about(Rule::Held, field))

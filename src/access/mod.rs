@@ -29,13 +29,13 @@ mod write;
 pub use action::Action;
 pub use explain::Explained;
 pub use facts::Facts;
-pub use gate::{Moment, denied_by};
+pub use gate::{Moment, denied_by, is_collected};
 pub use grant::{
     Change, CloseEpoch, Compromise, ControlJob, Create, CustomerData, CustomerEntries,
-    DecideApproval, Delete, Entries, Erase, EraseMany, Grant, GrantedField, HandleHold,
-    HandleRequest, Keep, KeyStatus, List, ListApprovals, ListHolds, ListRequests, OpenRequest,
-    Permit, Read, ReadTarget, Restrain, Rotate, RotateWhat, Seal, SealStatus, Show,
-    ShowCertificate, Unseal, WatchJob, Withheld, Write,
+    DecideApproval, Delete, Entries, Erase, EraseMany, Events, GetStatus, Grant, GrantedField,
+    HandleHold, HandleRequest, Keep, KeyStatus, List, ListApprovals, ListHolds, ListRequests,
+    OpenRequest, Permit, Read, ReadTarget, Restrain, Review, Rotate, RotateWhat, Seal, SealStatus,
+    Show, ShowCertificate, Unseal, WatchJob, Withheld, Write, WriteOrigin,
 };
 pub use read::{ReadAsk, ReadMode};
 pub use restraint::{Cause, Restrained, Restraint, Scope};

@@ -31,6 +31,8 @@ pub struct ReadAsk<'a> {
     pub fields: &'a [String],
     /// What happens with a field that may not be seen.
     pub mode: ReadMode,
+    /// Whether the purpose's handle of the customer is shown in any case.
+    pub with_handle: bool,
     /// The day of the call, UTC.
     pub today: Day,
 }
@@ -69,6 +71,8 @@ impl Snapshot {
                 record_type: decision.record_type,
                 fields: decision.fields.into_iter().filter_map(shown).collect(),
                 withheld: decision.withheld,
+                with_handle: ask.with_handle,
+                catalog: Arc::clone(self.catalog()),
                 is_whole: ask.mode == ReadMode::AllOrNothing,
             },
         })

@@ -3,9 +3,9 @@
 use super::action::Action;
 use super::grant::{
     CloseEpoch, Compromise, ControlJob, Create, CustomerEntries, DecideApproval, Decided, Entries,
-    Erase, EraseMany, Grant, HandleHold, HandleRequest, Keep, KeyStatus, ListApprovals, ListHolds,
-    ListRequests, OpenRequest, Restrain, Rotate, RotateWhat, Seal, SealStatus, Show,
-    ShowCertificate, Unseal, WatchJob,
+    Erase, EraseMany, Events, GetStatus, Grant, HandleHold, HandleRequest, Keep, KeyStatus,
+    ListApprovals, ListHolds, ListRequests, OpenRequest, Restrain, Review, Rotate, RotateWhat,
+    Seal, SealStatus, Show, ShowCertificate, Unseal, WatchJob,
 };
 use super::restraint::Scope;
 use super::roles::Principal;
@@ -285,6 +285,29 @@ impl Snapshot {
     pub fn entries(&self, principal: &Arc<Principal>, action: Action) -> Result<Grant<Entries>> {
         let decided = self.vault_wide(principal, action)?;
         let target = Entries;
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether events are heard, acknowledged or listed, as `action`
+    /// says. A service hears its own events only.
+    pub fn events(&self, principal: &Arc<Principal>, action: Action) -> Result<Grant<Events>> {
+        let decided = self.vault_wide(principal, action)?;
+        let target = Events;
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether what is declared is held against what was done, or shown,
+    /// as `action` says.
+    pub fn review(&self, principal: &Arc<Principal>, action: Action) -> Result<Grant<Review>> {
+        let decided = self.vault_wide(principal, action)?;
+        let target = Review;
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether it is shown how what is past its time is deleted.
+    pub fn retention_status(&self, principal: &Arc<Principal>) -> Result<Grant<GetStatus>> {
+        let decided = self.vault_wide(principal, Action::GetRetentionStatus)?;
+        let target = GetStatus;
         Ok(Grant { decided, target })
     }
 

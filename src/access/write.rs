@@ -2,11 +2,11 @@
 //! each field it stores must be needed by some purpose (GDPR art. 5(1)(c)).
 
 use super::action::Action;
-use super::grant::{Change, Delete, Grant, Write};
+use super::grant::{Change, Delete, Grant, Write, WriteOrigin};
 use super::roles::Principal;
 use super::snapshot::{Fields, Snapshot, named_fields};
 use crate::catalog::{Field, RecordType, Value};
-use crate::clock::Day;
+use crate::clock::{Day, Instant};
 use crate::error::{Denial, Error, Result, Rule, Violation};
 use crate::id::{CatalogName, FieldNumber, RecordName};
 use crate::limits;
@@ -23,8 +23,46 @@ pub struct WriteAsk<'a> {
     /// For an update, the names of the fields to change: one without a value
     /// is removed. None: the record is replaced.
     pub mask: Option<&'a [String]>,
+    /// Where the values came from; empty: from the caller.
+    pub source: &'a str,
+    /// When they were collected; `None`: now.
+    pub collected: Option<Instant>,
     /// The day of the call, UTC.
     pub today: Day,
+}
+
+/// What is past its time is not stored anew.
+fn refuse_ended(fields: &Fields, today: Day) -> Result<()> {
+    let mut fields = fields.iter().map(|(field, _)| field);
+    match fields.find(|field| field.retention.has_ended(today)) {
+        None => Ok(()),
+        Some(field) => Err(Error::Denied(Denial {
+            rule: Rule::RetentionOver,
+            field: Some(field.name.clone()),
+            policies: Vec::new(),
+        })),
+    }
+}
+
+/// Where the values come from. What was collected in the future was not.
+fn origin(principal: &Principal, ask: &WriteAsk<'_>) -> Result<WriteOrigin> {
+    let is_plain = |text: &str| !text.chars().any(char::is_control);
+    if ask.source.len() > limits::LABEL_BYTES || !is_plain(ask.source) {
+        let rule = format!("must be a text of at most {} bytes", limits::LABEL_BYTES);
+        return Err(Error::invalid(Violation::new("source", rule)));
+    }
+    if ask.collected.is_some_and(|at| at.day() > ask.today) {
+        let rule = "must not be in the future";
+        return Err(Error::invalid(Violation::new("collect_time", rule)));
+    }
+    let source = match ask.source {
+        "" => principal.name().to_string(),
+        source => source.to_owned(),
+    };
+    Ok(WriteOrigin {
+        source,
+        collected: ask.collected,
+    })
 }
 
 impl Snapshot {
@@ -34,6 +72,7 @@ impl Snapshot {
         let principal = self.current(principal)?;
         let record_type = self.record_type(ask.record_type)?.clone();
         let given = given_fields(&record_type, &ask.values)?;
+        let origin = origin(principal, &ask)?;
         let (action, removed) = match ask.mask {
             None => (Action::PutRecord, Vec::new()),
             Some(mask) => (
@@ -43,6 +82,7 @@ impl Snapshot {
         };
         let mut fields: Fields = given.iter().map(|field| (field.clone(), None)).collect();
         self.refuse_unneeded(&record_type, &fields, ask.today)?;
+        refuse_ended(&fields, ask.today)?;
         fields.extend(removed.iter().map(|field| (field.clone(), None)));
         fields.sort_by_key(|(field, _)| field.number);
         let policies = self.permitted_fields(principal, action, &record_type, &fields)?;
@@ -72,6 +112,7 @@ impl Snapshot {
                 values,
                 may_drop,
                 catalog: Arc::clone(self.catalog()),
+                origin,
             },
         })
     }

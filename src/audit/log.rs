@@ -80,6 +80,7 @@ impl Log {
             leaf: leaf.bytes(&self.node, self.boot, call, &subject),
             detail: subject.detail,
             history: subject.history,
+            reader: None,
         }
     }
 
@@ -118,6 +119,8 @@ const NOTHING: Error = Error::Internal("nothing to write down");
 
 fn recorded<T>(call: &Call, appended: Result<u64>, opened: T) -> Result<Recorded<T>> {
     match appended {
+        // Whom it is about has changed meanwhile, and nothing was written.
+        Ok(0) => Err(Error::Contended),
         Ok(_) => {
             call.mark_recorded();
             Ok(Recorded(opened))

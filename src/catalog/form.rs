@@ -116,6 +116,23 @@ impl Form {
         Ok(self)
     }
 
+    /// A form of a field that shows less than the whole value, as a catalog names
+    /// it: the first that the kind of data has; none for other kinds.
+    pub fn less_than_raw(field: &Field) -> Option<&'static str> {
+        let class = field.classification.as_str();
+        let less = match class {
+            "user.demographic.date_of_birth" => "derived:age_band",
+            "user.contact.email" => "derived:email_domain",
+            "user.contact.address" | "user.contact.address.city" => "derived:city",
+            "user.contact.address.postal_code" => "derived:postal_prefix",
+            "user.contact.phone_number" => "masked:last4",
+            "user.name" => "masked:initials",
+            _ => return None,
+        };
+        let is_suited = Self::parse(less).is_some_and(|form| form.suited_to(field).is_ok());
+        is_suited.then_some(less)
+    }
+
     /// Whether it shows nothing that `other` does not show.
     pub(super) fn is_within(self, other: Self) -> bool {
         self == other || self == Self::Exists || other == Self::Raw

@@ -20,6 +20,7 @@ mod mask;
 mod notice;
 mod purpose;
 mod record_type;
+mod retention;
 mod scope;
 mod value;
 
@@ -29,6 +30,7 @@ pub use form::{CityIn, Derivation, Form, Mask};
 pub use notice::{Notice, NoticeVersion};
 pub use purpose::Purpose;
 pub use record_type::{Classification, Field, Normaliser, RecordType};
+pub use retention::{Aged, Retention};
 pub use scope::{Basis, Mechanism, Scope, SpecialBasis, is_jurisdiction};
 pub use value::{Kind, Value};
 

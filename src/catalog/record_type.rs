@@ -2,6 +2,7 @@
 
 use super::file::{Entry, Section};
 use super::json;
+use super::retention::Retention;
 use super::value::{Kind, Value};
 use crate::error::Result;
 use crate::id::{CatalogName, FieldNumber};
@@ -44,8 +45,8 @@ pub struct Field {
     pub special: bool,
     /// The longest value in bytes; for kinds of fixed size, that size.
     pub max_bytes: usize,
-    /// After how many days a value is past its time; none: no limit of its own.
-    pub retention_days: Option<u32>,
+    /// How long values are kept.
+    pub retention: Retention,
     /// Whether records can be found by it.
     pub indexed: bool,
     /// What is done to a value before it is searched for.
@@ -215,10 +216,7 @@ impl Field {
             .parsed(rule, Classification::parse)?;
         let special = table.take("special").map_or(Ok(false), |e| e.flag())?;
         let max_bytes = read_max_bytes(&mut table, kind)?;
-        let days = table.take("retention_days");
-        let days = days
-            .map(|e| e.number(1, limits::RETENTION_DAYS.into()))
-            .transpose()?;
+        let retention = Retention::read(&mut table)?;
         let indexed = table.take("indexed").map_or(Ok(false), |e| e.flag())?;
         let normaliser = table.take("normaliser");
         let rule = "must be exact, lowercase or digits";
@@ -239,7 +237,7 @@ impl Field {
             classification,
             special,
             max_bytes,
-            retention_days: days.and_then(|d| u32::try_from(d).ok()),
+            retention,
             indexed,
             normaliser,
             position: 0,

@@ -13,6 +13,7 @@ mod config;
 mod consent;
 mod customer;
 mod erase_list;
+mod events;
 mod hold;
 mod import;
 pub mod init;
@@ -26,6 +27,8 @@ mod record;
 mod request;
 mod restore;
 mod restrict;
+mod retention;
+mod review;
 mod rules;
 mod schema;
 mod seal;
@@ -83,6 +86,18 @@ enum Command {
     /// Put on record what customers say of purposes, and look at it
     #[command(subcommand)]
     Consent(consent::Consent),
+    /// Hear what happens to customers whose data was read, and acknowledge it
+    #[command(subcommand)]
+    Events(events::Events),
+    /// See whether what is past its time is deleted in time
+    #[command(subcommand)]
+    Retention(retention::Retention),
+    /// See what could be less: what nobody reads, purposes wider than their use
+    Review(review::Review),
+    /// Show what customers are or were told of a purpose
+    Notice(review::Notice),
+    /// Write the record of processing (GDPR art. 30): declared against observed
+    Processing(review::Processing),
     /// Look at the key tree
     #[command(subcommand)]
     Key(key::Key),
@@ -156,6 +171,11 @@ impl Command {
             Self::Hold(hold) => block_on(hold.run()),
             Self::Certificate(certificate) => block_on(certificate.run()),
             Self::Consent(consent) => block_on(consent.run()),
+            Self::Events(events) => block_on(events.run()),
+            Self::Retention(retention) => block_on(retention.run()),
+            Self::Review(review) => block_on(review.run()),
+            Self::Notice(notice) => block_on(notice.run()),
+            Self::Processing(processing) => block_on(processing.run()),
             Self::Key(key) => block_on(key.run()),
             Self::Audit(audit) => audit.run(),
             Self::Witness(witness) => witness.run(),
@@ -182,6 +202,11 @@ impl Command {
             Self::Hold(hold) => hold.caller().json,
             Self::Certificate(certificate) => certificate.json(),
             Self::Consent(consent) => consent.json(),
+            Self::Events(events) => events.json(),
+            Self::Retention(retention) => retention.caller().json,
+            Self::Review(review) => review.json(),
+            Self::Notice(notice) => notice.caller.json,
+            Self::Processing(processing) => processing.caller.json,
             Self::Key(key) => key.caller().json,
             Self::Seal(seal) => seal.caller.json,
             Self::Unseal(unseal) => unseal.caller.json,

@@ -34,6 +34,13 @@ pub enum Label {
     /// What is said of a restriction or a hold, under the customer's request
     /// key.
     Restraint = 67,
+    /// Who read a customer's data for which purpose, under the customer's reader
+    /// key.
+    Reader = 88,
+    /// What a service is told of a customer, under the epoch's event key.
+    LifecycleEvent = 89,
+    /// Where a record's values came from, under the customer's origin key.
+    Origin = 90,
 }
 
 /// Which kind of key a wrap holds. The numbers are part of the format.
@@ -62,6 +69,14 @@ pub(super) const NOTES: &str = "oubliette.v1/master-notes";
 /// `info` of the expansion of an identity key that makes the key of the
 /// person's requests.
 pub(super) const REQUESTS: &str = "oubliette.v1/identity-requests";
+/// `info` of the expansion of an identity key that makes the keys of who read
+/// the person's data: locator, sealing.
+pub(super) const READERS: &str = "oubliette.v1/identity-readers";
+/// `info` of the expansion of an identity key that makes the key of where
+/// values came from.
+pub(super) const ORIGINS: &str = "oubliette.v1/identity-origins";
+/// `info` of the third expansion of a master key: what services are told.
+pub(super) const EVENTS: &str = "oubliette.v1/master-events";
 /// `info` of the expansion of a certificate's id: handle, body.
 pub(super) const CERTIFICATE: &str = "oubliette.v1/certificate";
 /// `info` of the expansion that makes a page key's wrapping key.

@@ -17,7 +17,10 @@
 //! | --- | --- | --- |
 //! | master key | `oubliette.v1/master` | wrapping |
 //! | master key | `oubliette.v1/master-notes` | notes |
+//! | master key | `oubliette.v1/master-events` | events |
 //! | identity key | `oubliette.v1/identity-requests` | requests |
+//! | identity key | `oubliette.v1/identity-readers` | reader locator, reader row |
+//! | identity key | `oubliette.v1/identity-origins` | origins |
 //! | certificate id | `oubliette.v1/certificate` | handle, body |
 //! | page key | `oubliette.v1/page` | wrapping |
 //! | index page key | `oubliette.v1/index-page` | row tag, row body |
@@ -65,7 +68,7 @@ pub use random::{random_bytes, random_key};
 pub use record::{GroupOpener, RecordKey, SealedField, SealedGroup};
 pub use tree::{
     ConsentKeys, FieldKey, FieldKeys, IdentityKey, IdentityKeys, IndexPageKey, IndexPageKeys,
-    MasterKey, PageKey, TenantKey, TenantKeys,
+    MasterKey, PageKey, ReaderKeys, TenantKey, TenantKeys,
 };
 
 use std::fmt;

@@ -73,6 +73,14 @@ pub struct ConsentKeys {
     pub evidence: MacKey,
 }
 
+/// The keys under an identity key that say who read the customer's data.
+pub struct ReaderKeys {
+    /// Finds a reader's row.
+    pub locator: MacKey,
+    /// Seals it.
+    pub row: Key32,
+}
+
 /// The keys under a field key.
 pub struct FieldKeys {
     /// Seals groups of fields.
@@ -182,6 +190,12 @@ impl MasterKey {
         notes
     }
 
+    /// The key that seals what services are told, until they have heard it.
+    pub fn events(&self) -> Key32 {
+        let [events] = expand_keys(&self.key, label::EVENTS);
+        events
+    }
+
     /// Wraps the key by a provider that keeps its own key to itself. `seal`
     /// gets the context's bytes, to be bound as associated data, and the key.
     pub fn wrap_with<T>(
@@ -289,6 +303,19 @@ impl IdentityKey {
     pub fn requests(&self) -> Key32 {
         let [requests] = expand_keys(&self.0, label::REQUESTS);
         requests
+    }
+
+    /// The key that seals where values came from.
+    pub fn origins(&self) -> Key32 {
+        let [origins] = expand_keys(&self.0, label::ORIGINS);
+        origins
+    }
+
+    /// The keys for who read the customer's data.
+    pub fn readers(&self) -> ReaderKeys {
+        let [locator, row] = expand_keys(&self.0, label::READERS);
+        let locator = MacKey::new(locator);
+        ReaderKeys { locator, row }
     }
 
     /// The keys for what the customer says, and for their handles, from the

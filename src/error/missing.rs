@@ -21,6 +21,8 @@ pub enum Missing {
     Approval,
     /// The audit entry, or one under a checkpoint.
     Entry,
+    /// The notice, or that version of it.
+    Notice,
 }
 
 impl Missing {
@@ -36,6 +38,7 @@ impl Missing {
             Self::Job => "JOB_NOT_FOUND",
             Self::Approval => "APPROVAL_NOT_FOUND",
             Self::Entry => "ENTRY_NOT_FOUND",
+            Self::Notice => "NOTICE_NOT_FOUND",
         }
     }
 
@@ -57,6 +60,7 @@ impl Missing {
             Self::Entry => {
                 "no such audit entry under a checkpoint; a new one is sealed within a second"
             }
+            Self::Notice => "the purpose has no such notice; `oubliette notice` lists its versions",
             Self::Method => "no such method; compare the versions of both sides",
         }
     }

@@ -28,6 +28,8 @@ pub struct Asked<'a> {
     pub fields: &'a [String],
     /// The mode, as on the wire.
     pub mode: i32,
+    /// Whether the handle is asked for.
+    pub with_handle: bool,
 }
 
 impl Asked<'_> {
@@ -39,6 +41,7 @@ impl Asked<'_> {
             purpose: self.purpose,
             fields: self.fields,
             mode: mode_of(self.mode)?,
+            with_handle: self.with_handle,
             today: guarded.today,
         };
         guarded.rules.read(&guarded.principal, ask)

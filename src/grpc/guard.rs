@@ -51,7 +51,7 @@ pub struct Guard {
 }
 
 /// The RPCs' names, so that a label or a leaf never repeats a caller's text.
-const METHODS: [&str; 52] = [
+const METHODS: [&str; 60] = [
     "/oubliette.v1.RecordService/PutRecord",
     "/oubliette.v1.RecordService/GetRecord",
     "/oubliette.v1.RecordService/BatchGetRecords",
@@ -104,6 +104,14 @@ const METHODS: [&str; 52] = [
     "/oubliette.v1.AuditService/WatchEntries",
     "/oubliette.v1.AuditService/GetCheckpoint",
     "/oubliette.v1.AuditService/GetEntryProof",
+    "/oubliette.v1.EventService/WatchEvents",
+    "/oubliette.v1.EventService/AcknowledgeEvents",
+    "/oubliette.v1.EventService/ListUnacknowledgedEvents",
+    "/oubliette.v1.RetentionService/GetRetentionStatus",
+    "/oubliette.v1.ReviewService/GetReview",
+    "/oubliette.v1.ReviewService/PlanFieldDrop",
+    "/oubliette.v1.ReviewService/GetNotice",
+    "/oubliette.v1.ReviewService/GetProcessingRecord",
 ];
 
 /// Health and reflection: the only calls that are not guarded. A service that

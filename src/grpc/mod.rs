@@ -10,6 +10,7 @@ mod certificates;
 mod consent;
 mod customers;
 mod erased;
+mod events;
 mod export;
 mod guard;
 mod holds;
@@ -18,6 +19,8 @@ mod key_status;
 mod keys;
 mod metadata;
 mod records;
+mod retention;
+mod review;
 mod rights;
 mod rotate;
 mod seal;
@@ -36,15 +39,18 @@ use crate::pb::audit_service_server::AuditServiceServer;
 use crate::pb::certificate_service_server::CertificateServiceServer;
 use crate::pb::consent_service_server::ConsentServiceServer;
 use crate::pb::customer_service_server::CustomerServiceServer;
+use crate::pb::event_service_server::EventServiceServer;
 use crate::pb::hold_service_server::HoldServiceServer;
 use crate::pb::key_service_server::KeyServiceServer;
 use crate::pb::record_service_server::RecordServiceServer;
+use crate::pb::retention_service_server::RetentionServiceServer;
+use crate::pb::review_service_server::ReviewServiceServer;
 use crate::pb::rights_service_server::RightsServiceServer;
 use crate::vault::Vault;
 use tonic::service::Routes;
 
 /// The services' full names, as health and reflection know them.
-pub const SERVICES: [&str; 8] = [
+pub const SERVICES: [&str; 11] = [
     "oubliette.v1.RecordService",
     "oubliette.v1.CustomerService",
     "oubliette.v1.KeyService",
@@ -53,6 +59,9 @@ pub const SERVICES: [&str; 8] = [
     "oubliette.v1.HoldService",
     "oubliette.v1.ConsentService",
     "oubliette.v1.AuditService",
+    "oubliette.v1.EventService",
+    "oubliette.v1.RetentionService",
+    "oubliette.v1.ReviewService",
 ];
 
 /// The services over a vault, message sizes bounded.
@@ -83,6 +92,16 @@ pub fn routes(vault: &Vault) -> Routes {
         vault: vault.clone(),
     };
     let audit = audit::Audit {
+        vault: vault.clone(),
+        streams: stream::Places::default(),
+    };
+    let review = review::Review {
+        vault: vault.clone(),
+    };
+    let retention = retention::Retention {
+        vault: vault.clone(),
+    };
+    let events = events::Events {
         vault: vault.clone(),
         streams: stream::Places::default(),
     };
@@ -123,6 +142,21 @@ pub fn routes(vault: &Vault) -> Routes {
     )
     .add_service(
         AuditServiceServer::new(audit)
+            .max_decoding_message_size(limits::REQUEST_BYTES)
+            .max_encoding_message_size(limits::REPLY_BYTES),
+    )
+    .add_service(
+        EventServiceServer::new(events)
+            .max_decoding_message_size(limits::REQUEST_BYTES)
+            .max_encoding_message_size(limits::REPLY_BYTES),
+    )
+    .add_service(
+        RetentionServiceServer::new(retention)
+            .max_decoding_message_size(limits::REQUEST_BYTES)
+            .max_encoding_message_size(limits::REPLY_BYTES),
+    )
+    .add_service(
+        ReviewServiceServer::new(review)
             .max_decoding_message_size(limits::REQUEST_BYTES)
             .max_encoding_message_size(limits::REPLY_BYTES),
     )

@@ -4,7 +4,7 @@ use super::asked::Asked;
 use super::call::Guarded;
 use super::metadata::{failure, metadata, record};
 use super::stream::{self, Chunks, Places};
-use super::value::{expected, values_of};
+use super::value::{expected, instant, values_of};
 use crate::access::{ReadTarget, WriteAsk};
 use crate::error::{Error, Result, Violation};
 use crate::id::{CustomerId, RecordName, RequestId};
@@ -35,6 +35,8 @@ struct Write {
     mask: Option<Vec<String>>,
     expected_revision: Option<i64>,
     request_id: String,
+    source: String,
+    collect_time: Option<prost_types::Timestamp>,
 }
 
 impl Records {
@@ -48,6 +50,8 @@ impl Records {
             record_type: &write.record_type,
             values: values_of(write.fields)?,
             mask: write.mask.as_deref(),
+            source: &write.source,
+            collected: instant("collect_time", write.collect_time)?,
             today: guarded.today,
         };
         let grant = guarded.rules.write(&guarded.principal, ask)?;
@@ -67,6 +71,7 @@ impl Records {
             purpose: &asked.purpose,
             fields: &asked.fields,
             mode: asked.mode,
+            with_handle: asked.with_handle,
         };
         let grant = Arc::new(read.grant(guarded, target)?);
         let mut outcomes = self.vault.read(&guarded.call, &grant).await?.release();
@@ -99,6 +104,7 @@ impl Records {
             purpose: &asked.purpose,
             fields: &asked.fields,
             mode: asked.mode,
+            with_handle: asked.with_handle,
         };
         let grant = Arc::new(read.grant(guarded, ReadTarget::Batch(targets))?);
         let outcomes = self.vault.read(&guarded.call, &grant).await?.release();
@@ -196,6 +202,8 @@ impl RecordService for Records {
             mask: None,
             expected_revision: asked.expected_revision,
             request_id: asked.request_id,
+            source: asked.source,
+            collect_time: asked.collect_time,
         };
         let written = self.write(&guarded, write).await;
         guarded.answer(written.map(|record| pb::PutRecordResponse {
@@ -250,6 +258,8 @@ impl RecordService for Records {
             mask: Some(asked.update_mask.map_or_else(Vec::new, |mask| mask.paths)),
             expected_revision: asked.expected_revision,
             request_id: asked.request_id,
+            source: asked.source,
+            collect_time: asked.collect_time,
         };
         let written = self.write(&guarded, write).await;
         guarded.answer(written.map(|record| pb::UpdateRecordResponse {

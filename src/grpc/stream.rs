@@ -150,6 +150,7 @@ fn decide(guarded: &Guarded, asked: &pb::StreamRecordsRequest) -> Result<Grant<R
         purpose: &asked.purpose,
         fields: &asked.fields,
         mode: asked.mode,
+        with_handle: asked.with_handle,
     };
     read.grant(guarded, ReadTarget::All)
 }
@@ -215,6 +216,8 @@ impl Streaming {
 
     fn message(&self, chunk: &Chunk) -> Message {
         let records = chunk.records.iter();
+        let purpose = self.grant.purpose();
+        let has_own_names = purpose.is_some_and(|purpose| purpose.scope.handles);
         let mut skipped = BTreeMap::new();
         for (reason, count) in &chunk.skipped {
             *skipped.entry(self.guarded.hide_reason(reason)).or_insert(0) += count.cast_signed();
@@ -223,8 +226,8 @@ impl Streaming {
         Message {
             records: records
                 .map(|(name, opened)| {
-                    // Whom a purpose has a handle for it knows by no other name.
-                    let is_named = opened.handle.is_none();
+                    // Whom a purpose has names of its own for it knows by no other.
+                    let is_named = !has_own_names;
                     let name = if is_named { name.expose() } else { "" };
                     record(name.to_owned(), &self.grant, opened)
                 })

@@ -13,6 +13,7 @@ mod providers;
 pub mod readiness;
 pub mod reload;
 mod requests;
+mod retention;
 mod run;
 mod sealing;
 pub mod server;

@@ -153,6 +153,12 @@ pub async fn run_over(
     tokio::spawn(keep(vault.clone(), Arc::clone(&access), without));
     tokio::spawn(super::epochs::keep(vault.clone(), config.epochs));
     tokio::spawn(super::requests::keep(vault.clone()));
+    let (sweeping, rules_now) = (vault.clone(), Arc::clone(&access));
+    tokio::spawn(super::retention::keep(
+        sweeping,
+        rules_now,
+        Arc::clone(&metrics),
+    ));
 
     let authn = Arc::new(Authn::new(&config.trust_domain));
     let rules = Rules {

@@ -1,5 +1,6 @@
 //! The changes that take more than a number.
 
+use super::events::Tidings;
 use super::row::{LeafRow, PageRow, RecordKey, RequestKey, RequestRow};
 use crate::clock::Day;
 use crate::id::{CustomerNumber, RecordNumber, TenantNumber};
@@ -112,6 +113,10 @@ pub struct PutRecord {
     pub sealed_id: Vec<u8>,
     /// The groups.
     pub body: Vec<u8>,
+    /// Where its values came from, sealed.
+    pub origin: Vec<u8>,
+    /// The day on which they were collected.
+    pub collected: Day,
     /// The request.
     pub request: RequestClaim,
     /// The leaf.
@@ -161,6 +166,8 @@ pub struct EraseIntent {
     pub state: Vec<u8>,
     /// The intent leaf.
     pub leaf: LeafRow,
+    /// What is told of it.
+    pub told: Option<Tidings>,
     /// Today.
     pub today: Day,
 }

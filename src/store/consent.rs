@@ -1,6 +1,7 @@
 //! The room of consent: what customers said, in `vault.db`, and that they said
 //! no, in the ledger of `keys.db`.
 
+use super::events::Tidings;
 use super::row::{LeafRow, LedgerKind, RequestRow};
 use super::{Pending, RequestClaim};
 use crate::clock::Day;
@@ -28,13 +29,18 @@ pub struct ConsentChange {
     pub leaf: LeafRow,
     /// Whether it only narrows: then the reserve is there for it.
     pub narrows: bool,
+    /// What is told of it.
+    pub told: Option<Tidings>,
+    /// A day on which consent ends, so that what was kept for it is looked at.
+    pub ends: Option<Day>,
 }
 
 /// What a change of what a customer said, or of their state, came to.
 pub enum ConsentOutcome {
     /// It is on record.
     Done,
-    /// The state is another by now: look again and repeat.
+    /// The state is another by now, or there is a reader who is not told: look
+    /// again and repeat.
     Lost,
     /// The customer's row is gone.
     Gone,

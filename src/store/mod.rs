@@ -11,12 +11,14 @@ mod certificates;
 mod change;
 mod consent;
 mod epochs;
+mod events;
 mod generations;
 mod jobs;
 mod ledger;
 mod part;
 mod person;
 mod restraints;
+mod retention;
 mod rights;
 mod row;
 pub mod sqlite;
@@ -37,6 +39,7 @@ pub use consent::{ConsentChange, ConsentOutcome, ConsentRows, ConsentStore, Narr
 pub use epochs::{
     ClosedEpoch, EpochRows, EpochStore, KeptKey, KeySwap, Left, PageSwap, PageView, Swapped,
 };
+pub use events::{EventRow, EventRows, EventStore, EventSwap, ReaderRow, Tidings};
 pub use generations::{
     Destroyed, GenerationEnd, GenerationRows, GenerationStore, KeyUse, NewGeneration, Reencrypted,
     UsedKey,
@@ -48,6 +51,9 @@ pub use ledger::{CopyMark, LedgerEntry, LedgerRows};
 pub use part::Part;
 pub use person::PersonRows;
 pub use restraints::{ChangeRestraints, RestraintRow, RestraintRows, RestraintStore, StateChange};
+pub use retention::{
+    KeepingCounts, RetentionRows, RetentionStore, SweepRecord, SweepRow, SweptRecord,
+};
 pub use rights::{ChangeRights, OpenRights, RightsRow, RightsRows, RightsStore};
 pub use row::{
     CustomerKeys, CustomerRow, EpochKey, EpochRow, EpochState, ErasureRow, Fence, GenerationKeys,
@@ -129,9 +135,11 @@ pub trait Store:
     + CertificateStore
     + ConsentStore
     + EpochStore
+    + EventStore
     + GenerationStore
     + JobStore
     + RestraintStore
+    + RetentionStore
     + RightsStore
     + TreeStore
     + Send
@@ -146,7 +154,8 @@ pub trait Store:
         self.read(job)
     }
 
-    /// `vault.db`: appends audit leaves, in order; answers the first's number.
+    /// `vault.db`: appends audit leaves, in order; answers the first's number, or
+    /// 0 where a leaf's reader cannot be noted any more: then nothing is appended.
     fn append(&self, leaves: Vec<LeafRow>) -> Pending<u64>;
     /// The same, answered by a call, from whichever thread knows: for callers
     /// that do not wait. One that is dropped uncalled means OUTCOME_UNKNOWN.
@@ -177,9 +186,10 @@ pub trait Store:
     /// `vault.db`: deletes a record, writes its request and its leaf.
     fn delete_record(&self, delete: DeleteRecord) -> Pending<PutOutcome>;
 
-    /// `vault.db`: an erasure will happen: its row and its intent leaf. False
-    /// where the index row is not there, or the customer's state is another by
-    /// now: look it up again and repeat.
+    /// `vault.db`: an erasure will happen: its row, its intent leaf, and what is
+    /// told of it. False where the index row is not there, the customer's state
+    /// is another by now, or there is a reader who is not told: look again and
+    /// repeat.
     fn intend_erasure(&self, intent: EraseIntent) -> Pending<bool>;
     /// `keys.db`: fence, ledger entry, key rows gone, pages dirty. Answers the
     /// fence; shredding twice changes nothing.
@@ -233,11 +243,13 @@ pub trait Rows:
     + CertificateRows
     + ConsentRows
     + EpochRows
+    + EventRows
     + GenerationRows
     + JobRows
     + LedgerRows
     + PersonRows
     + RestraintRows
+    + RetentionRows
     + RightsRows
     + TreeRows
 {

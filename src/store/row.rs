@@ -1,5 +1,6 @@
 //! The rows as the rest of the vault sees them.
 
+use super::events::ReaderRow;
 use crate::clock::Day;
 use crate::id::{CustomerNumber, RecordNumber, TenantName, TenantNumber};
 
@@ -249,6 +250,8 @@ pub struct LeafRow {
     pub detail: Vec<u8>,
     /// How the customer's history finds it.
     pub history: Option<HistoryRow>,
+    /// Who is on record from here on as one who read that customer's data.
+    pub reader: Option<Box<ReaderRow>>,
 }
 
 /// A history row: only the customer's identity key finds and reads it.

@@ -9,6 +9,7 @@
 use super::Vault;
 use super::certificate::CertificateView;
 use super::customer::{CustomerView, Level, Purge, view};
+use super::events::{EventKind, tidings};
 use super::index::Entry;
 use super::keyring::{CustomerKeyring, Tenant};
 use super::queue::Queueing;
@@ -19,7 +20,7 @@ use crate::clock::Instant;
 use crate::error::{Error, Missing, Result, Unavailable};
 use crate::id::{CustomerId, CustomerNumber, TenantName};
 use crate::limits;
-use crate::store::{DataFile, EraseIntent, ErasureRow, Fence, Pending, Tombstone};
+use crate::store::{DataFile, EraseIntent, ErasureRow, Fence, Pending, Tidings, Tombstone};
 use std::collections::HashSet;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -42,8 +43,8 @@ pub(super) struct Forgetting {
 
 /// What a look at the customer found.
 enum Target {
-    /// Alive: the keys, their state, and where the index row is.
-    Alive(Box<CustomerKeyring>, Vec<u8>, u64, [u8; 16]),
+    /// Alive: the keys, their state, where the index row is, and what is told.
+    Alive(Box<CustomerKeyring>, Vec<u8>, u64, [u8; 16], Box<Tidings>),
     /// Held.
     Held(Box<Queueing>),
     /// Shredded before.
@@ -126,7 +127,7 @@ impl Vault {
                     true => return Err(Error::ErasureQueued),
                     false => continue,
                 },
-                Target::Alive(keys, state, page, tag) => {
+                Target::Alive(keys, state, page, tag, told) => {
                     let leaf = &of.leaf;
                     let today = call.time.day();
                     let intent = EraseIntent {
@@ -136,6 +137,7 @@ impl Vault {
                         index_tag: tag,
                         state,
                         leaf: self.subject_row(call, leaf, &keys, &[])?,
+                        told: Some(*told),
                         today,
                     };
                     let intend = || self.0.store.intend_erasure(intent.clone());
@@ -193,11 +195,14 @@ impl Vault {
                         let queueing = Queueing::of(&vault, &call, &of, &keys, restraining)?;
                         return Ok(Target::Held(Box::new(queueing)));
                     }
+                    let (kind, now) = (EventKind::Erased, Instant::now());
+                    let told = tidings(rows, keyring, &keys, kind, None, now)?;
                     Ok(Target::Alive(
                         Box::new(keys),
                         row.state,
                         page.page,
                         place.tag,
+                        Box::new(told),
                     ))
                 }
             }

@@ -117,6 +117,7 @@ fn grant(rules: &Snapshot, purpose: &str, fields: &[&str]) -> Result<Arc<Grant<R
         purpose,
         fields: &fields,
         mode: ReadMode::AllOrNothing,
+        with_handle: false,
         today: TODAY,
     };
     rules.read(nurse.unwrap(), ask).map(Arc::new)

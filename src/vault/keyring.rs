@@ -8,7 +8,7 @@ use crate::access::Moment;
 use crate::clock::Day;
 use crate::crypto::{
     ConsentKeys, Deployment, FieldKey, FieldKeys, IdentityKey, IdentityKeys, IndexPageKey,
-    IndexPageKeys, MasterKey, PageKey, TenantKey, TenantKeys, WrapContext,
+    IndexPageKeys, MasterKey, PageKey, ReaderKeys, TenantKey, TenantKeys, WrapContext,
 };
 use crate::error::{Error, Lost, Result, Rule, Unavailable};
 use crate::id::{CustomerNumber, TenantName, TenantNumber};
@@ -229,6 +229,18 @@ impl Keyring {
         Ok(unsealed.masters.get(&epoch).map(|master| master.notes()))
     }
 
+    /// The newest epoch, and its key for what services are told.
+    pub fn newest_events(&self) -> Result<(u32, Key32)> {
+        let (epoch, master) = self.newest()?;
+        Ok((epoch, master.events()))
+    }
+
+    /// The same key of an epoch; `None` once it is closed.
+    pub fn events(&self, epoch: u32) -> Result<Option<Key32>> {
+        let unsealed = self.unsealed()?;
+        Ok(unsealed.masters.get(&epoch).map(|master| master.events()))
+    }
+
     /// The wrap context of a page's own key.
     pub(super) fn page_place(
         &self,
@@ -422,6 +434,16 @@ impl CustomerKeyring {
     /// The key of what the customer asked of us.
     pub fn requests(&self) -> Key32 {
         self.root.requests()
+    }
+
+    /// The key of where values came from.
+    pub fn origins(&self) -> Key32 {
+        self.root.origins()
+    }
+
+    /// The keys for who read the customer's data.
+    pub fn readers(&self) -> ReaderKeys {
+        self.root.readers()
     }
 
     /// The keys for what the customer says, and for their handles.

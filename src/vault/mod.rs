@@ -10,6 +10,7 @@ mod delete;
 mod entries;
 mod epoch;
 mod erase;
+mod events;
 mod find;
 #[cfg(test)]
 mod gate_table;
@@ -30,6 +31,8 @@ mod regroup;
 mod request;
 mod restore;
 mod restraint;
+mod retention;
+mod review;
 mod rewrap;
 pub mod rights;
 mod rotate;
@@ -48,6 +51,7 @@ pub use consent::{ConsentView, Event, History, PurposeView, Receipt, Said};
 pub use customer::{CustomerView, Level, Waiting};
 pub use entries::{CustomerEntry, EntryFilter, EntryPage, EntryView};
 pub use epoch::{ClosePlan, KeyBackup};
+pub use events::{EventKind, EventPage, EventView, Heard, Unheard};
 pub use job::Order;
 pub use list::Listed;
 pub use open::{OpenedRecord, RecordView};
@@ -57,6 +61,8 @@ pub use regroup::Keep;
 pub use request::step_id;
 pub use restore::{Restored, Unproven};
 pub use restraint::{HoldView, Holds, Released, Terms};
+pub use retention::{KeepingView, Swept};
+pub use review::{Finding, FindingKind, ReviewView, processing_record, scope_json};
 pub use rights::Office;
 pub use seal::{ProviderView, SealView, SealedBy};
 pub use seed::{Closed, Seeding, seeded_id};
@@ -88,6 +94,8 @@ struct Inner {
     keyring: Arc<Keyring>,
     log: Log,
     quota: Arc<CustomerQuota>,
+    /// Who is on record as a reader of a customer's data.
+    readers: Arc<events::Readers>,
     /// How people are answered; set once, at start.
     office: OnceLock<Office>,
     /// Known once the log's tree was taken up.

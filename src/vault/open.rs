@@ -3,6 +3,7 @@
 //! purpose's ceiling goes.
 
 use super::keyring::CustomerKeyring;
+use super::retention::Origins;
 use crate::access::{CustomerData, Facts, Grant, Moment, Permit, Read, Withheld};
 use crate::catalog::{Form, RecordType, Value};
 use crate::clock::Day;
@@ -56,7 +57,8 @@ pub struct OpenedRecord {
     pub view: RecordView,
     /// The fields that hold a value, by rising number.
     pub fields: Vec<(CatalogName, Form, Value)>,
-    /// What the purpose calls the customer, where it has names of its own.
+    /// What the purpose calls the customer, where it has names of its own or
+    /// they were asked for.
     pub handle: Option<String>,
     /// What was granted and is not opened: the customer's state or the value's
     /// age says no.
@@ -132,6 +134,7 @@ pub fn open_record(
     keys: &CustomerKeyring,
     permit: Permit<Read>,
     row: &RecordRow,
+    origins: &Origins,
     today: Day,
 ) -> Result<OpenedRecord> {
     let read = permit.target();
@@ -155,7 +158,9 @@ pub fn open_record(
     let mut fields = Vec::with_capacity(read.fields.len());
     let mut withheld = Vec::new();
     for granted in &read.fields {
-        let late = is_over(row, granted.field.retention_days, today).then(|| Denial {
+        let aged = origins.aged(granted.field.number, row);
+        let is_late = granted.field.retention.is_over(aged, today);
+        let late = is_late.then(|| Denial {
             rule: Rule::RetentionOver,
             field: Some(granted.field.name.clone()),
             policies: Vec::new(),
@@ -188,7 +193,7 @@ pub fn open_record(
         },
         fields,
         handle: scope
-            .filter(|scope| scope.handles)
+            .filter(|scope| scope.handles || read.with_handle)
             .and_then(|_| permit.grant().purpose())
             .map(|purpose| handle(keys, purpose.number)),
         withheld,
@@ -197,7 +202,7 @@ pub fn open_record(
 
 /// What a purpose calls a customer: always the same, unlike what any other
 /// purpose calls them, and nobody's once their keys are gone.
-fn handle(keys: &CustomerKeyring, purpose: u16) -> String {
+pub fn handle(keys: &CustomerKeyring, purpose: u16) -> String {
     let whole = mac(&keys.consent().handles, &[&purpose.to_be_bytes()]);
     hex::encode(whole.first_chunk::<16>().unwrap_or(&[0; 16]))
 }

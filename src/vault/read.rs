@@ -1,11 +1,13 @@
 //! Reading records by name: one, or several of one type.
 
 use super::Vault;
+use super::events::{FirstRead, Readers};
 use super::find::{found_record, owner_of};
 use super::keyring::Tenant;
 use super::keyring::{CustomerKeyring, Keyring};
 use super::open::{OpenedRecord, open_record, permit};
 use super::quota::CustomerQuota;
+use super::retention::Origins;
 use crate::access::{Grant, Read, ReadTarget};
 use crate::audit::{Call, Recorded, Verdict};
 use crate::clock::Instant;
@@ -27,6 +29,8 @@ struct Touched {
     records: Vec<(u64, u64)>,
     /// Why a record was not, where the customer's own state denied it.
     denied: Option<Error>,
+    /// The read is the first of its kind.
+    first: Option<FirstRead>,
 }
 
 struct Reading {
@@ -38,6 +42,21 @@ impl Vault {
     /// Reads the records that the grant names. Each name has its own outcome;
     /// nothing is answered before every entry is durable.
     pub async fn read(
+        &self,
+        call: &Arc<Call>,
+        grant: &Arc<Grant<Read>>,
+    ) -> Result<Recorded<Outcomes>> {
+        for _ in 0..limits::REVISION_RETRIES {
+            // A first read while the customer's state changed is made anew.
+            match self.read_once(call, grant).await {
+                Err(Error::Contended) => {}
+                read => return read,
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    async fn read_once(
         &self,
         call: &Arc<Call>,
         grant: &Arc<Grant<Read>>,
@@ -75,6 +94,7 @@ impl Vault {
             tenant,
             grant,
             quota: &self.0.quota,
+            readers: &self.0.readers,
             now: call.time,
         };
         reader.all()
@@ -85,7 +105,7 @@ impl Vault {
         &self,
         call: Arc<Call>,
         grant: &Grant<Read>,
-        reading: Reading,
+        mut reading: Reading,
         answer: impl FnOnce(Result<Recorded<Outcomes>>) + Send + 'static,
     ) {
         if let ReadTarget::One(_) = grant.target().target
@@ -94,13 +114,22 @@ impl Vault {
             // The one failure is the call's own: refused and written down there.
             return answer(Err(error.clone()));
         }
-        match self.read_leaves(&call, grant, &reading) {
-            Ok(leaves) => self
-                .0
-                .log
-                .record_then(call, leaves, reading.outcomes, answer),
-            Err(error) => answer(Err(error)),
-        }
+        let leaves = match self.read_leaves(&call, grant, &mut reading) {
+            Ok(leaves) => leaves,
+            Err(error) => return answer(Err(error)),
+        };
+        let firsts = reading.touched.into_iter();
+        let firsts: Vec<_> = firsts.filter_map(|touched| touched.first).collect();
+        let readers = Arc::clone(&self.0.readers);
+        let learn = move |read: Result<Recorded<Outcomes>>| {
+            if read.is_ok() {
+                readers.learn(firsts);
+            }
+            answer(read);
+        };
+        self.0
+            .log
+            .record_then(call, leaves, reading.outcomes, learn);
     }
 
     /// One leaf for a call about one customer; else one for the call and one
@@ -109,7 +138,7 @@ impl Vault {
         &self,
         call: &Call,
         grant: &Grant<Read>,
-        reading: &Reading,
+        reading: &mut Reading,
     ) -> Result<Vec<LeafRow>> {
         let fields = grant.target().fields.iter().map(|f| f.field.number.0);
         let mut leaf = self.leaf(grant, Verdict::Allowed);
@@ -121,7 +150,7 @@ impl Vault {
         if !is_one {
             rows.push(self.plain_row(call, &leaf)?);
         }
-        for touched in &reading.touched {
+        for touched in &mut reading.touched {
             leaf.count = touched.records.len() as u64;
             if let Some(denied) = &touched.denied {
                 leaf.verdict = Verdict::Denied;
@@ -130,7 +159,9 @@ impl Vault {
                 leaf.verdict = Verdict::Allowed;
                 leaf.reason = "";
             }
-            rows.push(self.subject_row(call, &leaf, &touched.keys, &touched.records)?);
+            let mut row = self.subject_row(call, &leaf, &touched.keys, &touched.records)?;
+            row.reader = touched.first.as_mut().and_then(FirstRead::take_row);
+            rows.push(row);
         }
         Ok(rows)
     }
@@ -142,6 +173,7 @@ struct Reader<'a> {
     tenant: &'a Tenant,
     grant: &'a Arc<Grant<Read>>,
     quota: &'a CustomerQuota,
+    readers: &'a Readers,
     now: Instant,
 }
 
@@ -212,6 +244,7 @@ impl Reader<'_> {
                     keys,
                     records: Vec::with_capacity(1),
                     denied: allowed.as_ref().err().cloned(),
+                    first: None,
                 });
                 touched.len() - 1
             }
@@ -223,7 +256,16 @@ impl Reader<'_> {
             return Err(Error::NotFound(Missing::Record));
         };
         *weight = weight.saturating_add(row.body.len());
-        let opened = open_record(deployment, &touched.keys, permit, &row, self.now.day())?;
+        let read = self.grant.target();
+        let origins = Origins::for_read(self.rows, deployment, &touched.keys, row.key, read)?;
+        let today = self.now.day();
+        let opened = open_record(deployment, &touched.keys, permit, &row, &origins, today)?;
+        if touched.records.is_empty() {
+            let first = self
+                .readers
+                .first_read(self.grant, deployment, &touched.keys, &owner);
+            touched.first = first?;
+        }
         touched.records.push((row.key.record.0, row.revision));
         Ok(opened)
     }

@@ -41,7 +41,7 @@ impl Vault {
             if let Some(customer) = whom.filter(|_| is_new) {
                 self.begin_records(job, customer).await?;
             }
-            self.tell(call, &leaf, whom).await
+            self.write_leaf(call, &leaf, whom).await
         };
         self.run_after(job, begun.await).await
     }
@@ -69,7 +69,7 @@ impl Vault {
             if !flagged.in_time().await? {
                 return Err(Error::CustomerErased);
             }
-            self.tell(call, &leaf, Some(customer)).await?;
+            self.write_leaf(call, &leaf, Some(customer)).await?;
             self.begin_records(job, customer).await
         };
         self.run_after(job, begun.await).await
@@ -93,7 +93,7 @@ impl Vault {
     }
 
     /// Writes the call's leaf, about a customer where it is about one.
-    async fn tell(&self, call: &Call, leaf: &Leaf, whom: Option<CustomerNumber>) -> Result<()> {
+    async fn write_leaf(&self, call: &Call, leaf: &Leaf, whom: Option<CustomerNumber>) -> Result<()> {
         let row = match whom {
             None => self.plain_row(call, leaf)?,
             Some(customer) => {

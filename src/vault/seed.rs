@@ -214,6 +214,7 @@ impl Vault {
             index_tag: place.tag,
             state: row.state,
             leaf: self.plain_row(&call, &leaf)?,
+            told: None,
             today: call.time.day(),
         };
         self.0.store.intend_erasure(intent).in_time().await?;

@@ -4,10 +4,12 @@
 
 use super::Vault;
 use super::cursor::Cursor;
+use super::events::{FirstRead, Readers};
 use super::find::{customer_name, newest_keys, owner_of, record_name};
 use super::keyring::{CustomerKeyring, Keyring};
 use super::open::{OpenedRecord, open_record, permit};
 use super::quota::CustomerQuota;
+use super::retention::Origins;
 use crate::access::{Grant, Read};
 use crate::audit::{Call, Recorded, Verdict};
 use crate::clock::Instant;
@@ -35,6 +37,8 @@ struct Read64 {
     skipped: BTreeMap<&'static str, u64>,
     /// Each customer whose data was opened, with records and revisions.
     opened: Vec<(CustomerKeyring, Vec<(u64, u64)>)>,
+    /// Of each of them, whether it is the first read of its kind.
+    firsts: Vec<Option<FirstRead>>,
 }
 
 impl Vault {
@@ -45,11 +49,27 @@ impl Vault {
         grant: &Arc<Grant<Read>>,
         cursor: &str,
     ) -> Result<Option<Recorded<Chunk>>> {
+        for _ in 0..limits::REVISION_RETRIES {
+            // A first read while a customer's state changed is made anew.
+            match self.chunk_once(call, grant, cursor).await {
+                Err(Error::Contended) => {}
+                chunk => return chunk,
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    async fn chunk_once(
+        &self,
+        call: &Arc<Call>,
+        grant: &Arc<Grant<Read>>,
+        cursor: &str,
+    ) -> Result<Option<Recorded<Chunk>>> {
         let tenant = self.tenant(grant.principal().tenant())?;
         let seal = Cursor::of_stream(self.0.keyring.deployment(), &tenant, grant);
         let after = seal.open(cursor)?;
         let (asked, quota, now) = (Arc::clone(grant), self.quota(), Instant::now());
-        let number = tenant.number;
+        let (number, readers) = (tenant.number, Arc::clone(&self.0.readers));
         let read = self
             .on_rows(move |rows, keyring| {
                 let found = rows.records_of_type(
@@ -67,6 +87,7 @@ impl Vault {
                     tenant: number,
                     grant: &asked,
                     quota: &quota,
+                    readers: &readers,
                     now,
                     owner: None,
                     read: Read64 {
@@ -74,6 +95,7 @@ impl Vault {
                         last,
                         skipped: BTreeMap::new(),
                         opened: Vec::new(),
+                        firsts: Vec::new(),
                     },
                 };
                 for row in &found {
@@ -83,7 +105,7 @@ impl Vault {
                 Ok(Some(chunk.read))
             })
             .await?;
-        let Some(read) = read else {
+        let Some(mut read) = read else {
             return Ok(None);
         };
         let cursor = seal.seal(read.last)?;
@@ -93,16 +115,21 @@ impl Vault {
         leaf.record_type = grant.target().record_type.name.to_string();
         leaf.count = read.records.len() as u64;
         let mut leaves = vec![self.plain_row(call, &leaf)?];
-        for (keys, records) in &read.opened {
+        for ((keys, records), first) in read.opened.iter().zip(&mut read.firsts) {
             leaf.count = records.len() as u64;
-            leaves.push(self.subject_row(call, &leaf, keys, records)?);
+            let mut row = self.subject_row(call, &leaf, keys, records)?;
+            row.reader = first.as_mut().and_then(FirstRead::take_row);
+            leaves.push(row);
         }
         let chunk = Chunk {
             records: read.records,
             cursor,
             skipped: read.skipped,
         };
-        self.0.log.record(call, leaves, chunk).await.map(Some)
+        let recorded = self.0.log.record(call, leaves, chunk).await?;
+        let firsts = read.firsts.into_iter().flatten();
+        self.0.readers.learn(firsts.collect());
+        Ok(Some(recorded))
     }
 }
 
@@ -126,6 +153,7 @@ struct Owner {
     row: CustomerRow,
     name: SecretText,
     records: Vec<(u64, u64)>,
+    first: Option<FirstRead>,
 }
 
 struct Chunking<'a> {
@@ -133,6 +161,7 @@ struct Chunking<'a> {
     tenant: TenantNumber,
     grant: &'a Arc<Grant<Read>>,
     quota: &'a CustomerQuota,
+    readers: &'a Readers,
     now: Instant,
     owner: Option<Owner>,
     read: Read64,
@@ -147,7 +176,7 @@ impl Chunking<'_> {
                 Err(error) => return self.skip(error),
             }
         }
-        match self.show(row) {
+        match self.show(rows, row) {
             // A rotation passed between the looks at the two files.
             Err(Error::DataLoss(Lost::Key)) => {
                 self.close();
@@ -159,7 +188,7 @@ impl Chunking<'_> {
                 let before = row.key.record.0.saturating_sub(1);
                 let again = rows.whole_records(row.key.customer, before, 1)?.pop();
                 match again.filter(|again| again.key == row.key) {
-                    Some(again) => self.show(&again).or_else(|error| self.skip(error)),
+                    Some(again) => self.show(rows, &again).or_else(|error| self.skip(error)),
                     None => Ok(()),
                 }
             }
@@ -167,16 +196,31 @@ impl Chunking<'_> {
         }
     }
 
-    fn show(&mut self, row: &RecordRow) -> Result<()> {
+    fn show(&mut self, rows: &mut dyn Rows, row: &RecordRow) -> Result<()> {
         let Some(owner) = &mut self.owner else {
             return Ok(());
         };
         let deployment = self.keyring.deployment();
         let at = self.keyring.at(self.now.day());
         let opened = permit(self.grant, &owner.keys, &owner.row, at)
-            .and_then(|permit| open_record(deployment, &owner.keys, permit, row, self.now.day()))
+            .and_then(|permit| {
+                let read = self.grant.target();
+                let origins = Origins::for_read(rows, deployment, &owner.keys, row.key, read)?;
+                open_record(
+                    deployment,
+                    &owner.keys,
+                    permit,
+                    row,
+                    &origins,
+                    self.now.day(),
+                )
+            })
             .and_then(|opened| {
                 let name = record_name(deployment, &owner.keys, &owner.name, row)?;
+                if owner.records.is_empty() {
+                    let (grant, readers) = (self.grant, self.readers);
+                    owner.first = readers.first_read(grant, deployment, &owner.keys, &owner.row)?;
+                }
                 Ok((name, opened))
             });
         self.read.records.push(opened?);
@@ -202,6 +246,7 @@ impl Chunking<'_> {
             row,
             name,
             records: Vec::new(),
+            first: None,
         })
     }
 
@@ -222,6 +267,7 @@ impl Chunking<'_> {
             && !owner.records.is_empty()
         {
             self.read.opened.push((owner.keys, owner.records));
+            self.read.firsts.push(owner.first);
         }
     }
 }

@@ -107,6 +107,7 @@ impl Vault {
             keyring: Arc::new(keyring),
             log: Log::new(Arc::clone(&store), node, boot),
             quota: Arc::default(),
+            readers: Arc::default(),
             office: OnceLock::new(),
             log_key: OnceLock::new(),
             signing: OnceLock::new(),
@@ -140,7 +141,8 @@ impl Vault {
     }
 
     /// Sweeps request ids that need no longer be remembered: days are whole, so
-    /// an id is kept a day longer at most. DISK_FULL while the reserve is spent
+    /// an id is kept a day longer at most; and events that were told long ago.
+    /// DISK_FULL while the reserve is spent
     /// and cannot be set aside again.
     pub async fn tidy_up(&self) -> Result<()> {
         self.0.store.restore_reserve()?;
@@ -154,7 +156,7 @@ impl Vault {
                 break;
             }
         }
-        Ok(())
+        self.forget_old_events(Instant::now().day()).await
     }
 
     /// Makes sure that every tenant of the roles file has a number and keys.

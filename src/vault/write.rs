@@ -7,6 +7,7 @@ use super::keyring::Tenant;
 use super::keyring::{CustomerKeyring, Keyring};
 use super::open::{RecordView, checked_body, field_keys, manifest_place, permit, record_place};
 use super::request::Request;
+use super::retention::Origins;
 use crate::access::{Change, Grant, Permit, Write};
 use crate::audit::{Call, Verdict};
 use crate::clock::Day;
@@ -121,6 +122,10 @@ fn request_of(grant: &Grant<Write>, expected: Option<u64>, id: RequestId) -> Req
             .collect(),
     };
     parts.push(&removed);
+    let collected = write.origin.collected.map(|at| at.micros().to_be_bytes());
+    if let Some(collected) = &collected {
+        parts.extend([write.origin.source.as_bytes(), collected]);
+    }
     Request::new(grant.principal(), id, &parts)
 }
 
@@ -197,7 +202,11 @@ impl Writing<'_> {
         if let (Change::Replace, Some(row)) = (&write.change, &row) {
             may_replace(write, row)?;
         }
-        self.seal(permit, &keys, locator, &owner, row.as_ref())
+        let origins = match (&write.change, &row) {
+            (Change::Update { .. }, Some(row)) => Origins::of(rows, deployment, &keys, row.key)?,
+            _ => Origins::default(),
+        };
+        self.seal(permit, &keys, locator, &owner, row.as_ref(), origins)
             .map(|put| Prepared::Put(Box::new(put)))
     }
 
@@ -208,6 +217,7 @@ impl Writing<'_> {
         locator: [u8; 16],
         owner: &CustomerRow,
         row: Option<&RecordRow>,
+        origins: Origins,
     ) -> Result<PutRecord> {
         let (write, deployment) = (permit.target(), self.keyring.deployment());
         let number = match row {
@@ -234,11 +244,19 @@ impl Writing<'_> {
         leaf.record_type = write.record_type.name.to_string();
         leaf.fields = fields.collect();
         leaf.count = 1;
+        let key = RecordKey {
+            customer: permit.customer(),
+            record: RecordNumber(number),
+        };
+        let origins = match &write.change {
+            Change::Update { remove } => origins.without(remove),
+            Change::Replace => origins,
+        };
+        let origins = origins.after(write, self.call.time);
         Ok(PutRecord {
-            key: RecordKey {
-                customer: permit.customer(),
-                record: RecordNumber(number),
-            },
+            key,
+            origin: origins.seal(deployment, keys, key)?,
+            collected: write.origin.collected.map_or(self.today, |at| at.day()),
             tenant: keys.tenant,
             locator,
             record_type: write.record_type.number,

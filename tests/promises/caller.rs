@@ -9,6 +9,7 @@ use oubliette::pb;
 use oubliette::pb::certificate_service_client::CertificateServiceClient;
 use oubliette::pb::consent_service_client::ConsentServiceClient;
 use oubliette::pb::customer_service_client::CustomerServiceClient;
+use oubliette::pb::event_service_client::EventServiceClient;
 use oubliette::pb::hold_service_client::HoldServiceClient;
 use oubliette::pb::key_service_client::KeyServiceClient;
 use oubliette::pb::record_service_client::RecordServiceClient;
@@ -44,6 +45,8 @@ pub struct Caller {
     pub holds: HoldServiceClient<Channel>,
     /// ConsentService.
     pub consent: ConsentServiceClient<Channel>,
+    /// EventService.
+    pub events: EventServiceClient<Channel>,
 }
 
 /// Whoever listens somewhere.
@@ -128,6 +131,7 @@ impl Caller {
             rights: RightsServiceClient::new(channel.clone()),
             holds: HoldServiceClient::new(channel.clone()),
             consent: ConsentServiceClient::new(channel.clone()),
+            events: EventServiceClient::new(channel.clone()),
             channel,
         }
     }
@@ -350,6 +354,7 @@ pub fn put_request(name: &str, fields: HashMap<String, pb::Value>) -> pb::PutRec
         fields,
         request_id: request_id(),
         expected_revision: None,
+        ..Default::default()
     }
 }
 
@@ -374,6 +379,7 @@ pub fn update_request(name: &str, to: &str) -> pb::UpdateRecordRequest {
         }),
         request_id: request_id(),
         expected_revision: None,
+        ..Default::default()
     }
 }
 

@@ -187,6 +187,7 @@ async fn an_objection_a_refusal_and_an_ended_contract_close_too() {
             fields: fields.collect::<HashMap<_, _>>(),
             request_id: request_id(),
             expected_revision: None,
+            ..Default::default()
         }
     };
     let read = |mode: pb::ReadMode| pb::GetRecordRequest {
@@ -316,6 +317,31 @@ async fn what_is_no_word_of_the_customers_is_refused_by_its_field_and_nothing_is
     assert_eq!(why(w.asserts("a", OFFERS, true).await), "INVALID_REQUEST");
 }
 
+/// `consent receipt verify`, of a receipt and of some that were changed.
+fn verified_on_the_command_line(reply: &pb::GetReceiptResponse) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("receipt");
+    let verify = |receipt: &[u8], key: &str| {
+        std::fs::write(&file, receipt).expect("written");
+        let run = std::process::Command::new(env!("CARGO_BIN_EXE_oubliette"))
+            .args(["consent", "receipt", "verify", "--key", key])
+            .arg(&file)
+            .output();
+        run.expect("it runs")
+    };
+    let receipt = reply.receipt.as_bytes();
+    let good = verify(receipt, &reply.public_key);
+    assert!(good.status.success());
+    assert!(String::from_utf8_lossy(&good.stdout).contains("unchanged"));
+    for bit in [0, receipt.len() * 4, receipt.len() * 8 - 9] {
+        let mut flipped = receipt.to_vec();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let bad = verify(&flipped, &reply.public_key);
+        assert_eq!(bad.status.code(), Some(1), "bit {bit}");
+        assert!(bad.stdout.is_empty(), "nothing of it is shown");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn history_is_a_chain_and_a_receipt_is_checked_offline() {
     let place = Place::quick();
@@ -366,12 +392,13 @@ async fn history_is_a_chain_and_a_receipt_is_checked_offline() {
     assert_eq!(record["dpv:hasConsentStatus"]["@type"], "dpv:ConsentGiven");
     assert_eq!(record["dpv:hasDataSubject"]["@id"], "customers/a");
     assert_eq!(record["dpv:hasLegalBasis"], "eu-gdpr:A6-1-a");
-    for at in (0..reply.receipt.len()).step_by(7) {
+    for bit in 0..reply.receipt.len() * 8 {
         let mut flipped = reply.receipt.clone().into_bytes();
-        flipped[at] ^= 1;
+        flipped[bit / 8] ^= 1 << (bit % 8);
         let flipped = String::from_utf8(flipped).unwrap_or_default();
-        assert!(note::open(&flipped, &key).is_none(), "byte {at}");
+        assert!(note::open(&flipped, &key).is_none(), "bit {bit}");
     }
+    verified_on_the_command_line(&reply);
     assert_eq!(why(w.receipt("a", 4).await), "INVALID_REQUEST");
 
     // An event that is taken out, and one put in another's place, are seen.

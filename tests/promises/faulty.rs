@@ -8,10 +8,11 @@ use oubliette::store::{
     Answer, ApprovalStore, Asked, CertificateStore, ChangeRestraints, ChangeRights, CheckpointRow,
     ClosedEpoch, ConsentChange, ConsentOutcome, ConsentStore, CreateCustomer, CreateKeys,
     CreateOutcome, DataFile, Decision, DeleteRecord, Destroyed, EpochRow, EpochStore, EraseIntent,
-    Fence, GenerationStore, JobOrders, JobState, JobStore, KeyUse, LeafRow, Narrowing, NewApproval,
-    NewCertificate, NewGeneration, NewJob, NewPage, OpenRights, PageRow, PageSwap, Pending,
-    Progress, PutOutcome, PutRecord, ReadJob, RecordKey, Reencrypted, RequestRow, RestraintStore,
-    RightsStore, Seal, SplitIndex, Store, Swapped, TenantRow, Tombstone, TreeStore,
+    EventStore, EventSwap, Fence, GenerationStore, JobOrders, JobState, JobStore, KeyUse, LeafRow,
+    Narrowing, NewApproval, NewCertificate, NewGeneration, NewJob, NewPage, OpenRights, PageRow,
+    PageSwap, Pending, Progress, PutOutcome, PutRecord, ReadJob, RecordKey, Reencrypted,
+    RequestRow, RestraintStore, RetentionStore, RightsStore, Seal, SplitIndex, Store, Swapped,
+    SweepRecord, SweepRow, TenantRow, Tidings, Tombstone, TreeStore,
 };
 use std::any::Any;
 use std::path::Path;
@@ -361,6 +362,47 @@ impl EpochStore for Faulty {
     }
     fn note_opening(&self, epoch: u32) -> Pending<()> {
         self.act(Step::Close, move |s| s.note_opening(epoch))
+    }
+}
+
+impl EventStore for Faulty {
+    fn tell(&self, tidings: Tidings) -> Pending<bool> {
+        self.act(Step::Other, move |s| s.tell(tidings))
+    }
+    fn acknowledge_events(
+        &self,
+        recipient: String,
+        events: Vec<u64>,
+        today: Day,
+        leaf: LeafRow,
+    ) -> Pending<u64> {
+        self.act(Step::Other, move |s| {
+            s.acknowledge_events(recipient, events, today, leaf)
+        })
+    }
+    fn forget_events(&self, before: Day) -> Pending<usize> {
+        self.act(Step::Other, move |s| s.forget_events(before))
+    }
+    fn reseal_events(&self, swaps: Vec<EventSwap>) -> Pending<()> {
+        self.act(Step::Other, move |s| s.reseal_events(swaps))
+    }
+}
+
+impl RetentionStore for Faulty {
+    fn sweep_record(&self, sweep: SweepRecord) -> Pending<bool> {
+        self.act(Step::Other, |s| s.sweep_record(sweep))
+    }
+    fn swept_up_to(&self, record_type: u16, field: u16, day: Day) -> Pending<()> {
+        self.act(Step::Other, move |s| s.swept_up_to(record_type, field, day))
+    }
+    fn defer_sweep(&self, key: RecordKey, is_deferred: bool) -> Pending<()> {
+        self.act(Step::Other, move |s| s.defer_sweep(key, is_deferred))
+    }
+    fn swept_customer(&self, customer: CustomerNumber, up_to: Day) -> Pending<()> {
+        self.act(Step::Other, move |s| s.swept_customer(customer, up_to))
+    }
+    fn note_sweep(&self, sweep: SweepRow) -> Pending<()> {
+        self.act(Step::Other, move |s| s.note_sweep(sweep))
     }
 }
 

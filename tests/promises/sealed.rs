@@ -89,6 +89,7 @@ async fn misplace(caller: &Caller, row: &Row, said: &str) {
         purpose: said.clone(),
         fields: vec![said.clone()],
         mode: 0,
+        ..Default::default()
     };
     assert!(records.get_record(get.clone()).await.is_err());
     let good_name = pb::GetRecordRequest {
@@ -119,6 +120,7 @@ async fn misplace(caller: &Caller, row: &Row, said: &str) {
             fields,
             request_id: request_id(),
             expected_revision: None,
+            ..Default::default()
         };
         assert!(records.put_record(put).await.is_err());
     }

@@ -29,6 +29,7 @@ pub fn leaf(text: impl Into<Vec<u8>>) -> LeafRow {
         leaf: text.into(),
         detail: b"detail".to_vec(),
         history: None,
+        reader: None,
     }
 }
 
@@ -155,6 +156,8 @@ pub fn put(customer: CustomerNumber, record: u64, replaces: u64) -> PutRecord {
         generation: 1,
         manifest: [9; 32],
         sealed_id: sealed("record id", customer),
+        origin: b"origin".to_vec(),
+        collected: TODAY,
         body: sealed("record body", customer),
         request: claim(),
         leaf: leaf(format!("put {record} over {replaces}")),
@@ -185,6 +188,7 @@ pub fn intent(customer: CustomerNumber) -> EraseIntent {
         index_tag: wide(customer.0),
         state: b"active".to_vec(),
         leaf: leaf("intent"),
+        told: None,
         today: TODAY,
     }
 }

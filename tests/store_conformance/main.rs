@@ -15,6 +15,7 @@ mod files;
 mod history;
 mod house;
 mod index;
+mod keeping;
 mod keys;
 mod leaves;
 mod made;

@@ -188,6 +188,7 @@ fn read_as(
         purpose,
         fields: &names(fields),
         mode,
+        with_handle: false,
         today: TODAY,
     };
     snapshot.read(principal, ask)
@@ -258,6 +259,8 @@ fn write(
             .map(|(name, value)| (name.to_owned(), value))
             .collect(),
         mask: mask.as_deref(),
+        source: "",
+        collected: None,
         today: TODAY,
     };
     snapshot.write(&principal(snapshot, service), ask)

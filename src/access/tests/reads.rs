@@ -38,6 +38,7 @@ fn a_purpose_expires_at_the_start_of_its_day() {
             purpose: "old",
             fields: &[],
             mode: ALL,
+            with_handle: false,
             today,
         };
         now.read(&principal(&now, "nurse"), ask)

@@ -26,7 +26,8 @@ pub async fn customers(load: &Load, customers: u64, with_records: bool) -> Done 
     Ok(())
 }
 
-fn joined(one: Option<Result<Done, tokio::task::JoinError>>) -> Done {
+/// What became of one that was under way.
+pub fn joined(one: Option<Result<Done, tokio::task::JoinError>>) -> Done {
     match one {
         Some(Ok(done)) => done,
         Some(Err(_)) => Err(Stop::Failed("a worker was lost".to_owned())),
@@ -48,6 +49,8 @@ async fn one(client: Client, customer: u64, with_record: bool) -> Done {
             fields: scene::fields(customer),
             request_id: request_id(),
             expected_revision: Some(0),
+            source: String::new(),
+            collect_time: None,
         };
         client.put_record(put).await?;
     }

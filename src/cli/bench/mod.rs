@@ -3,6 +3,7 @@
 //! load comes from this one.
 
 mod audit;
+mod consent;
 mod echo;
 mod fill;
 mod load;
@@ -34,6 +35,8 @@ pub enum Bench {
     Read(Options),
     /// Measure PutRecord: every write durable before it is answered
     Write(Options),
+    /// Measure reads that need a consent against the same that need none
+    Consent(Options),
     /// Measure closing an epoch: the daily case, and every page dirty
     Rewrap(rewrap::Rewrap),
     /// Measure what an audit entry costs, part by part
@@ -77,7 +80,7 @@ impl Bench {
     /// Whether the answer is for programs.
     pub fn json(&self) -> bool {
         match self {
-            Self::Read(options) | Self::Write(options) => options.json,
+            Self::Read(options) | Self::Write(options) | Self::Consent(options) => options.json,
             Self::Rewrap(rewrap) => rewrap.json,
             Self::Audit(audit) => audit.json,
             Self::EchoServer(_) => false,
@@ -89,6 +92,7 @@ impl Bench {
         match self {
             Self::Read(options) => options.start(What::Read),
             Self::Write(options) => options.start(What::Write),
+            Self::Consent(options) => block_on(until_interrupted(options.consent())),
             Self::Rewrap(rewrap) => block_on(until_interrupted(rewrap.run())),
             Self::Audit(audit) => audit.run(),
             Self::EchoServer(echo) => echo.run(),
@@ -158,21 +162,30 @@ impl Options {
     async fn measure(&self, what: What, load: &Load, server: &Server) -> Done<Measured> {
         let customers = self.customers;
         match what {
-            What::Read => load.run(server, move |c, n| read(c, n, customers)).await,
+            What::Read => {
+                let read = move |c, n| read(c, n, customers, scene::PURPOSE);
+                load.run(server, read).await
+            }
             What::Write => load.run(server, move |c, n| write(c, n, customers)).await,
         }
     }
 }
 
 /// Reads some customer's record, in no order.
-async fn read(mut to: Connection, number: u64, customers: u64) -> Result<bool, tonic::Status> {
+async fn read(
+    mut to: Connection,
+    number: u64,
+    customers: u64,
+    purpose: &str,
+) -> Result<bool, tonic::Status> {
     let mut state = number;
     let request = pb::GetRecordRequest {
         name: scene::record_name(scene::next(&mut state) % customers, 0),
         record_type: scene::RECORD_TYPE.to_owned(),
-        purpose: scene::PURPOSE.to_owned(),
+        purpose: purpose.to_owned(),
         fields: Vec::new(),
         mode: pb::ReadMode::AllOrNothing.into(),
+        with_handle: false,
     };
     let reply = to.get_record(request).await?.into_inner();
     Ok(scene::is_whole(reply.record.as_ref()))
@@ -186,6 +199,8 @@ async fn write(mut to: Connection, number: u64, customers: u64) -> Result<bool, 
         fields: scene::fields(number),
         request_id: request_id(),
         expected_revision: None,
+        source: String::new(),
+        collect_time: None,
     };
     let reply = to.put_record(request).await?.into_inner();
     Ok(reply.record.is_some_and(|record| record.revision == 1))

@@ -13,6 +13,8 @@ use std::path::Path;
 pub const RECORD_TYPE: &str = "bench";
 /// The purpose's name.
 pub const PURPOSE: &str = "bench";
+/// A purpose that needs consent, and is the same otherwise.
+pub const ASKED: &str = "asked";
 /// Who makes the load.
 pub const PRINCIPAL: &str = "bench/load";
 /// Fields of a record.
@@ -26,6 +28,15 @@ const PURPOSE_FILE: &str = r#"number = 1
 title = "Measuring"
 basis = "contract"
 mechanism = "notice_only"
+callers = ["bench"]
+
+[grants.bench]
+"#;
+
+const ASKED_FILE: &str = r#"number = 2
+title = "Measuring those who said yes"
+basis = "consent"
+mechanism = "opt_in"
 callers = ["bench"]
 
 [grants.bench]
@@ -48,7 +59,7 @@ permit (principal in Role::"bench", action, resource);
 pub fn write(rules: &Path) -> Done {
     let mut record_type =
         "number = 1\nversion = 1\ntitle = \"Ten fields of 32 bytes\"\n".to_owned();
-    let mut purpose = PURPOSE_FILE.to_owned();
+    let (mut purpose, mut asked) = (PURPOSE_FILE.to_owned(), ASKED_FILE.to_owned());
     for number in 1..=FIELDS {
         let written = write!(
             record_type,
@@ -57,6 +68,7 @@ pub fn write(rules: &Path) -> Done {
         );
         written
             .and_then(|()| writeln!(purpose, "f{number:02} = \"raw\""))
+            .and_then(|()| writeln!(asked, "f{number:02} = \"raw\""))
             .map_err(|_| Stop::Failed("the bench's catalog cannot be made".to_owned()))?;
     }
     let catalog = rules.join("catalog");
@@ -69,6 +81,7 @@ pub fn write(rules: &Path) -> Done {
     file(&catalog.join("catalog.toml"), CATALOG)?;
     file(&catalog.join("types").join("bench.toml"), &record_type)?;
     file(&catalog.join("purposes").join("bench.toml"), &purpose)?;
+    file(&catalog.join("purposes").join("asked.toml"), &asked)?;
     file(&rules.join("roles.toml"), ROLES)?;
     file(&rules.join("policy.cedar"), POLICY)
 }

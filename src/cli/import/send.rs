@@ -168,6 +168,8 @@ async fn send(
         fields: row.fields,
         request_id: ids.request(number, Change::Put)?,
         expected_revision: None,
+        source: "import".to_owned(),
+        collect_time: None,
     };
     Ok(client.put_record(put).await.map(|_| ()))
 }

@@ -28,6 +28,7 @@ pub async fn denials(story: &mut Story, stage: &Stage, crm: &Crm) -> Done {
         purpose: "personalization".to_owned(),
         fields: wanted.map(str::to_owned).to_vec(),
         mode: pb::ReadMode::WhatIMaySee.into(),
+        with_handle: false,
     };
     let record = recommender
         .get_record(request)

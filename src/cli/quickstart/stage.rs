@@ -81,6 +81,7 @@ pub async fn read(
         purpose: purpose.to_owned(),
         fields: fields.iter().map(|&field| field.to_owned()).collect(),
         mode: pb::ReadMode::AllOrNothing.into(),
+        with_handle: false,
     };
     let reply = caller.get_record(request).await?;
     Ok(reply.record.unwrap_or_default())

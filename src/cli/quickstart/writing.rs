@@ -83,6 +83,8 @@ async fn move_house(
         }),
         request_id: request_id.to_owned(),
         expected_revision: Some(expected_revision),
+        source: String::new(),
+        collect_time: None,
     };
     let reply = checkout.update_record(request).await?;
     Ok(reply.record.map_or(0, |record| record.revision))

@@ -26,6 +26,9 @@ pub struct Change {
     /// Repeat an earlier change with its request id, a UUID
     #[arg(long, value_name = "UUID")]
     request_id: Option<String>,
+    /// Where the values came from
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    source: String,
     #[command(flatten)]
     pub(super) caller: Caller,
 }
@@ -110,6 +113,8 @@ impl Put {
             fields,
             request_id: self.change.id(),
             expected_revision: self.change.expected_revision,
+            source: self.change.source.clone(),
+            collect_time: None,
         };
         let reply = self
             .change
@@ -139,6 +144,8 @@ impl Update {
             update_mask: Some(prost_types::FieldMask { paths }),
             request_id: self.change.id(),
             expected_revision: self.change.expected_revision,
+            source: self.change.source.clone(),
+            collect_time: None,
         };
         let reply = self
             .change

@@ -43,6 +43,9 @@ pub struct Reading {
     /// Leave out what may not be seen, with the reason, instead of refusing all
     #[arg(long)]
     what_i_may_see: bool,
+    /// Show what the purpose calls the customer: events name them by it
+    #[arg(long)]
+    handle: bool,
 }
 
 /// Arguments of `record get`.
@@ -126,6 +129,7 @@ impl Get {
             record_type: self.reading.record_type,
             purpose: self.reading.purpose,
             fields: self.reading.fields,
+            with_handle: self.reading.handle,
         };
         let reply = self.caller.connect().await?.get_record(request).await?;
         let mut out = self.caller.out();

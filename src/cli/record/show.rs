@@ -55,7 +55,8 @@ pub fn record_json(record: &pb::Record) -> Json {
         .map(|w| json!({"field": w.field, "reason": w.reason, "message": w.message}))
         .collect();
     let metadata = record.metadata.as_ref().map(metadata_json);
-    json!({ "metadata": metadata, "fields": fields, "withheld": withheld })
+    let handle = &record.handle;
+    json!({ "metadata": metadata, "fields": fields, "withheld": withheld, "handle": handle })
 }
 
 fn metadata_json(metadata: &pb::RecordMetadata) -> Json {
@@ -81,6 +82,9 @@ pub fn record(out: &mut Out, record: &pb::Record) {
         ));
     }
     out.line(&fields_table(record));
+    if !record.handle.is_empty() {
+        out.line(&format!("The purpose calls them {}.", record.handle));
+    }
 }
 
 /// A record that was written.

@@ -34,6 +34,7 @@ impl Stream {
             purpose: self.reading.purpose,
             fields: self.reading.fields,
             cursor: self.cursor,
+            with_handle: self.reading.handle,
         };
         let mut stream = self.caller.connect().await?.stream_records(request).await?;
         let mut out = self.caller.out();

@@ -194,6 +194,9 @@ fn no_label_is_given_twice_and_the_format_page_lists_them_all() {
         label::NOTES,
         label::CERTIFICATE,
         label::REQUESTS,
+        label::READERS,
+        label::EVENTS,
+        label::ORIGINS,
     ];
     for (at, info) in infos.iter().enumerate() {
         assert!(!infos[..at].contains(info), "{info}");
@@ -212,6 +215,9 @@ fn no_label_is_given_twice_and_the_format_page_lists_them_all() {
         (label::Label::Certificate, "certificate"),
         (label::Label::CertificateId, "certificate id"),
         (label::Label::Request, "request"),
+        (label::Label::Reader, "reader"),
+        (label::Label::LifecycleEvent, "lifecycle event"),
+        (label::Label::Origin, "origin"),
     ];
     let rising = labels
         .windows(2)

@@ -2,7 +2,7 @@
 
 use super::reader::{Reader, request};
 use super::vault_file::{append_one, claim};
-use super::{Sqlite, keys_file};
+use super::{Sqlite, events, keys_file, retention};
 use crate::clock::Day;
 use crate::error::Result;
 use crate::id::CustomerNumber;
@@ -58,6 +58,9 @@ fn change(db: &Connection, new: &ConsentChange) -> rusqlite::Result<ConsentOutco
     {
         return Ok(ConsentOutcome::Repeated(row));
     }
+    if !events::tells_all(db, new.told.as_ref())? {
+        return Ok(ConsentOutcome::Lost);
+    }
     let changed = db
         .prepare_cached(
             "UPDATE customers SET state = ?3, state_mac = ?4 WHERE customer = ?1 AND state = ?2",
@@ -82,6 +85,12 @@ fn change(db: &Connection, new: &ConsentChange) -> rusqlite::Result<ConsentOutco
         .execute(params![new.customer.0, new.event, new.sealed])?;
     if let Some(asked) = &new.request {
         claim(db, asked, new.customer, u64::from(new.event))?;
+    }
+    if let Some(told) = &new.told {
+        events::tell(db, told)?;
+    }
+    if let Some(day) = new.ends {
+        retention::note_end(db, new.customer, day)?;
     }
     append_one(db, &new.leaf)?;
     Ok(ConsentOutcome::Done)

@@ -182,6 +182,11 @@ fn purge(db: &Connection) -> rusqlite::Result<Purged> {
          DELETE FROM requests WHERE customer IN (SELECT customer FROM temp.gone);
          DELETE FROM consent_events WHERE customer IN (SELECT customer FROM temp.gone);
          DELETE FROM restraints WHERE customer IN (SELECT customer FROM temp.gone);
+         DELETE FROM readers WHERE customer IN (SELECT customer FROM temp.gone);
+         DELETE FROM consent_ends WHERE customer IN (SELECT customer FROM temp.gone);
+         DELETE FROM writes WHERE place >> 24 IN (SELECT customer FROM temp.gone);
+         DELETE FROM origins WHERE place >> 24 IN (SELECT customer FROM temp.gone);
+         DELETE FROM deferred WHERE place >> 24 IN (SELECT customer FROM temp.gone);
          DELETE FROM main.customers WHERE customer IN (SELECT customer FROM temp.gone);
          UPDATE main.customers SET least_generation = 1 WHERE least_generation > 1;",
     )?;
@@ -239,6 +244,7 @@ fn delete_records(db: &Connection, places: &str) -> rusqlite::Result<u64> {
     for (place, locator) in &found {
         db.prepare_cached("DELETE FROM records WHERE place = ?1")?
             .execute([place])?;
+        super::retention::forget(db, *place)?;
         db.prepare_cached("DELETE FROM locators WHERE customer = ?1 >> 24 AND locator = ?2")?
             .execute(params![place, locator])?;
         db.prepare_cached("UPDATE customers SET records = records - 1 WHERE customer = ?1 >> 24")?

@@ -15,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 /// `rights.due_day` where no law names one: after all others.
 const NEVER: i32 = i32::MAX;
 /// The first of the states that end a request.
-const ENDED: u8 = 6;
+pub const ENDED: u8 = 6;
 
 impl RightsStore for Sqlite {
     fn open_rights(&self, new: OpenRights) -> Pending<ConsentOutcome> {

@@ -199,6 +199,43 @@ CREATE INDEX restraints_by_review ON restraints (tenant, kind, review_day, numbe
 CREATE INDEX restraints_by_cause ON restraints (about, customer) WHERE kind = 1;
 CREATE INDEX rights_approved ON rights (number) WHERE kind = 6 AND state IN (4, 5);
 ",
+    "
+CREATE TABLE readers (
+    customer INTEGER NOT NULL, reader BLOB NOT NULL, sealed BLOB NOT NULL,
+    PRIMARY KEY (customer, reader)) STRICT, WITHOUT ROWID;
+CREATE TABLE events (
+    event INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL, recipient TEXT NOT NULL,
+    story INTEGER NOT NULL, kept INTEGER NOT NULL, raised_day INTEGER NOT NULL,
+    acknowledged_day INTEGER, epoch INTEGER NOT NULL, sealed BLOB NOT NULL) STRICT;
+CREATE INDEX events_for ON events (recipient, event) WHERE acknowledged_day IS NULL;
+CREATE INDEX events_by_tenant ON events (tenant, event) WHERE acknowledged_day IS NULL;
+CREATE INDEX events_by_story ON events (story);
+CREATE INDEX events_by_day ON events (kept, raised_day);
+CREATE INDEX events_by_epoch ON events (epoch) WHERE length(sealed) > 0;
+ALTER TABLE erasures ADD COLUMN story INTEGER NOT NULL DEFAULT 0;
+",
+    "
+CREATE TABLE writes (
+    type INTEGER NOT NULL, day INTEGER NOT NULL, place INTEGER NOT NULL,
+    PRIMARY KEY (type, day, place)) STRICT, WITHOUT ROWID;
+CREATE INDEX writes_by_place ON writes (place);
+INSERT INTO writes SELECT type, created_day, place FROM records WHERE true
+  ON CONFLICT DO NOTHING;
+INSERT INTO writes SELECT type, updated_day, place FROM records WHERE true
+  ON CONFLICT DO NOTHING;
+CREATE TABLE origins (place INTEGER PRIMARY KEY, sealed BLOB NOT NULL) STRICT;
+CREATE TABLE swept (
+    type INTEGER NOT NULL, field INTEGER NOT NULL, up_to INTEGER NOT NULL,
+    PRIMARY KEY (type, field)) STRICT, WITHOUT ROWID;
+CREATE TABLE deferred (place INTEGER PRIMARY KEY) STRICT;
+CREATE TABLE consent_ends (
+    day INTEGER NOT NULL, customer INTEGER NOT NULL,
+    PRIMARY KEY (day, customer)) STRICT, WITHOUT ROWID;
+CREATE INDEX consent_ends_by_customer ON consent_ends (customer);
+CREATE TABLE sweeps (
+    one INTEGER PRIMARY KEY CHECK (one = 1), day INTEGER NOT NULL, looked INTEGER NOT NULL,
+    fields INTEGER NOT NULL, late INTEGER NOT NULL) STRICT;
+",
 ];
 
 /// Makes a file that must not be there yet.

@@ -2,8 +2,8 @@
 //! leaf with it.
 
 use super::error::LeafTooLong;
-use super::history;
 use super::reader::{erasure, request};
+use super::{events, history, retention};
 use crate::clock::Day;
 use crate::id::CustomerNumber;
 use crate::limits;
@@ -37,7 +37,14 @@ pub fn key_at(place: i64) -> RecordKey {
     )
 }
 
+/// Answers the first's number; 0 where a reader cannot be noted any more, so
+/// that nothing is written.
 pub fn append(db: &Connection, leaves: &[LeafRow]) -> Result<u64> {
+    for reader in leaves.iter().filter_map(|leaf| leaf.reader.as_ref()) {
+        if !events::note_reader(db, reader)? {
+            return Ok(0);
+        }
+    }
     let mut first = None;
     for leaf in leaves {
         let number = append_one(db, leaf)?;
@@ -227,6 +234,7 @@ pub fn put_record(db: &Connection, put: &PutRecord) -> Result<PutOutcome> {
             None => return lost_or_gone(db, put.key.customer),
         }
     };
+    retention::note_write(db, put)?;
     claim(db, &put.request, put.key.customer, put.replaces + 1)?;
     append_one(db, &put.leaf)?;
     Ok(PutOutcome::Done(created, put.today))
@@ -264,6 +272,7 @@ pub fn delete_record(db: &Connection, delete: &DeleteRecord) -> Result<PutOutcom
         .execute(params![delete.key.customer.0, locator])?;
     db.prepare_cached("UPDATE customers SET records = records - 1 WHERE customer = ?1")?
         .execute([delete.key.customer.0])?;
+    retention::forget(db, at)?;
     // Once the record is gone, only this says which it was.
     claim(
         db,
@@ -283,22 +292,30 @@ pub fn intend_erasure(db: &Connection, intent: &EraseIntent) -> Result<bool> {
     let is_as_read = db
         .prepare_cached("SELECT 1 FROM customers WHERE customer = ?1 AND state = ?2")?
         .exists(params![intent.customer.0, intent.state])?;
-    if !(there && is_as_read) {
+    if !(there && is_as_read && events::tells_all(db, intent.told.as_ref())?) {
         return Ok(false);
     }
-    db.prepare_cached(
-        "INSERT INTO erasures (customer, tenant, level, index_page, index_tag, day, records)
-         VALUES (?1, ?2, 1, ?3, ?4, ?5,
-                 coalesce((SELECT records FROM customers WHERE customer = ?1), 0))
-         ON CONFLICT DO NOTHING",
-    )?
-    .execute(params![
-        intent.customer.0,
-        intent.tenant.0,
-        intent.index_page,
-        &intent.index_tag[..],
-        intent.today.0
-    ])?;
+    let story = intent.told.as_ref().map_or(0, |told| told.story);
+    let is_new = db
+        .prepare_cached(
+            "INSERT INTO erasures (customer, tenant, level, index_page, index_tag, day, records,
+                                   story)
+             VALUES (?1, ?2, 1, ?3, ?4, ?5,
+                     coalesce((SELECT records FROM customers WHERE customer = ?1), 0), ?6)
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            intent.customer.0,
+            intent.tenant.0,
+            intent.index_page,
+            &intent.index_tag[..],
+            intent.today.0,
+            story.cast_signed()
+        ])?;
+    // Another call that intends the same told it already.
+    if let Some(told) = intent.told.as_ref().filter(|_| is_new == 1) {
+        events::tell(db, told)?;
+    }
     append_one(db, &intent.leaf)?;
     Ok(true)
 }
@@ -350,6 +367,21 @@ pub fn purge(
             true,
         ),
         (
+            "DELETE FROM writes WHERE (type, day, place) IN
+               (SELECT type, day, place FROM writes WHERE place BETWEEN ?1 AND ?2 LIMIT ?3)",
+            true,
+        ),
+        (
+            "DELETE FROM origins WHERE place IN
+               (SELECT place FROM origins WHERE place BETWEEN ?1 AND ?2 LIMIT ?3)",
+            true,
+        ),
+        (
+            "DELETE FROM deferred WHERE place IN
+               (SELECT place FROM deferred WHERE place BETWEEN ?1 AND ?2 LIMIT ?3)",
+            true,
+        ),
+        (
             "DELETE FROM locators WHERE (customer, locator) IN
                (SELECT customer, locator FROM locators WHERE customer = ?1 LIMIT ?3)",
             false,
@@ -357,6 +389,11 @@ pub fn purge(
         (
             "DELETE FROM consent_events WHERE (customer, number) IN
                (SELECT customer, number FROM consent_events WHERE customer = ?1 LIMIT ?3)",
+            false,
+        ),
+        (
+            "DELETE FROM readers WHERE (customer, reader) IN
+               (SELECT customer, reader FROM readers WHERE customer = ?1 LIMIT ?3)",
             false,
         ),
         (
@@ -372,7 +409,11 @@ pub fn purge(
         };
         let deleted = db.prepare_cached(sql)?.execute(params![from, last, most])?;
         gone += deleted;
-        records += if with_place { deleted } else { 0 };
+        records += if sql.contains("FROM records") {
+            deleted
+        } else {
+            0
+        };
     }
     if records > 0 {
         db.prepare_cached("UPDATE erasures SET purged = purged + ?2 WHERE customer = ?1")?
@@ -383,6 +424,8 @@ pub fn purge(
     }
     super::rights::forget(db, customer)?;
     super::restraints::forget(db, customer)?;
+    db.prepare_cached("DELETE FROM consent_ends WHERE customer = ?1")?
+        .execute([customer.0])?;
     db.prepare_cached("DELETE FROM customers WHERE customer = ?1")?
         .execute([customer.0])?;
     if let (Some(tombstone), Some(erasure)) = (tombstone, erasure(db, customer)?) {

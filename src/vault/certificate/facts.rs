@@ -2,7 +2,7 @@
 
 use super::NO_DAY;
 use super::document::{
-    Certificate, EpochOf, Event, FORM, KeyGone, LogProof, Reached, Records, day_text,
+    Certificate, EpochOf, Event, FORM, KeyGone, LogProof, Reached, Recipient, Records, day_text,
 };
 use crate::audit::proof::prove;
 use crate::clock::Day;
@@ -11,6 +11,7 @@ use crate::id::CustomerNumber;
 use crate::keys::signing::PublicKey;
 use crate::keys::{Assurance, Providers};
 use crate::store::{ClosedEpoch, DestroyedKey, EpochState, ErasureProgress, Fence, Rows};
+use crate::vault::events::heard;
 
 /// What the rows say of an erasure.
 pub struct Facts {
@@ -26,6 +27,7 @@ pub struct Facts {
     closes_daily: bool,
     today: Day,
     log: Option<LogProof>,
+    recipients: Vec<Recipient>,
 }
 
 /// The oldest epoch that is not destroyed.
@@ -110,13 +112,24 @@ impl Facts {
             closes_daily,
             today,
             log,
+            recipients: {
+                let story = rows.story_of_erasure(customer)?;
+                let heard = heard(rows, story)?.into_iter();
+                heard
+                    .map(|heard| Recipient {
+                        acknowledged: heard.acknowledged.is_some(),
+                        service: heard.service,
+                    })
+                    .collect()
+            },
         })
     }
 
     /// Whether there is more to say than a certificate says.
     pub fn exceed(&self, certificate: &Certificate) -> bool {
         let is_proven = self.log.is_some() && certificate.log.is_none();
-        self.level() > certificate.level || is_proven
+        let has_heard = self.recipients != certificate.recipients;
+        self.level() > certificate.level || is_proven || has_heard
     }
 
     /// The level that is reached now.
@@ -174,6 +187,7 @@ impl Facts {
             },
             records,
             log: self.log.or(before.log),
+            recipients: self.recipients,
             ..before
         }
     }

@@ -4,7 +4,7 @@
 
 use super::event::{Event, head_of, status_of};
 use super::place;
-use super::say::told;
+use super::say::{no_is_told, told};
 use crate::access::{Facts, Standing, State, Status};
 use crate::audit::{Call, Leaf, Verdict};
 use crate::clock::Instant;
@@ -110,6 +110,8 @@ impl Vault {
             request: None,
             leaf: self.subject_row(&call, &leaf, &keys, &[])?,
             narrows: true,
+            told: Some(no_is_told(rows, keyring, &keys, narrowing, now)?),
+            ends: Some(now.day()),
         };
         Ok(Some((change, call)))
     }

@@ -5,11 +5,15 @@ use super::place;
 use crate::access::{Facts, Grant, Moment, Say, Standing, State, Status, Words, denied_by};
 use crate::audit::{Call, Fact, Leaf, Verdict};
 use crate::catalog::Mechanism;
+use crate::clock::{Day, Instant};
 use crate::error::{Error, Result, Violation};
 use crate::id::RequestId;
 use crate::limits;
-use crate::store::{ConsentChange, ConsentOutcome, CustomerRow, LedgerKind, Narrowing, Rows};
+use crate::store::{
+    ConsentChange, ConsentOutcome, CustomerRow, LedgerKind, Narrowing, Rows, Tidings,
+};
 use crate::vault::Vault;
+use crate::vault::events::{EventKind, tidings};
 use crate::vault::find::owner_of;
 use crate::vault::keyring::{CustomerKeyring, Keyring, Tenant};
 use crate::vault::request::Request;
@@ -166,11 +170,12 @@ impl Saying {
             let at = keyring.at(self.call.time.day());
             return Ok(Looked::Again(said(say, &state, event, at), keys));
         }
-        self.change(keyring, &keys, &row, state)
+        self.change(rows, keyring, &keys, &row, state)
     }
 
     fn change(
         &self,
+        rows: &mut dyn Rows,
         keyring: &Keyring,
         keys: &CustomerKeyring,
         row: &CustomerRow,
@@ -215,9 +220,38 @@ impl Saying {
             request: Some(self.request.claim(&keys.identity, now.day())),
             leaf: self.vault.subject_row(&self.call, &leaf, keys, &[])?,
             narrows: narrowing.is_some(),
+            told: narrowing
+                .map(|no| no_is_told(rows, keyring, keys, no, now))
+                .transpose()?,
+            ends: ends_on(say, narrowing.is_some(), now.day()),
         };
         Ok(Looked::Change(Box::new(change), narrowing, said))
     }
+}
+
+/// The day on which what is said ends a basis: today for a no.
+fn ends_on(say: &Say, is_no: bool, today: Day) -> Option<Day> {
+    let expires = match &say.words {
+        Words::Answer(answer) => answer.expires,
+        Words::Basis(_, expires) => *expires,
+        Words::Withdraw | Words::Object => None,
+    };
+    if is_no { Some(today) } else { expires }
+}
+
+/// What those who read for the purpose are told of a no.
+pub fn no_is_told(
+    rows: &mut dyn Rows,
+    keyring: &Keyring,
+    keys: &CustomerKeyring,
+    no: Narrowing,
+    now: Instant,
+) -> Result<Tidings> {
+    let kind = match no.kind {
+        LedgerKind::Withdrawal => EventKind::ConsentWithdrawn,
+        _ => EventKind::Objected,
+    };
+    tidings(rows, keyring, keys, kind, Some(&[u16::try_from(no.about).unwrap_or(0)]), now)
 }
 
 /// What an auditor counts on: what was said, and which event says it.

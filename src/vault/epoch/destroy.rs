@@ -21,6 +21,8 @@ impl Vault {
             let begun = self.0.store.begin_step(job.job, step::DESTROY, 0);
             begun.in_time().await?;
         }
+        // What services were told and have not heard yet lives on.
+        self.carry_events_over(epoch).await?;
         self.0.keyring.forget_epoch(epoch)?;
         self.0.store.blank_epoch(epoch).in_time().await?;
         let epochs = self.on_rows(|rows, _| rows.epochs()).await?;

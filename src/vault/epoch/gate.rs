@@ -58,6 +58,7 @@ impl Vault {
                 .await
                 .map_err(|_| Error::Internal("a key backup ended by itself"))??;
         }
+        self.carry_events_over(epoch).await?;
         self.0.store.condemn_epoch(epoch).in_time().await?;
         Ok(true)
     }

@@ -102,6 +102,12 @@ pub struct FieldOf {
     pub rights: Vec<String>,
     /// The day on which its retention ends, where it has one.
     pub erase_on: Option<String>,
+    /// The day on which it was collected, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collected: Option<String>,
+    /// From where (GDPR art. 15(1)(g)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 /// A purpose.

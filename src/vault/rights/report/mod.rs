@@ -19,6 +19,8 @@ use crate::id::{CustomerId, TenantName};
 use crate::limits;
 use crate::store::{RecordKey, RecordRow, Rows};
 use crate::vault::certificate::document::{day_text, sha256_text};
+use crate::vault::events::FirstRead;
+use crate::vault::retention::Origins;
 use document::{Counts, FORM, FieldOf, PurposeOf, Record, Report, Seen, json, time_text};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -49,6 +51,8 @@ struct Known {
     /// Numbers and revisions of the records that were opened.
     opened: Vec<(u64, u64)>,
     entries: Vec<Entry>,
+    /// The export is the first read of its kind.
+    first: Option<FirstRead>,
 }
 
 impl Vault {
@@ -70,9 +74,11 @@ impl Vault {
             .purpose()
             .map_or_else(String::new, |p| p.name.to_string());
         let mut leaf = self.leaf(first, Verdict::Allowed);
-        let (keys, known) = self.known(call, &catalog, grants, what).await?;
+        let (keys, mut known) = self.known(call, &catalog, grants, what).await?;
         leaf.count = known.opened.len() as u64;
-        let row = self.subject_row(call, &leaf, &keys, &known.opened)?;
+        let mut row = self.subject_row(call, &leaf, &keys, &known.opened)?;
+        row.reader = known.first.as_mut().and_then(FirstRead::take_row);
+        let first = known.first.take();
         drop(keys);
         let files = match what {
             Export::Portable => portable::files(&known.customer, &known.records)?,
@@ -93,7 +99,9 @@ impl Vault {
                 ]
             }
         };
-        Ok(self.0.log.record(call, vec![row], files).await?.release())
+        let files = self.0.log.record(call, vec![row], files).await?;
+        self.0.readers.learn(first.into_iter().collect());
+        Ok(files.release())
     }
 
     /// Whether a customer is still there to be told about.
@@ -126,6 +134,7 @@ impl Vault {
             records: Vec::new(),
             opened: Vec::new(),
             entries: Vec::new(),
+            first: None,
         };
         let mut bytes = 0;
         for grant in &grants {
@@ -150,6 +159,7 @@ impl Vault {
                 }
                 known.records.extend(found.records);
                 known.opened.extend(found.opened);
+                known.first = known.first.or(found.first);
                 if known.opened.len() > limits::EXPORT_RECORDS {
                     return Err(Error::TooMuch("records in one export"));
                 }
@@ -322,6 +332,7 @@ struct Found {
     opened: Vec<(u64, u64)>,
     /// Bytes that were stored of them.
     bytes: usize,
+    first: Option<FirstRead>,
     next: Option<u64>,
 }
 
@@ -358,13 +369,22 @@ impl Part {
             bytes += row.body.len();
             let at = keyring.at(self.now.day());
             let permit = permit(&self.grant, &keys, &owner, at)?;
-            let shown = open_record(keyring.deployment(), &keys, permit, row, self.now.day())?;
+            let deployment = keyring.deployment();
+            let origins = Origins::of(rows, deployment, &keys, row.key)?;
+            let shown = open_record(deployment, &keys, permit, row, &origins, self.now.day())?;
             opened.push((row.key.record.0, row.revision));
             let name = record_name(keyring.deployment(), &keys, &name, row)?;
-            records.push(self.record(name.expose().to_owned(), row, shown.fields));
+            records.push(self.record(name.expose().to_owned(), row, &origins, shown.fields));
         }
         let customer = name.expose().trim_start_matches("customers/").to_owned();
+        let first = if opened.is_empty() {
+            None
+        } else {
+            let readers = &self.vault.0.readers;
+            readers.first_read(&self.grant, keyring.deployment(), &keys, &owner)?
+        };
         Ok(Found {
+            first,
             customer,
             since: owner.created,
             records,
@@ -378,6 +398,7 @@ impl Part {
         &self,
         name: String,
         row: &RecordRow,
+        origins: &Origins,
         fields: Vec<(
             crate::id::CatalogName,
             crate::catalog::Form,
@@ -395,9 +416,8 @@ impl Part {
             if self.what == Export::Portable && !purposes.iter().any(is_provided) {
                 return None;
             }
-            let days = field
-                .retention_days
-                .and_then(|days| i32::try_from(days).ok());
+            let known = origins.known(field.number);
+            let ends = field.retention.ends(origins.aged(field.number, row));
             Some(FieldOf {
                 field: name.to_string(),
                 classification: field.classification.as_str().to_owned(),
@@ -406,7 +426,9 @@ impl Part {
                 value: json(&value),
                 rights: rights(&purposes),
                 purposes: purposes.iter().map(|p| p.name.to_string()).collect(),
-                erase_on: days.map(|days| day_text(Day(row.updated.0.saturating_add(days)))),
+                erase_on: ends.map(day_text),
+                collected: known.map(|(day, _)| day_text(day)),
+                source: known.map(|(_, source)| source.to_owned()),
             })
         });
         Record {
