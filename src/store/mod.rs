@@ -33,7 +33,9 @@ pub use change::{
     PutRecord, Replacement, RequestClaim, SplitIndex, SplitPart, Tombstone,
 };
 pub use consent::{ConsentChange, ConsentOutcome, ConsentRows, ConsentStore, Narrowing};
-pub use epochs::{EpochRows, EpochStore, KeptKey, KeySwap, Left, PageSwap, PageView, Swapped};
+pub use epochs::{
+    ClosedEpoch, EpochRows, EpochStore, KeptKey, KeySwap, Left, PageSwap, PageView, Swapped,
+};
 pub use generations::{
     Destroyed, GenerationEnd, GenerationRows, GenerationStore, KeyUse, NewGeneration, Reencrypted,
     UsedKey,

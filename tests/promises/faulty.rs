@@ -5,13 +5,13 @@ use oubliette::error::{Error, Result};
 use oubliette::id::CustomerNumber;
 use oubliette::store::sqlite::Sqlite;
 use oubliette::store::{
-    Answer, ApprovalStore, Asked, CertificateStore, ChangeRights, ConsentChange, ConsentOutcome,
-    ConsentStore, CreateCustomer, CreateKeys, CreateOutcome, DataFile, Decision, DeleteRecord,
-    Destroyed, EpochRow, EpochStore, EraseIntent, Fence, GenerationStore, JobOrders, JobState,
-    JobStore, KeyUse, LeafRow, Narrowing, NewApproval, NewCertificate, NewGeneration, NewJob,
-    NewPage, OpenRights, PageRow, PageSwap, Pending, Progress, PutOutcome, PutRecord, ReadJob,
-    RecordKey, Reencrypted, RequestRow, RightsStore, Seal, SplitIndex, Store, Swapped, TenantRow,
-    Tombstone, TreeStore,
+    Answer, ApprovalStore, Asked, CertificateStore, ChangeRights, ClosedEpoch, ConsentChange,
+    ConsentOutcome, ConsentStore, CreateCustomer, CreateKeys, CreateOutcome, DataFile, Decision,
+    DeleteRecord, Destroyed, EpochRow, EpochStore, EraseIntent, Fence, GenerationStore, JobOrders,
+    JobState, JobStore, KeyUse, LeafRow, Narrowing, NewApproval, NewCertificate, NewGeneration,
+    NewJob, NewPage, OpenRights, PageRow, PageSwap, Pending, Progress, PutOutcome, PutRecord,
+    ReadJob, RecordKey, Reencrypted, RequestRow, RightsStore, Seal, SplitIndex, Store, Swapped,
+    TenantRow, Tombstone, TreeStore,
 };
 use std::any::Any;
 use std::path::Path;
@@ -346,8 +346,11 @@ impl EpochStore for Faulty {
     fn sweep_keys(&self, most: u64) -> Pending<bool> {
         self.act(Step::Sweep, move |s| s.sweep_keys(most))
     }
-    fn certify_epoch(&self, epoch: u32, today: Day, leaf: LeafRow) -> Pending<bool> {
-        self.act(Step::Certify, move |s| s.certify_epoch(epoch, today, leaf))
+    fn certify_epoch(&self, epoch: u32, closed: ClosedEpoch, leaf: LeafRow) -> Pending<bool> {
+        self.act(Step::Certify, move |s| s.certify_epoch(epoch, closed, leaf))
+    }
+    fn note_opening(&self, epoch: u32) -> Pending<()> {
+        self.act(Step::Close, move |s| s.note_opening(epoch))
     }
 }
 

@@ -58,7 +58,7 @@ fn require(db: &Connection, customer: CustomerNumber, generation: u32) -> rusqli
 fn reencrypt(db: &Connection, records: &[Reencrypted]) -> rusqlite::Result<u64> {
     let mut missed = 0;
     for record in records {
-        let at = place(record.key);
+        let at = place(record.key)?;
         let changed = match &record.new {
             Some((manifest, body)) => db
                 .prepare_cached(
@@ -90,7 +90,7 @@ fn discard(db: &Connection, record: &Reencrypted) -> rusqlite::Result<usize> {
              RETURNING locator",
         )?
         .query_row(
-            params![place(record.key), record.revision, record.old],
+            params![place(record.key)?, record.revision, record.old],
             |row| row.get(0),
         )
         .optional()?;

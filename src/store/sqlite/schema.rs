@@ -68,6 +68,9 @@ CREATE TABLE destroyed_keys (
     PRIMARY KEY (customer, generation)) STRICT, WITHOUT ROWID;
 ",
     "
+CREATE TABLE opening (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL) STRICT;
+",
+    "
 CREATE TABLE compromised (customer INTEGER PRIMARY KEY, generation INTEGER NOT NULL) STRICT;
 CREATE TABLE approvals (
     approval INTEGER PRIMARY KEY, action INTEGER NOT NULL, target INTEGER NOT NULL,
@@ -174,6 +177,9 @@ CREATE TABLE history (
     masked INTEGER NOT NULL, PRIMARY KEY (slot, run, locator, nonce)) STRICT, WITHOUT ROWID;
 INSERT INTO history SELECT slot, 0, locator, nonce, masked FROM history_1;
 DROP TABLE history_1;
+",
+    "
+ALTER TABLE closed_epochs ADD COLUMN assurance TEXT NOT NULL DEFAULT '';
 ",
     "
 ALTER TABLE customers ADD COLUMN least_generation INTEGER NOT NULL DEFAULT 1;
