@@ -455,7 +455,7 @@ impl CustomerKeyring {
     /// has no such generation any more. KEY_COMPROMISED where nothing under it
     /// is read or kept until it is re-encrypted.
     pub fn field(&self, generation: u32) -> Result<Option<FieldKeys>> {
-        if generation <= self.compromised {
+        if (1..=self.compromised).contains(&generation) {
             return Err(Error::denied(Rule::KeyCompromised));
         }
         self.used.generation(generation);
