@@ -31,6 +31,8 @@ mod fails_closed;
 mod faulty;
 mod forgotten;
 mod guarded;
+#[path = "../provider_conformance/https.rs"]
+mod https;
 mod in_place;
 mod index;
 mod kill;
