@@ -1,7 +1,7 @@
 //! The log's tree of hashes, taken up behind the calls.
 
 use super::Vault;
-use crate::audit::{Fact, Leaf, Sealer, Verdict};
+use crate::audit::{Fact, Leaf, Sealer, Verdict, checkpoint};
 use crate::clock::Instant;
 use crate::error::Result;
 use crate::keys::signing::SigningKey;
@@ -11,9 +11,7 @@ impl Vault {
     /// What the log is known by outside (C2SP tlog-checkpoint): one name for
     /// each deployment of a trust domain.
     pub fn log_origin(&self, trust_domain: &str) -> String {
-        let [a, b, c, d, ..] = self.0.keyring.deployment().0;
-        let deployment = hex::encode([a, b, c, d]);
-        format!("{trust_domain}/audit/{deployment}")
+        checkpoint::origin(trust_domain, self.0.keyring.deployment())
     }
 
     /// Takes up the log's tree; `key` has the log's origin for a name.

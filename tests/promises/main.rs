@@ -12,12 +12,14 @@
     clippy::string_slice,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
+    clippy::print_stderr,
     clippy::print_stdout,
     reason = "a test fails loudly"
 )]
 
 mod anchored;
 mod attack;
+mod attack_everywhere;
 mod bad_input;
 mod caller;
 mod certificate;
@@ -35,7 +37,12 @@ mod guarded;
 mod https;
 mod in_place;
 mod index;
+mod keepers;
 mod kill;
+#[cfg(feature = "aws-kms")]
+#[allow(dead_code, reason = "the conformance suite asks more of it")]
+#[path = "../provider_conformance/kms_stand_in.rs"]
+mod kms_stand_in;
 mod levels;
 mod log;
 mod needles;
@@ -57,6 +64,8 @@ mod sealed;
 mod silence;
 mod streams;
 mod tampered;
+#[path = "../provider_conformance/token.rs"]
+mod token;
 #[allow(dead_code, reason = "the conformance suite asks more of it")]
 #[path = "../provider_conformance/transit_stand_in.rs"]
 mod transit_stand_in;
