@@ -308,6 +308,25 @@ pub const PROVIDER_TIME: Duration = Duration::from_secs(8);
 pub const PROVIDER_QUEUE: usize = 8;
 /// What a key provider may answer to one call.
 pub const PROVIDER_REPLY_BYTES: u64 = 64 << 10;
+/// What AWS KMS may answer: a page of a list of keys.
+pub const KMS_REPLY_BYTES: u64 = 1 << 20;
+/// Tries of a call to AWS KMS that may be repeated, the first among them.
+pub const KMS_TRIES: u32 = 3;
+/// The wait before the second, doubled before each further one.
+pub const KMS_PAUSE: Duration = Duration::from_millis(200);
+/// A connection to AWS KMS.
+pub const KMS_CONNECT_TIME: Duration = Duration::from_secs(2);
+/// One try.
+pub const KMS_ATTEMPT_TIME: Duration = Duration::from_secs(4);
+/// Keys of an AWS account in a region that are looked through for the vault's.
+pub const KMS_KEYS: usize = 10_000;
+/// How many are asked for at a time.
+pub const KMS_AT_ONCE: usize = 32;
+/// Days that AWS KMS waits before it destroys a key, where the configuration
+/// names none: its least.
+pub const KMS_PENDING_DAYS: u16 = 7;
+/// Its most.
+pub const KMS_PENDING_DAYS_MAX: u16 = 30;
 /// A file with a provider's PIN or token.
 pub const PROVIDER_SECRET_BYTES: u64 = 8 << 10;
 /// How long a running vault goes on from memory while no provider answers,

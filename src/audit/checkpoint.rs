@@ -2,6 +2,7 @@
 //! them (c2sp.org/tlog-checkpoint, a c2sp.org/signed-note).
 
 use super::merkle::Hash;
+use crate::crypto::Deployment;
 use crate::keys::signing::{PublicKey, SigningKey};
 use crate::limits;
 use base64::Engine;
@@ -43,6 +44,12 @@ impl std::fmt::Display for NotGenuine {
 pub struct Note<'a> {
     text: &'a str,
     signatures: Vec<(&'a str, Vec<u8>)>,
+}
+
+/// What the log of a deployment is called, which is its key's name too.
+pub fn origin(trust_domain: &str, deployment: Deployment) -> String {
+    let [a, b, c, d, ..] = deployment.0;
+    format!("{trust_domain}/audit/{}", hex::encode([a, b, c, d]))
 }
 
 impl Checkpoint {

@@ -2,10 +2,11 @@
 //! leaves are read in small batches, hashed, and sealed under a checkpoint.
 
 use super::anchor::{Past, Shown};
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{self, Checkpoint};
 use super::merkle::{Hash, consistency, leaf_hash, root_of};
 use super::tiles::{Edge, Tiled};
 use crate::clock::Instant;
+use crate::crypto::Deployment;
 use crate::error::{Error, Result};
 use crate::keys::signing::{PublicKey, SigningKey};
 use crate::limits;
@@ -34,13 +35,12 @@ impl Sealer {
     /// tiles that are there.
     pub async fn open(store: Arc<dyn Store>, trust_domain: &str, key: &Path) -> Result<Self> {
         let deployment = aside(&store, |rows| rows.deployment()).await?;
-        let Some([a, b, c, d, ..]) = deployment else {
+        let Some(deployment) = deployment else {
             return Err(Error::Setup(
                 "there is no vault here; found one with `oubliette init DIR`".to_owned(),
             ));
         };
-        // One name for each deployment of a trust domain (C2SP tlog-checkpoint).
-        let origin = format!("{trust_domain}/audit/{}", hex::encode([a, b, c, d]));
+        let origin = checkpoint::origin(trust_domain, Deployment(deployment));
         let key = Arc::new(SigningKey::load(key, origin)?);
         let (edge, head) = load(&store, &key).await?;
         Ok(Self {

@@ -9,7 +9,7 @@ use crate::serve::{self, KeysSource};
 use crate::vault::{Restored, Unproven};
 use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What can be restored.
 #[derive(Subcommand, Debug)]
@@ -133,11 +133,7 @@ impl Keys {
             from: self.from,
             identity: self.identity,
             ledger: self.ledger,
-            checkpoint: self
-                .checkpoint
-                .as_deref()
-                .map(checkpoint_size)
-                .transpose()?,
+            checkpoint: self.checkpoint,
             unproven,
         };
         let done = serve::restore_keys(&config, &source)?;
@@ -172,18 +168,6 @@ impl Keys {
         }
         Ok(())
     }
-}
-
-/// How many leaves a checkpoint (C2SP tlog-checkpoint) is for: its second line.
-fn checkpoint_size(path: &Path) -> Done<u64> {
-    let text = std::fs::read_to_string(path).map_err(|why| Stop::file(path, "read", &why))?;
-    let size = text.lines().nth(1).and_then(|line| line.parse().ok());
-    size.ok_or_else(|| {
-        let path = path.display();
-        Stop::Failed(format!(
-            "{path} is not a checkpoint (C2SP tlog-checkpoint); name one"
-        ))
-    })
 }
 
 fn put(document: &mut Json, name: &str, value: Json) {

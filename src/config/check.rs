@@ -152,6 +152,7 @@ impl Config {
             Keeper::File { .. } => None,
             Keeper::Pkcs11(place) => Some(place.pin.clone()),
             Keeper::Transit(place) => Some(place.token.clone()),
+            Keeper::AwsKms(place) => Some(place.credentials.clone()),
         }));
         if let Transport::Tls(tls) = &self.transport {
             files.push(tls.key.clone());

@@ -3,7 +3,7 @@
 use super::{PATH_BYTES, file_in};
 use crate::catalog::{Entry, Section};
 use crate::error::Result;
-use crate::keys::{pkcs11, transit};
+use crate::keys::{aws_kms, pkcs11, transit};
 use crate::limits;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +28,8 @@ pub enum Keeper {
     Pkcs11(pkcs11::Place),
     /// OpenBao's or HashiCorp Vault's Transit engine.
     Transit(transit::Place),
+    /// AWS KMS.
+    AwsKms(aws_kms::Place),
 }
 
 impl Keeper {
@@ -37,11 +39,12 @@ impl Keeper {
             Self::File { .. } => "file",
             Self::Pkcs11(_) => "pkcs11",
             Self::Transit(_) => "transit",
+            Self::AwsKms(_) => aws_kms::KIND,
         }
     }
 }
 
-const KINDS: &str = "must be \"file\", \"pkcs11\" or \"transit\"";
+const KINDS: &str = "must be \"file\", \"pkcs11\", \"transit\" or \"aws-kms\"";
 /// The longest label of a PKCS#11 token (CK_TOKEN_INFO).
 const TOKEN_LABEL_BYTES: usize = 32;
 
@@ -89,7 +92,7 @@ pub(super) fn providers(base: &Path, root: &mut Section<'_>) -> Result<Vec<Provi
 
 fn provider(base: &Path, table: &mut Section<'_>, retiring: bool) -> Result<Provider> {
     let kind = |text: &str| {
-        let kinds = ["file", "pkcs11", "transit"];
+        let kinds = ["file", "pkcs11", "transit", aws_kms::KIND];
         kinds.into_iter().find(|kind| *kind == text)
     };
     let keeper = match table.need("kind")?.parsed(KINDS, kind)? {
@@ -101,17 +104,47 @@ fn provider(base: &Path, table: &mut Section<'_>, retiring: bool) -> Result<Prov
             token: table.need("token")?.text(TOKEN_LABEL_BYTES)?.to_owned(),
             pin: file_in(base, &table.need("pin")?)?,
         }),
-        _ => Keeper::Transit(transit(base, table)?),
+        "transit" => Keeper::Transit(transit(base, table)?),
+        _ => Keeper::AwsKms(aws_kms(base, table)?),
     };
     Ok(Provider { keeper, retiring })
 }
 
+const ADDRESS: &str = "must be https://HOST or https://HOST:PORT without a path";
+
+fn aws_kms(base: &Path, table: &mut Section<'_>) -> Result<aws_kms::Place> {
+    let endpoint = table.take("endpoint");
+    let endpoint = endpoint.map(|entry| entry.parsed(ADDRESS, https));
+    let ca = table.take("ca").map(|entry| file_in(base, &entry));
+    let pending_days = match table.take("pending_days") {
+        Some(entry) => {
+            let least = limits::KMS_PENDING_DAYS.into();
+            entry.number(least, limits::KMS_PENDING_DAYS_MAX.into())?
+        }
+        None => limits::KMS_PENDING_DAYS.into(),
+    };
+    Ok(aws_kms::Place {
+        region: table
+            .need("region")?
+            .parsed("must be a region such as eu-central-1", region)?,
+        endpoint: endpoint.transpose()?,
+        ca: ca.transpose()?,
+        credentials: file_in(base, &table.need("credentials")?)?,
+        pending_days: u16::try_from(pending_days).unwrap_or(limits::KMS_PENDING_DAYS_MAX),
+    })
+}
+
+fn region(text: &str) -> Option<String> {
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let is_region = (1..=limits::LABEL_BYTES).contains(&text.len()) && text.bytes().all(fits);
+    is_region.then(|| text.to_owned())
+}
+
 fn transit(base: &Path, table: &mut Section<'_>) -> Result<transit::Place> {
-    let address = "must be https://HOST or https://HOST:PORT without a path";
     let path = "must be 1 to 63 of a-z A-Z 0-9 - _ /, without / at its ends";
     let part = |entry: &Entry<'_>| entry.parsed(path, path_part);
     Ok(transit::Place {
-        address: table.need("address")?.parsed(address, https)?,
+        address: table.need("address")?.parsed(ADDRESS, https)?,
         mount: match table.take("mount") {
             Some(entry) => part(&entry)?,
             None => "transit".to_owned(),
@@ -142,4 +175,34 @@ fn path_part(text: &str) -> Option<String> {
         && !text.ends_with('/')
         && !text.contains("//");
     is_path.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn aws(more: &str) -> Result<aws_kms::Place> {
+        let text = format!("region = \"eu-central-1\"\ncredentials = \"aws.json\"\n{more}");
+        let mut table = Section::parse("oubliette.toml", &text)?;
+        aws_kms(Path::new("/vault"), &mut table)
+    }
+
+    #[test]
+    fn aws_kms_is_asked_over_tls_and_destroys_keys_within_its_own_bounds() {
+        let place = aws_kms::Place {
+            region: "eu-central-1".to_owned(),
+            endpoint: None,
+            ca: None,
+            credentials: PathBuf::from("/vault/aws.json"),
+            pending_days: limits::KMS_PENDING_DAYS,
+        };
+        assert_eq!(aws(""), Ok(place));
+        for days in [6, 31] {
+            let refused = aws(&format!("pending_days = {days}"));
+            let text = refused.unwrap_err().to_string();
+            assert!(text.contains("pending_days"), "{text}");
+        }
+        let refused = aws("endpoint = \"http://localhost:1\"").unwrap_err();
+        assert!(refused.to_string().contains("https://"), "{refused}");
+    }
 }

@@ -2,6 +2,7 @@
 //! and is asked only at unseal and when epochs change, never by a read. Beside
 //! them, the keys that sign what strangers check.
 
+pub mod aws_kms;
 pub mod file;
 pub mod lock;
 pub mod note;

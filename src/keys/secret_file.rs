@@ -12,10 +12,17 @@ use zeroize::Zeroizing;
 /// Reads the one line in `path`, without its line end; refuses a file that
 /// others may read. `what` names it for people: "the PIN of the token".
 pub fn secret_in(path: &Path, what: &str) -> Result<SecretText> {
-    let refused = |why: &str| {
-        let path = path.display();
-        Error::Setup(format!("{what} cannot be read from {path}: {why}"))
-    };
+    let text = private_text(path, what)?;
+    let line = text.trim_end_matches(['\n', '\r']);
+    if line.is_empty() || line.contains('\n') {
+        return Err(refused(path, what, "it must be one line and nothing else"));
+    }
+    Ok(SecretText::new(line.to_owned()))
+}
+
+/// Reads the text in `path`; refuses a file that others may read.
+pub(super) fn private_text(path: &Path, what: &str) -> Result<Zeroizing<String>> {
+    let refused = |why: &str| refused(path, what, why);
     let file = File::open(path).map_err(|why| refused(&why.kind().to_string()))?;
     let mode = file
         .metadata()
@@ -29,11 +36,12 @@ pub fn secret_in(path: &Path, what: &str) -> Result<SecretText> {
     file.take(limits::PROVIDER_SECRET_BYTES)
         .read_to_string(&mut text)
         .map_err(|_| refused("it is not text"))?;
-    let line = text.trim_end_matches(['\n', '\r']);
-    if line.is_empty() || line.contains('\n') {
-        return Err(refused("it must be one line and nothing else"));
-    }
-    Ok(SecretText::new(line.to_owned()))
+    Ok(text)
+}
+
+fn refused(path: &Path, what: &str, why: &str) -> Error {
+    let path = path.display();
+    Error::Setup(format!("{what} cannot be read from {path}: {why}"))
 }
 
 #[cfg(test)]

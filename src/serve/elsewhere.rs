@@ -5,11 +5,13 @@
 use super::lock::DirectoryLock;
 use super::providers::Built;
 use super::run::unsealed;
+use crate::audit::checkpoint::{self, Checkpoint};
 use crate::backup::attack::{self, Found};
 use crate::backup::{
     Evidence, Identity, KeyBackups, KeysBackup, Ledger, LedgerCopy, Manifest, Rebuilt,
     back_up_data, back_up_keys, newest, place_data, rebuild_keys,
 };
+use crate::catalog::read_text;
 use crate::clock::Instant;
 use crate::config::{Backup, Config};
 use crate::crypto::Deployment;
@@ -160,8 +162,8 @@ pub struct KeysSource {
     pub identity: PathBuf,
     /// The signed copy of the ledger.
     pub ledger: Option<PathBuf>,
-    /// How many leaves the newest checkpoint outside has.
-    pub checkpoint: Option<u64>,
+    /// The newest checkpoint of the audit log that is known outside.
+    pub checkpoint: Option<PathBuf>,
     /// Two people take it on that something cannot be proved.
     pub unproven: Option<Unproven>,
 }
@@ -199,10 +201,14 @@ pub fn restore_keys(config: &Config, source: &KeysSource) -> Result<KeysRestore>
         true => traces(&path)?,
         false => Traces::default(),
     };
-    let doubts = doubts(ledger.as_ref(), &manifest, &traces, source.checkpoint);
+    let own = manifest.deployment()?;
+    let outside = source.checkpoint.as_deref();
+    let outside = outside
+        .map(|path| log_size(path, config, own))
+        .transpose()?;
+    let doubts = doubts(ledger.as_ref(), &manifest, &traces, outside);
     approved(&doubts, source)?;
     let providers = Built::new(&config.providers)?.providers()?;
-    let own = manifest.deployment()?;
     let newest_key = newest_key(&providers, own, &manifest)?;
     let evidence = Evidence {
         traces,
@@ -233,6 +239,21 @@ pub fn restore_keys(config: &Config, source: &KeysSource) -> Result<KeysRestore>
         doubts,
         restored,
     })
+}
+
+/// How many entries a checkpoint is for, which this vault's log must have
+/// signed: another's, or an edited one, would prove too little.
+fn log_size(path: &Path, config: &Config, own: Deployment) -> Result<u64> {
+    let origin = checkpoint::origin(&config.trust_domain, own);
+    let key = SigningKey::load(&config.signing.log, origin)?;
+    match Checkpoint::open(&read_text(path)?, key.public()) {
+        Ok(checkpoint) => Ok(checkpoint.size),
+        Err(why) => Err(Error::Setup(format!(
+            "{} {why}; name a checkpoint that this vault's audit log signed, as `oubliette \
+             audit export` writes it",
+            path.display()
+        ))),
+    }
 }
 
 fn read_ledger(

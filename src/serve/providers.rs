@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::keys::file::FileProvider;
 use crate::keys::pkcs11::Pkcs11Provider;
 use crate::keys::transit::TransitProvider;
-use crate::keys::{KeyProvider, Providers};
+use crate::keys::{KeyProvider, Providers, aws_kms};
 use crate::limits;
 use crate::store::ApprovalAction;
 use crate::vault::Vault;
@@ -58,6 +58,7 @@ fn make(keeper: &Keeper) -> Result<Arc<dyn KeyProvider>> {
         Keeper::File { directory } => Arc::new(FileProvider::new(directory)?),
         Keeper::Pkcs11(place) => Arc::new(Pkcs11Provider::new(place.clone())?),
         Keeper::Transit(place) => Arc::new(TransitProvider::new(place.clone())?),
+        Keeper::AwsKms(place) => aws_kms::at(place.clone())?,
     })
 }
 

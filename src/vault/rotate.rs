@@ -93,7 +93,12 @@ impl Vault {
     }
 
     /// Writes the call's leaf, about a customer where it is about one.
-    async fn write_leaf(&self, call: &Call, leaf: &Leaf, whom: Option<CustomerNumber>) -> Result<()> {
+    async fn write_leaf(
+        &self,
+        call: &Call,
+        leaf: &Leaf,
+        whom: Option<CustomerNumber>,
+    ) -> Result<()> {
         let row = match whom {
             None => self.plain_row(call, leaf)?,
             Some(customer) => {

@@ -9,14 +9,15 @@ use std::fs;
 const ALL: usize = 12;
 const ERASED: usize = 3;
 
-fn attack(house: &House, dirs: &[&str], with_identity: bool) -> Json {
+pub fn attack(house: &House, dirs: &[&str], with_identity: bool) -> Json {
     let (now, identity) = (house.place.path(), house.identity());
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_oubliette"));
     command
         .args(["attack", "--json", "--backups"])
         .args(dirs)
         .arg("--keys")
-        .arg(now);
+        .arg(now)
+        .envs(house.more());
     if with_identity {
         command.arg("--identity").arg(identity);
     }

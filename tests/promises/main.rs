@@ -12,6 +12,7 @@
     clippy::string_slice,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
+    clippy::print_stderr,
     clippy::print_stdout,
     reason = "a test fails loudly"
 )]
@@ -19,6 +20,7 @@
 mod anchored;
 mod approvals;
 mod attack;
+mod attack_everywhere;
 mod audit_report;
 mod bad_input;
 mod caller;
@@ -39,9 +41,16 @@ mod faulty;
 mod forgotten;
 mod generations;
 mod guarded;
+#[path = "../provider_conformance/https.rs"]
+mod https;
 mod in_place;
 mod index;
+mod keepers;
 mod kill;
+#[cfg(feature = "aws-kms")]
+#[allow(dead_code, reason = "the conformance suite asks more of it")]
+#[path = "../provider_conformance/kms_stand_in.rs"]
+mod kms_stand_in;
 mod levels;
 mod log;
 mod needles;
@@ -68,6 +77,8 @@ mod sealed;
 mod silence;
 mod streams;
 mod tampered;
+#[path = "../provider_conformance/token.rs"]
+mod token;
 #[allow(dead_code, reason = "the conformance suite asks more of it")]
 #[path = "../provider_conformance/transit_stand_in.rs"]
 mod transit_stand_in;

@@ -7,8 +7,10 @@ use oubliette::error::Result;
 use oubliette::store::Store;
 use oubliette::store::sqlite::Sqlite;
 use rusqlite::Connection;
+use std::ffi::OsStr;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::JoinHandle;
@@ -85,6 +87,27 @@ impl Place {
         let from = Some(from);
         let shares = place.init_as(Layout { from, ..layout });
         (place, shares)
+    }
+
+    /// Laid out by the program, in an environment with more in it.
+    pub fn by_program(providers: &Path, more: &[(&str, &OsStr)]) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let from = dir.path().join("rules");
+        rules::write(&from);
+        let place = Self { dir };
+        let ran = Command::new(env!("CARGO_BIN_EXE_oubliette"))
+            .arg("init")
+            .arg("--from")
+            .arg(from)
+            .arg("--providers")
+            .arg(providers)
+            .arg(place.path())
+            .envs(more.iter().copied())
+            .output()
+            .expect("oubliette runs");
+        let why = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success(), "{why}");
+        place
     }
 
     /// The vault's directory.

@@ -11,6 +11,7 @@ use oubliette::crypto::{Deployment, KeyKind, WrapContext, message};
 use oubliette::pb;
 use oubliette::secret::Key32;
 use serde_json::Value as Json;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -25,16 +26,26 @@ const DELETED: usize = 10;
 pub struct House {
     pub place: Place,
     pub elsewhere: tempfile::TempDir,
+    /// What the program finds in its environment.
+    pub more: Vec<(&'static str, OsString)>,
 }
 
 impl House {
     pub fn new(is_strict: bool) -> Self {
-        let place = Place::quick();
+        Self::over(Place::quick(), is_strict)
+    }
+
+    /// Over a vault that is laid out already.
+    pub fn over(place: Place, is_strict: bool) -> Self {
         let beside = place.path();
         let beside = beside.parent().expect("a directory");
         // On the same file system, so that the tests can move files.
         let elsewhere = tempfile::tempdir_in(beside).expect("a directory");
-        let house = Self { place, elsewhere };
+        let house = Self {
+            place,
+            elsewhere,
+            more: Vec::new(),
+        };
         let identity = age::x25519::Identity::generate();
         let secret = identity.to_string();
         fs::write(
@@ -52,6 +63,13 @@ impl House {
         ));
         fs::write(file, text).expect("written");
         house
+    }
+
+    /// What the program finds in its environment.
+    pub fn more(&self) -> Vec<(&'static str, &OsStr)> {
+        let more = self.more.iter();
+        more.map(|(name, value)| (*name, value.as_os_str()))
+            .collect()
     }
 
     pub fn at(&self, name: &str) -> PathBuf {
@@ -72,6 +90,7 @@ impl House {
             .args(arguments)
             .arg("--dir")
             .arg(self.place.path())
+            .envs(self.more())
             .output()
             .expect("oubliette runs")
     }
@@ -229,6 +248,9 @@ async fn yesterdays_keys_come_back_with_the_ledger_and_not_without() {
     let w = connect(&house.place, &server, "acme/w00").await;
     create(&w, 0..EARLY).await;
     house.done(&["backup", "keys"]);
+    let tiles = house.at("tiles").display().to_string();
+    house.done(&["audit", "export", "--out", &tiles]);
+    let checkpoint = house.at("tiles/checkpoint").display().to_string();
     let again = house.done(&["backup", "keys"]);
     assert!(again["parts_kept"].as_u64() > Some(0), "{again}");
     assert!(
@@ -264,6 +286,16 @@ async fn yesterdays_keys_come_back_with_the_ledger_and_not_without() {
     .concat();
     house.refused(&one, "two different principals");
     assert!(!data.join("keys.db").exists());
+    // A checkpoint from outside counts only as the log signed it.
+    let forged = house.at("forged");
+    let signed = fs::read_to_string(&checkpoint).expect("a checkpoint");
+    let mut lines: Vec<&str> = signed.lines().collect();
+    lines[1] = "1";
+    fs::write(&forged, lines.join("\n") + "\n").expect("written");
+    let forged = forged.display().to_string();
+    let with_forged = [&with_ledger[..], &["--checkpoint", &forged]].concat();
+    house.refused(&with_forged, "a signature that is not the log's");
+    let with_ledger = [&with_ledger[..], &["--checkpoint", &checkpoint]].concat();
 
     let report = house.done(&with_ledger);
     let count = |name: &str| report[name].as_u64().expect("a count") as usize;

@@ -3,6 +3,7 @@
 //! their own: each `#[ignore]`d test here is started by the one above it.
 
 use crate::suite::{OURS, conforms, place};
+use crate::token::{self, module, private};
 use oubliette::crypto::MasterKey;
 use oubliette::error::{Error, Unavailable};
 use oubliette::keys::KeyProvider;
@@ -10,60 +11,18 @@ use oubliette::keys::pkcs11::{Pkcs11Provider, Place};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
-const MODULES: [&str; 3] = [
-    "/usr/lib/softhsm/libsofthsm2.so",
-    "/usr/lib64/pkcs11/libsofthsm2.so",
-    "/usr/local/lib/softhsm/libsofthsm2.so",
-];
 const HOME: &str = "OUBLIETTE_TEST_TOKEN";
-
-fn module() -> Option<PathBuf> {
-    MODULES
-        .map(PathBuf::from)
-        .into_iter()
-        .find(|at| at.exists())
-}
 
 /// Runs the ignored test of that name with a new token.
 fn inside(test: &str) {
-    let Some(module) = module() else {
-        assert!(std::env::var_os("CI").is_none(), "SoftHSM2 is missing");
-        return eprintln!("not run: install softhsm2");
-    };
     let dir = tempfile::tempdir().expect("a directory");
-    let tokens = dir.path().join("tokens");
-    fs::create_dir(&tokens).expect("a directory");
-    let conf = dir.path().join("softhsm2.conf");
-    let text = format!(
-        "directories.tokendir = {}\nobjectstore.backend = file\n",
-        tokens.display()
-    );
-    fs::write(&conf, text).expect("a configuration");
-    private(&dir.path().join("pin"), "123456\n");
-    let made = Command::new("softhsm2-util")
-        .args([
-            "--init-token",
-            "--free",
-            "--label",
-            "oubliette",
-            "--so-pin",
-            "654321",
-            "--pin",
-            "123456",
-        ])
-        .arg("--module")
-        .arg(module)
-        .env("SOFTHSM2_CONF", &conf)
-        .output()
-        .expect("softhsm2-util");
-    assert!(
-        made.status.success(),
-        "{}",
-        String::from_utf8_lossy(&made.stderr)
-    );
+    let Some(conf) = token::make(dir.path()) else {
+        return;
+    };
     let ran = Command::new(std::env::current_exe().expect("this test"))
         .args([
             &format!("pkcs11::{test}"),
@@ -71,7 +30,7 @@ fn inside(test: &str) {
             "--ignored",
             "--nocapture",
         ])
-        .env("SOFTHSM2_CONF", &conf)
+        .env(token::CONF, &conf)
         .env(HOME, dir.path())
         .output()
         .expect("a child");
@@ -83,12 +42,7 @@ fn inside(test: &str) {
     );
 }
 
-fn private(path: &Path, text: &str) {
-    fs::write(path, text).expect("a file");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("0600");
-}
-
-fn token(label: &str) -> (Place, PathBuf) {
+fn labelled(label: &str) -> (Place, PathBuf) {
     let home = PathBuf::from(std::env::var_os(HOME).expect("started by another test"));
     let place = Place {
         module: module().expect("SoftHSM2"),
@@ -110,8 +64,8 @@ fn a_token_conforms() {
 #[test]
 #[ignore = "started by the test above, in a process of its own"]
 fn conforms_inside() {
-    let (place, _) = token("oubliette");
-    conforms(|| Box::new(provider(&place)), true);
+    let (place, _) = labelled("oubliette");
+    conforms(|| Arc::new(provider(&place)), true);
 }
 
 #[test]
@@ -122,8 +76,8 @@ fn a_token_that_is_not_there_or_refuses_is_said() {
 #[test]
 #[ignore = "started by the test above, in a process of its own"]
 fn refuses_inside() {
-    let (there, home) = token("oubliette");
-    let (absent, _) = token("another");
+    let (there, home) = labelled("oubliette");
+    let (absent, _) = labelled("another");
     let down = Error::Unavailable(Unavailable::KeyProvider);
     assert_eq!(provider(&absent).state("x"), Err(down));
     let no_library = Place {
@@ -173,14 +127,9 @@ fn oubliette(arguments: &[&str]) -> String {
 #[test]
 #[ignore = "started by the test above, in a process of its own"]
 fn vault_inside() {
-    let (there, home) = token("oubliette");
+    let (_, home) = labelled("oubliette");
     let providers = home.join("providers.toml");
-    let table = format!(
-        "[provider]\nkind = \"pkcs11\"\nmodule = \"{}\"\ntoken = \"oubliette\"\npin = \"{}\"\n",
-        there.module.display(),
-        there.pin.display()
-    );
-    private(&providers, &table);
+    private(&providers, &format!("[provider]\n{}", token::table(&home)));
     let (vault, providers) = (home.join("vault"), providers.display().to_string());
     let dir = vault.display().to_string();
     oubliette(&["init", "--providers", &providers, &dir]);

@@ -9,6 +9,7 @@ use oubliette::keys::{KeyProvider, KeyState, Providers};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 const DOWN: Error = Error::Unavailable(Unavailable::KeyProvider);
@@ -51,7 +52,7 @@ impl Scene {
 #[test]
 fn the_engine_conforms() {
     let scene = Scene::new();
-    conforms(|| Box::new(scene.provider()), true);
+    conforms(|| Arc::new(scene.provider()), true);
     let asked = scene.engine.asked();
     assert!(asked.iter().all(|path| !path.contains("rewrap")));
 }

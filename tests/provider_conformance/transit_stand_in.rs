@@ -5,25 +5,18 @@
 //! second creation changes nothing, and sealing under an unknown name makes a
 //! key of it. `docs/PROVIDERS.md` has the commands to check a real server.
 
+use crate::https;
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use http::Method;
+use http::request::Parts;
 use oubliette::crypto::random_bytes;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use tokio::net::TcpListener;
 
 /// The token that it takes.
 pub const TOKEN: &str = "s.a-token-of-the-test";
@@ -41,6 +34,8 @@ pub enum Mood {
     Nonsense,
     /// It opens everything as another key.
     OpensAnother,
+    /// It deletes no key: 503.
+    KeepsKeys,
 }
 
 struct Key {
@@ -65,41 +60,16 @@ pub struct StandIn {
 impl StandIn {
     /// Serves with the certificate and key in these PEM files.
     pub fn start(certificate: &Path, key: &Path) -> Self {
-        let chain = CertificateDer::pem_file_iter(certificate).expect("a certificate");
-        let chain = chain.collect::<Result<Vec<_>, _>>().expect("certificates");
-        let key = PrivateKeyDer::from_pem_file(key).expect("a key");
-        let crypto = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ServerConfig::builder_with_provider(crypto)
-            .with_safe_default_protocol_versions()
-            .expect("TLS")
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .expect("a key that fits");
-        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
-        // On a thread of its own: callers may be in a runtime already.
-        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        socket.set_nonblocking(true).expect("a socket");
-        let port = socket.local_addr().expect("an address").port();
         let state = Arc::new(Mutex::new(State {
             mood: Mood::Well,
             keys: BTreeMap::new(),
             asked: Vec::new(),
         }));
         let kept = Arc::clone(&state);
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime");
-            runtime.block_on(async {
-                let socket = TcpListener::from_std(socket).expect("a socket");
-                accept(socket, acceptor, kept).await;
-            });
+        let address = https::serve(certificate, key, move |parts, body| {
+            kept.lock().expect("the state").answer(parts, body)
         });
-        Self {
-            address: format!("https://localhost:{port}"),
-            state,
-        }
+        Self { address, state }
     }
 
     /// Changes how it behaves.
@@ -124,56 +94,6 @@ impl StandIn {
     }
 }
 
-async fn accept(socket: TcpListener, tls: tokio_rustls::TlsAcceptor, state: Arc<Mutex<State>>) {
-    while let Ok((stream, _)) = socket.accept().await {
-        let (tls, state) = (tls.clone(), Arc::clone(&state));
-        tokio::spawn(async move {
-            let Ok(stream) = tls.accept(stream).await else {
-                return;
-            };
-            let service = service_fn(move |request| answer(request, Arc::clone(&state)));
-            let _ended = http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-        });
-    }
-}
-
-async fn answer(
-    request: Request<Incoming>,
-    state: Arc<Mutex<State>>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    let mood = state.lock().expect("the state").mood;
-    if mood == Mood::Hangs {
-        std::future::pending::<()>().await;
-    }
-    let (parts, body) = request.into_parts();
-    let body = body
-        .collect()
-        .await
-        .map(|b| b.to_bytes())
-        .unwrap_or_default();
-    let token = parts.headers.get("X-Vault-Token");
-    let path = parts.uri.to_string();
-    let (status, reply) = match mood {
-        _ if token.is_none_or(|t| t != TOKEN) => (403, json!({"errors": ["permission denied"]})),
-        Mood::Sealed => (503, json!({"errors": ["Vault is sealed"]})),
-        Mood::Nonsense => (200, json!("nonsense")),
-        _ => {
-            let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-            let mut state = state.lock().expect("the state");
-            state.asked.push(path.clone());
-            state.serve(&parts.method, &path, &body)
-        }
-    };
-    let mut response = Response::new(Full::new(match reply {
-        Value::Null => Bytes::new(),
-        reply => Bytes::from(reply.to_string()),
-    }));
-    *response.status_mut() = StatusCode::from_u16(status).expect("a status");
-    Ok(response)
-}
-
 fn refused(status: u16, why: &str) -> (u16, Value) {
     (status, json!({ "errors": [why] }))
 }
@@ -183,6 +103,28 @@ fn text<'a>(body: &'a Value, key: &str) -> &'a str {
 }
 
 impl State {
+    fn answer(&mut self, parts: &Parts, body: &[u8]) -> Option<https::Reply> {
+        let token = parts.headers.get("X-Vault-Token");
+        let path = parts.uri.to_string();
+        let (status, reply) = match self.mood {
+            Mood::Hangs => return None,
+            _ if token.is_none_or(|t| t != TOKEN) => refused(403, "permission denied"),
+            Mood::Sealed => refused(503, "Vault is sealed"),
+            Mood::KeepsKeys if parts.method == Method::DELETE => refused(503, "not now"),
+            Mood::Nonsense => (200, json!("nonsense")),
+            _ => {
+                self.asked.push(path.clone());
+                let body = serde_json::from_slice(body).unwrap_or(Value::Null);
+                self.serve(&parts.method, &path, &body)
+            }
+        };
+        let text = match reply {
+            Value::Null => String::new(),
+            reply => reply.to_string(),
+        };
+        Some((status, text))
+    }
+
     fn serve(&mut self, method: &Method, path: &str, body: &Value) -> (u16, Value) {
         let Some(path) = path.strip_prefix("/v1/transit/") else {
             return refused(404, "no handler for route");

@@ -251,7 +251,14 @@ pub fn no_is_told(
         LedgerKind::Withdrawal => EventKind::ConsentWithdrawn,
         _ => EventKind::Objected,
     };
-    tidings(rows, keyring, keys, kind, Some(&[u16::try_from(no.about).unwrap_or(0)]), now)
+    tidings(
+        rows,
+        keyring,
+        keys,
+        kind,
+        Some(&[u16::try_from(no.about).unwrap_or(0)]),
+        now,
+    )
 }
 
 /// What an auditor counts on: what was said, and which event says it.
