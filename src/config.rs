@@ -5,9 +5,11 @@
 mod audit;
 pub mod check;
 mod provider;
+mod signals;
 
 pub use audit::Audit;
 pub use provider::{Keeper, Provider};
+pub use signals::Signals;
 
 use crate::backup::Recipient;
 use crate::catalog::{Entry, Section, read_text};
@@ -42,6 +44,8 @@ pub struct Config {
     pub backup: Backup,
     /// Where the audit log is anchored outside.
     pub audit: Audit,
+    /// When something is wrong with what a principal does, if that is watched.
+    pub signals: Option<Signals>,
     /// The catalog's directory.
     pub catalog: PathBuf,
     /// The Cedar policies.
@@ -228,6 +232,10 @@ impl Config {
             audit: match root.take("audit") {
                 Some(entry) => audit::audit(base, entry.section()?)?,
                 None => Audit::default(),
+            },
+            signals: match root.take("signals") {
+                Some(entry) => Some(signals::signals(entry.section()?)?),
+                None => None,
             },
             catalog: file_in(base, &root.need("catalog")?)?,
             policy: file_in(base, &root.need("policy")?)?,

@@ -34,6 +34,13 @@ pub struct WhyLabel {
     pub why: &'static str,
 }
 
+/// What looked wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct KindLabel {
+    /// [`crate::audit::signals::Kind::word`].
+    pub kind: &'static str,
+}
+
 /// Which database file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct FileLabel {
@@ -79,6 +86,8 @@ pub struct Metrics {
     pub seal_failures: Counter,
     /// Times that the anchor outside was out of reach, or told of another log.
     pub anchor_failures: Counter,
+    /// Signals that something is wrong, by kind.
+    pub signals: Family<KindLabel, Counter>,
     /// Durable commits, by database file.
     pub commits: Family<FileLabel, Counter>,
     /// Changes in them: the more share one, the fewer flushes a call costs.
@@ -110,6 +119,7 @@ impl Metrics {
             witnessed_entries: Gauge::default(),
             seal_failures: Counter::default(),
             anchor_failures: Counter::default(),
+            signals: Family::default(),
             commits: Family::default(),
             changes: Family::default(),
             reloads: Family::default(),
@@ -163,6 +173,8 @@ impl Metrics {
         r.register("seal_failures", help, self.seal_failures.clone());
         let help = "Times that the anchor outside did not hold";
         r.register("anchor_failures", help, self.anchor_failures.clone());
+        let help = "Signals that something is wrong with what a principal does";
+        r.register("signals", help, self.signals.clone());
         r.register("commits", "Durable commits", self.commits.clone());
         r.register(
             "changes",
@@ -206,6 +218,11 @@ impl Metrics {
     /// cosigned.
     pub fn witnessed(&self, entries: u64) {
         self.witnessed_entries.set(entries.cast_signed());
+    }
+
+    /// Counts a signal of a kind.
+    pub fn signalled(&self, kind: &'static str) {
+        self.signals.get_or_create(&KindLabel { kind }).inc();
     }
 
     /// Counts a reload of `what`.

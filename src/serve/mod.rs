@@ -15,6 +15,7 @@ pub mod reload;
 mod run;
 mod sealing;
 pub mod server;
+pub mod signalling;
 pub mod telemetry;
 pub mod tls;
 pub mod witness;

@@ -29,6 +29,7 @@ pub mod rights;
 mod seal;
 mod seed;
 mod seen;
+mod signal;
 mod status;
 mod stream;
 mod tree;

@@ -54,6 +54,7 @@ mod rights;
 mod rules;
 mod seal;
 mod sealed;
+mod signals;
 mod silence;
 mod streams;
 mod tampered;
