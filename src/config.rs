@@ -266,7 +266,8 @@ impl Config {
 const ADDRESS: &str = "must be an address and port in quotes, such as \"127.0.0.1:7443\"";
 const METRICS: &str = "must be a loopback address and port, such as \"127.0.0.1:9464\", since \
                        that port has neither TLS nor callers' names; let a local collector read it";
-const RECIPIENT: &str = "must be an age recipient, age1... (age-keygen prints one)";
+const RECIPIENT: &str =
+    "must be an age recipient, age1... (`oubliette backup identity FILE` makes one)";
 const TRUST_DOMAIN: &str = "must be 1 to 255 of a-z 0-9 . _ - without spiffe:// \
                             (SPIFFE ID, section 2.1)";
 

@@ -46,7 +46,7 @@ pub const RETENTION_DAYS: u32 = 36_525;
 pub const PRINCIPALS: usize = 4_096;
 /// One file of the catalog, the policy or the roles.
 pub const CONFIG_FILE_BYTES: usize = 1 << 20;
-/// Records of one customer.
+/// Records that one customer may ever have had: numbers are not given again.
 pub const RECORDS_PER_CUSTOMER: u64 = 4_000_000;
 
 /// Policies in a policy file (a decision costs time linear in them).
@@ -85,6 +85,10 @@ pub const CERTIFICATE_BYTES: usize = 256 << 10;
 
 /// Records in one export of a customer.
 pub const EXPORT_RECORDS: usize = 100_000;
+/// Stored bytes of the records of one export: its files are made in memory.
+pub const EXPORT_BYTES: usize = 64 << 20;
+/// Entries of the audit log in one export.
+pub const EXPORT_ENTRIES: usize = 1_000_000;
 /// Records that an export opens in one go.
 pub const EXPORT_RECORDS_A_JOB: usize = 64;
 /// Slots of a history that are looked into in one go.
@@ -247,7 +251,7 @@ pub const WATCH_LOOK: Duration = Duration::from_millis(200);
 /// How long a job waits before it tries again after a failure that may pass.
 pub const JOB_PAUSE: Duration = Duration::from_secs(2);
 /// One call to a key provider, from asking to the answer.
-pub const PROVIDER_TIME: Duration = Duration::from_secs(10);
+pub const PROVIDER_TIME: Duration = Duration::from_secs(8);
 /// Calls waiting for a key provider that answers one at a time.
 pub const PROVIDER_QUEUE: usize = 8;
 /// What a key provider may answer to one call.
@@ -361,3 +365,18 @@ pub const CLIENT_WAIT: Duration = Duration::from_secs(2);
 pub const IMPORT_IN_FLIGHT: usize = 32;
 /// Bad rows of an import that are told one by one; the rest are counted.
 pub const IMPORT_TOLD: usize = 100;
+
+// What must hold between them: a change that breaks one of these does not compile.
+const _: () = {
+    assert!(RECORD_BYTES <= BATCH_BYTES && BATCH_BYTES + RECORD_BYTES < REPLY_BYTES);
+    assert!(STREAM_CHUNK_BYTES + RECORD_BYTES < REPLY_BYTES);
+    assert!(RECORD_BYTES < REQUEST_BYTES);
+    assert!(RECORDS_PER_CUSTOMER < 1 << 24);
+    assert!(FIELDS_PER_TYPE <= FIELD_NUMBER_MAX as usize);
+    assert!(STANDINGS <= u16::MAX as usize);
+    assert!(COMMIT_TIME.as_millis() < CALL_TIME.as_millis());
+    assert!(TRUNCATE_TIME.as_millis() < CALL_TIME.as_millis());
+    assert!(PROVIDER_TIME.as_millis() < CALL_TIME.as_millis());
+    assert!(CALL_TIME.as_millis() < CLIENT_CALL_TIME.as_millis());
+    assert!(READ_STATE_TIME.as_millis() <= 50);
+};

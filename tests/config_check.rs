@@ -54,7 +54,7 @@ impl Vault {
         self.put(CONFIG, format!("{named}{before}[log]{after}"), 0o600);
     }
 
-    fn check(&self, allowed: Allowances) -> Result<(), String> {
+    fn check(&self, allowed: Allowances) -> Result<Vec<String>, String> {
         let config = Config::load(&self.path(CONFIG)).map_err(|e| e.to_string())?;
         config.check(&allowed).map_err(|e| e.to_string())
     }
@@ -107,7 +107,11 @@ impl Vault {
         for (name, allowed) in all {
             // Who allows it on a network allows it on this machine.
             let covers = name == flag || name.starts_with(&format!("{flag}-"));
-            assert_eq!(self.check(allowed).is_ok(), covers, "{name}: {message}");
+            let checked = self.check(allowed);
+            assert_eq!(checked.is_ok(), covers, "{name}: {message}");
+            let said = checked.unwrap_or_default();
+            let is_said = said.iter().any(|warning| warning.contains(flag));
+            assert_eq!(is_said, covers, "{name}: {said:?}");
         }
     }
 }

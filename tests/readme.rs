@@ -6,6 +6,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -101,6 +102,67 @@ fn every_command_and_flag_in_the_readme_exists() {
             );
         }
     }
+}
+
+/// What README.md tells people to type after the two commands, typed in a
+/// directory that has `examples/`, beside the server that it starts.
+#[test]
+fn what_the_readme_types_works_from_top_to_bottom() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let crm = dir.path().join("examples/crm");
+    fs::create_dir_all(&crm).expect("made");
+    let csv = "customers.csv";
+    fs::copy(root().join("examples/crm").join(csv), crm.join(csv)).expect("copied");
+    let first = |line: &str| line == "<!-- typed first -->";
+    let (begin, rest): (Vec<Block>, Vec<Block>) = blocks()
+        .into_iter()
+        .filter(|block| block.mark.starts_with("<!-- typed"))
+        .partition(|block| first(&block.mark));
+    assert_eq!((begin.len(), rest.len()), (1, 2));
+    let (init, serve) = begin[0].text.trim().split_once('\n').expect("two lines");
+    type_in(dir.path(), init);
+    let serve: Vec<&str> = serve.split(' ').skip(1).collect();
+    let mut server = Command::new(OUBLIETTE)
+        .args(serve)
+        .args([
+            "--until-stdin-closes",
+            "--listen",
+            "127.0.0.1:0",
+            "--metrics",
+            "127.0.0.1:0",
+        ])
+        .current_dir(dir.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a server");
+    let mut line = String::new();
+    let stdout = server.stdout.take().expect("stdout");
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    assert!(line.starts_with("listening on "), "{line}");
+    for block in rest {
+        type_in(dir.path(), &block.text);
+    }
+    drop(server.stdin.take());
+    assert!(server.wait().expect("it ends").success());
+}
+
+fn type_in(dir: &Path, text: &str) {
+    let own = Path::new(OUBLIETTE)
+        .parent()
+        .expect("a directory")
+        .display();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let ran = Command::new("bash")
+        .args(["-e", "-c", text])
+        .env("PATH", format!("{own}:{path}"))
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .output()
+        .expect("bash runs");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{text}\n{said}");
 }
 
 #[test]

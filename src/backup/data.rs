@@ -11,6 +11,11 @@ use std::path::{Path, PathBuf};
 /// Copies the `vault.db` of `data` beside a running server. `to` is the new
 /// file, or a directory in which one is named after the time.
 pub fn back_up_data(data: &Path, to: &Path, time: i64) -> Result<(PathBuf, CopyMark)> {
+    let names_a_directory = to.as_os_str().as_encoded_bytes().ends_with(b"/");
+    if names_a_directory && !to.is_dir() {
+        let to = to.display();
+        return Err(Error::Setup(format!("{to} is no directory; make it first")));
+    }
     let path = if to.is_dir() {
         to.join(format!("vault-{time}.db"))
     } else {

@@ -27,6 +27,12 @@ impl Caller {
         Out::new(self.json)
     }
 
+    /// How a next command names the same directory and caller.
+    pub fn as_typed(&self) -> String {
+        let who = self.principal.as_ref().map(|who| format!(" --as {who}"));
+        format!(" --dir {}{}", self.dir.display(), who.unwrap_or_default())
+    }
+
     /// Connects.
     pub async fn connect(&self) -> Done<Client> {
         let identity = place::identity(&self.dir, self.principal.as_deref())?;

@@ -1,7 +1,7 @@
 //! `oubliette config`: everything that the server would refuse at start,
 //! found without starting it.
 
-use super::out::Out;
+use super::out::{Out, note};
 use super::rules::{self, Place};
 use super::stop::Done;
 use crate::config::check::Allowances;
@@ -38,7 +38,7 @@ impl Config {
     pub fn run(self) -> Done {
         let Self::Check(check) = self;
         let config = check.place.load()?;
-        config.check(&check.allowed)?;
+        let warnings = config.check(&check.allowed)?;
         let snapshot = rules::load(&config)?.now();
         let catalog = snapshot.catalog();
         let counted = [
@@ -54,6 +54,7 @@ impl Config {
             "metrics": config.metrics.to_string(),
             "data": config.data,
             "catalog_version": catalog.version(),
+            "warnings": warnings,
             "counts": counted.iter().copied().collect::<std::collections::BTreeMap<_, _>>(),
         }));
         let shown = |name: &str, value: String| vec![name.to_owned(), value];
@@ -73,6 +74,9 @@ impl Config {
                 .map(|(name, count)| shown(name, count.to_string())),
         );
         out.table(&["", ""], &rows);
+        for warning in &warnings {
+            note(&format!("warning: {warning}"));
+        }
         out.line("The configuration is good.");
         Ok(())
     }

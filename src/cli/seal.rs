@@ -2,7 +2,7 @@
 //! them again.
 
 use super::caller::Caller;
-use super::out::{Out, note};
+use super::out::note;
 use super::secret::{Asked, ask, lines_of};
 use super::stop::{Done, Stop};
 use crate::client::Client;
@@ -42,7 +42,7 @@ impl Seal {
     pub async fn run(self) -> Done {
         let client = self.caller.connect().await?;
         let reply = client.seal(pb::SealRequest {}).await?;
-        tell(&mut self.caller.out(), reply.status);
+        tell(&self.caller, reply.status);
         Ok(())
     }
 }
@@ -52,7 +52,7 @@ impl SealStatus {
     pub async fn run(self) -> Done {
         let client = self.caller.connect().await?;
         let reply = client.get_seal_status(pb::GetSealStatusRequest {}).await?;
-        tell(&mut self.caller.out(), reply.status);
+        tell(&self.caller, reply.status);
         Ok(())
     }
 }
@@ -80,7 +80,7 @@ impl Unseal {
             status = give(&client, &piece).await?;
         }
         let is_sealed = status.sealed;
-        tell(&mut self.caller.out(), Some(status));
+        tell(&self.caller, Some(status));
         if is_sealed { Err(Stop::Told) } else { Ok(()) }
     }
 }
@@ -114,7 +114,8 @@ async fn give(client: &Client, piece: &SecretText) -> Done<pb::SealStatus> {
     }
 }
 
-fn tell(out: &mut Out, status: Option<pb::SealStatus>) {
+fn tell(caller: &Caller, status: Option<pb::SealStatus>) {
+    let mut out = caller.out();
     let status = status.unwrap_or_default();
     let why = match status.reason() {
         pb::SealReason::Unspecified => "",
@@ -146,14 +147,15 @@ fn tell(out: &mut Out, status: Option<pb::SealStatus>) {
     for kind in silent {
         out.line(&format!("The key provider {kind} does not answer."));
     }
+    let next = format!("Next: oubliette unseal{}", caller.as_typed());
     out.line(&match (status.sealed, holder) {
         (false, _) => "The vault is unsealed.".to_owned(),
-        (true, "") => "The vault is sealed. Next: oubliette unseal".to_owned(),
+        (true, "") => format!("The vault is sealed. {next}"),
         (true, "passphrase") => {
-            "The vault is sealed and waits for its passphrase. Next: oubliette unseal".to_owned()
+            format!("The vault is sealed and waits for its passphrase. {next}")
         }
         (true, _) => format!(
-            "The vault is sealed; {} of {} shares are given. Next: oubliette unseal",
+            "The vault is sealed; {} of {} shares are given. {next}",
             status.given, status.needed
         ),
     });

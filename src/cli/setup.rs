@@ -40,9 +40,13 @@ impl Init {
             ));
         }
         let dir = self.dir.display();
+        let then = match self.layout.lock.is_some() {
+            true => format!("\n      oubliette unseal --dir {dir} --as security"),
+            false => String::new(),
+        };
         out.line(&format!(
             "{dir} is laid out, with certificates for {}.\n\n\
-             Next: oubliette config check --dir {dir}\n      oubliette serve --dir {dir}",
+             Next: oubliette config check --dir {dir}\n      oubliette serve --dir {dir}{then}",
             made.principals.join(", ")
         ));
         Ok(())

@@ -90,21 +90,21 @@ type Found = (Danger, String);
 
 impl Config {
     /// Looks at everything that the configuration names for dangers that
-    /// `allowed` does not cover. Those that it covers are logged.
+    /// `allowed` does not cover. Answers with a line for each that it covers,
+    /// and for each file system that keeps what is destroyed on it.
     ///
     /// # Errors
     /// [`Error::Setup`] with one line for each danger.
-    pub fn check(&self, allowed: &Allowances) -> Result<()> {
+    pub fn check(&self, allowed: &Allowances) -> Result<Vec<String>> {
         let mut found = Vec::new();
         self.plaintext(&mut found);
         self.permissions(&mut found)?;
         self.beside_data(&mut found);
         self.examples(&mut found)?;
-        self.copies_on_write();
-        let mut refused = Vec::new();
+        let (mut warnings, mut refused) = (self.copies_on_write(), Vec::new());
         for (danger, what) in found {
             if danger.allowed(allowed) {
-                tracing::warn!(flag = danger.flag(), "{what}");
+                warnings.push(format!("{what} (allowed by {})", danger.flag()));
             } else {
                 refused.push(format!(
                     "{what} (or, if you mean it, give {})",
@@ -113,7 +113,7 @@ impl Config {
             }
         }
         if refused.is_empty() {
-            Ok(())
+            Ok(warnings)
         } else {
             Err(Error::Setup(refused.join("\n")))
         }
@@ -221,22 +221,17 @@ impl Config {
 
     /// A file system that writes beside and not over keeps what was overwritten,
     /// and so may its snapshots: destroying a key file is worth less there.
-    fn copies_on_write(&self) {
-        for directory in self.key_directories() {
-            let Ok(of) = rustix::fs::statfs(directory) else {
-                continue;
-            };
-            let magic = i128::from(of.f_type);
-            if let Some((_, name)) = COPY_ON_WRITE.iter().find(|(known, _)| *known == magic) {
-                let directory = directory.display();
-                tracing::warn!(
-                    %directory,
-                    file_system = name,
-                    "key files lie on a file system that copies on write: what is destroyed may \
-                     live on in it and in its snapshots; take another one, or another provider"
-                );
-            }
-        }
+    fn copies_on_write(&self) -> Vec<String> {
+        let warned = |directory: &Path| {
+            let magic = i128::from(rustix::fs::statfs(directory).ok()?.f_type);
+            let (_, name) = COPY_ON_WRITE.iter().find(|(known, _)| *known == magic)?;
+            Some(format!(
+                "{} lies on {name}, which copies on write: what is destroyed may live on in it and \
+                 in its snapshots; take another file system, or another provider",
+                directory.display()
+            ))
+        };
+        self.key_directories().filter_map(warned).collect()
     }
 
     fn examples(&self, found: &mut Vec<Found>) -> Result<()> {

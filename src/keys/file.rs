@@ -85,14 +85,21 @@ impl FileProvider {
         Ok(listed.flatten().filter_map(named).collect())
     }
 
-    /// Opens every key file.
+    /// Opens every key file. One that is none is left aside: power may have
+    /// gone while it was being destroyed, and whoever needs it is told so.
     fn open_all(&self, opener: &Opener) -> Result<BTreeMap<String, Key32>> {
-        let open = |(_, name): (u32, String)| {
+        let mut opened = BTreeMap::new();
+        for (_, name) in self.names()? {
             let path = self.dir.join(&name);
-            let key = parse_locked(&read(&path)?).and_then(|sealed| opener.open(&sealed));
-            Ok((name, key.ok_or_else(|| not_one(&path))?))
-        };
-        self.names()?.into_iter().map(open).collect()
+            match parse_locked(&read(&path)?).and_then(|sealed| opener.open(&sealed)) {
+                Some(key) => drop(opened.insert(name, key)),
+                None => tracing::warn!(name, "this key file does not open; it is left aside"),
+            }
+        }
+        match opened.is_empty() {
+            true => Err(not_one(&self.dir)),
+            false => Ok(opened),
+        }
     }
 
     /// The text of a new key's file.

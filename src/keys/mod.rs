@@ -35,6 +35,18 @@ pub enum Assurance {
     BestEffort,
 }
 
+impl Assurance {
+    /// Its word in the log, in certificates and for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Hsm => "hsm",
+            Self::Provider => "provider",
+            Self::Scheduled => "scheduled",
+            Self::BestEffort => "best-effort",
+        }
+    }
+}
+
 /// What a provider says of one of its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {

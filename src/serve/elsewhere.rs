@@ -277,11 +277,17 @@ fn doubts(
     }
     // What vault.db itself shows is in its own rows.
     let seen = head.leaves.max(traces.leaves);
-    if let Some(size) = checkpoint.filter(|size| *size > seen) {
-        doubts.push(format!(
+    match checkpoint {
+        Some(size) if size > seen => doubts.push(format!(
             "the newest checkpoint covers {size} entries of the audit log, the ledger {seen}: \
              whoever was erased between them would come back"
-        ));
+        )),
+        None if traces.leaves == 0 => doubts.push(
+            "nothing shows that this copy of the ledger is the newest: name the newest checkpoint \
+             that is kept outside with --checkpoint"
+                .to_owned(),
+        ),
+        _ => {}
     }
     doubts
 }

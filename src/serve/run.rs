@@ -88,7 +88,9 @@ pub async fn run(
 ) -> Result<()> {
     telemetry::start(&config.log)?;
     harden()?;
-    config.check(&allowed)?;
+    for warning in config.check(&allowed)? {
+        tracing::warn!("{warning}");
+    }
     let stop = stop_signal()?;
     let _lock = DirectoryLock::take(&config.data)?;
     run_over(config, open_store, stop, ready).await

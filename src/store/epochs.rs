@@ -86,8 +86,20 @@ impl Left {
     }
 }
 
+/// A closed epoch as its certificate says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosedEpoch {
+    /// The day on which its provider keys were gone.
+    pub day: Day,
+    /// What their destruction is worth ("hsm"), by those that held them.
+    pub assurance: String,
+}
+
 /// Changes that close an epoch.
 pub trait EpochStore {
+    /// `keys.db`: provider keys of this epoch are about to be made: what a crash
+    /// leaves of them is known to be this vault's.
+    fn note_opening(&self, epoch: u32) -> Pending<()>;
     /// `keys.db`: a new epoch, active from here on; the one before is closing,
     /// and the job is there that closes it. `None` where that is not the
     /// active one.
@@ -106,8 +118,9 @@ pub trait EpochStore {
     fn blank_epoch(&self, epoch: u32) -> Pending<()>;
     /// `keys.db`: the epoch is destroyed in every provider; its key rows go.
     fn end_epoch(&self, epoch: u32) -> Pending<()>;
-    /// `vault.db`: the leaf that says an epoch is closed, once.
-    fn certify_epoch(&self, epoch: u32, today: Day, leaf: LeafRow) -> Pending<bool>;
+    /// `vault.db`: an epoch is closed and its end worth this; the leaf that says
+    /// so, once.
+    fn certify_epoch(&self, epoch: u32, closed: ClosedEpoch, leaf: LeafRow) -> Pending<bool>;
 }
 
 /// Looks that closing an epoch takes.
@@ -148,6 +161,9 @@ pub trait EpochRows {
         after: u64,
         most: usize,
     ) -> Result<Vec<RecordRow>>;
-    /// `vault.db`: whether the epoch's closing is written down.
-    fn is_certified(&mut self, epoch: u32) -> Result<bool>;
+    /// `vault.db`: the closed epoch, once its certificate is written down.
+    fn closed_epoch(&mut self, epoch: u32) -> Result<Option<ClosedEpoch>>;
+    /// `keys.db`: whether provider keys of that epoch may be left from a crash,
+    /// or from before a restore.
+    fn may_be_left(&mut self, epoch: u32) -> Result<bool>;
 }

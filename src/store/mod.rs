@@ -27,7 +27,9 @@ pub use change::{
     PutRecord, Replacement, RequestClaim, SplitIndex, SplitPart, Tombstone,
 };
 pub use consent::{ConsentChange, ConsentOutcome, ConsentRows, ConsentStore, Narrowing};
-pub use epochs::{EpochRows, EpochStore, KeptKey, KeySwap, Left, PageSwap, PageView, Swapped};
+pub use epochs::{
+    ClosedEpoch, EpochRows, EpochStore, KeptKey, KeySwap, Left, PageSwap, PageView, Swapped,
+};
 pub use jobs::{
     JobKind, JobOrders, JobRow, JobRows, JobState, JobStore, NewJob, Progress, SCHEDULED,
 };

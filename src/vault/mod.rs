@@ -147,7 +147,7 @@ impl Vault {
                 let _ = answer.send(work(rows, &keyring));
             }
         }))?;
-        tokio::time::timeout(crate::limits::CALL_TIME, done)
+        tokio::time::timeout(crate::limits::COMMIT_TIME, done)
             .await
             .map_err(|_| Error::Unavailable(Unavailable::StoreSlow))?
             .unwrap_or(Err(Error::Unavailable(Unavailable::StoreSlow)))

@@ -270,3 +270,23 @@ fn certified(log: &mut Log, erased: usize, fingerprints: &[Vec<u8>]) {
         hex::encode(oubliette::audit::merkle::root(fingerprints))
     );
 }
+
+/// What keys.db never heard of may be a living vault's: an old copy of it, or a
+/// clone, destroys nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_key_that_the_vault_does_not_know_is_never_destroyed() {
+    let place = Place::quick();
+    let server = Server::start(&place);
+    let w = connect(&place, &server, "acme/w00").await;
+    let keys = FileProvider::new(&place.path().join("keys")).expect("keys");
+    let strange = keys.create(Deployment([0; 16]), 7).expect("a key");
+    let refused = w.close().await.err().expect("refused");
+    assert!(refused.to_string().contains("later epoch"), "{refused}");
+    assert!(place.path().join("keys").join(&strange).exists());
+    std::fs::remove_file(place.path().join("keys").join(&strange)).expect("removed");
+    // What it noted before it made it is its own.
+    let noted = "INSERT INTO opening (one, epoch) VALUES (1, 2)";
+    place.keys().execute(noted, []).expect("noted");
+    keys.create(Deployment([0; 16]), 2).expect("a key");
+    assert_eq!(w.close_to_the_end().await.state(), pb::JobState::Done);
+}

@@ -160,6 +160,9 @@ async fn an_objection_a_refusal_and_an_ended_contract_close_too() {
     assert_eq!(why(w.read_for("a", "brief").await), "OK");
     w.objects("a", "brief").await.expect("on record");
     assert_eq!(why(w.read_for("a", "brief").await), "OBJECTED");
+    // What others say or ask does not lift it.
+    assert_eq!(why(w.asserts("a", "brief", true).await), "INVALID_REQUEST");
+    assert_eq!(why(w.read_for("a", "brief").await), "OBJECTED");
     let lifted = pb::RecordConsentRequest {
         purpose: "brief".to_owned(),
         notice_version: 0,

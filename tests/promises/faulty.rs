@@ -5,12 +5,12 @@ use oubliette::error::{Error, Result};
 use oubliette::id::CustomerNumber;
 use oubliette::store::sqlite::Sqlite;
 use oubliette::store::{
-    Answer, CertificateStore, ChangeRights, CheckpointRow, ConsentChange, ConsentOutcome,
-    ConsentStore, CreateCustomer, CreateKeys, CreateOutcome, DataFile, DeleteRecord, EpochRow,
-    EpochStore, EraseIntent, Fence, JobOrders, JobState, JobStore, LeafRow, Narrowing,
-    NewCertificate, NewJob, NewPage, OpenRights, PageRow, PageSwap, Pending, Progress, PutOutcome,
-    PutRecord, ReadJob, RecordKey, RequestRow, RightsStore, Seal, SplitIndex, Store, Swapped,
-    TenantRow, Tombstone, TreeStore,
+    Answer, CertificateStore, ChangeRights, CheckpointRow, ClosedEpoch, ConsentChange,
+    ConsentOutcome, ConsentStore, CreateCustomer, CreateKeys, CreateOutcome, DataFile,
+    DeleteRecord, EpochRow, EpochStore, EraseIntent, Fence, JobOrders, JobState, JobStore, LeafRow,
+    Narrowing, NewCertificate, NewJob, NewPage, OpenRights, PageRow, PageSwap, Pending, Progress,
+    PutOutcome, PutRecord, ReadJob, RecordKey, RequestRow, RightsStore, Seal, SplitIndex, Store,
+    Swapped, TenantRow, Tombstone, TreeStore,
 };
 use std::any::Any;
 use std::path::Path;
@@ -335,8 +335,11 @@ impl EpochStore for Faulty {
     fn end_epoch(&self, epoch: u32) -> Pending<()> {
         self.act(Step::Close, move |s| s.end_epoch(epoch))
     }
-    fn certify_epoch(&self, epoch: u32, today: Day, leaf: LeafRow) -> Pending<bool> {
-        self.act(Step::Close, move |s| s.certify_epoch(epoch, today, leaf))
+    fn certify_epoch(&self, epoch: u32, closed: ClosedEpoch, leaf: LeafRow) -> Pending<bool> {
+        self.act(Step::Close, move |s| s.certify_epoch(epoch, closed, leaf))
+    }
+    fn note_opening(&self, epoch: u32) -> Pending<()> {
+        self.act(Step::Close, move |s| s.note_opening(epoch))
     }
 }
 

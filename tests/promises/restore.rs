@@ -249,6 +249,14 @@ async fn yesterdays_keys_come_back_with_the_ledger_and_not_without() {
         let _ = fs::remove_file(data.join(file));
     }
     house.refused(&words, "no copy of the ledger was given");
+    // Without the log nothing shows that the ledger is the newest.
+    let (vault, aside) = (data.join("vault.db"), data.join("aside.db"));
+    fs::rename(&vault, &aside).expect("moved");
+    house.refused(
+        &with_ledger,
+        "nothing shows that this copy of the ledger is the newest",
+    );
+    fs::rename(&aside, &vault).expect("moved back");
     let one = [
         &words[..],
         &["--unproven", "flood", "--approved-by", "acme/a"],

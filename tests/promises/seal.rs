@@ -208,6 +208,11 @@ async fn a_vault_locked_by_a_passphrase_is_opened_from_the_command_line() {
         !refused.status.success() && said.contains("does not open"),
         "{said}"
     );
+    // What power that failed in a destruction leaves keeps nobody out.
+    let zeros = place.path().join("keys/epoch-00000000.key");
+    std::fs::write(&zeros, [0; 200]).expect("a file");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&zeros, mode).expect("a mode");
     let opened = oubliette(&place, &["unseal", "--file", &file(&right)]);
     let said = String::from_utf8_lossy(&opened.stdout).into_owned();
     assert!(

@@ -6,8 +6,8 @@ use crate::made::{TODAY, first_customer, index_page, leaf, page, with_keys};
 use crate::on_each;
 use oubliette::id::{CustomerNumber, TenantName, TenantNumber};
 use oubliette::store::{
-    EpochKey, EpochRow, EpochState, JobKind, JobState, KeySwap, Left, NewJob, PageKind, PageRow,
-    PageSwap, Progress, TenantRow,
+    ClosedEpoch, EpochKey, EpochRow, EpochState, JobKind, JobState, KeySwap, Left, NewJob,
+    PageKind, PageRow, PageSwap, Progress, TenantRow,
 };
 
 fn epoch(number: u32) -> EpochRow {
@@ -220,11 +220,11 @@ fn an_ended_epoch_leaves_no_wrapped_key_and_is_certified_once() {
         assert!(epochs[0].keys[0].wrapped.is_empty());
         let before = house.leaf_count();
         for first in [true, false] {
-            let certified = house.certify_epoch(1, TODAY, leaf("closed"));
+            let certified = house.certify_epoch(1, closed(), leaf("closed"));
             assert_eq!(certified.wait().unwrap(), first);
         }
         assert_eq!(house.leaf_count(), before + 1);
-        assert!(house.read(|rows| rows.is_certified(1)));
+        assert_eq!(house.read(|rows| rows.closed_epoch(1)), Some(closed()));
         house.end_epoch(1).wait().unwrap();
         house.reopen();
         assert_eq!(state(house, 1), EpochState::Destroyed);
@@ -334,5 +334,22 @@ fn what_a_closing_looks_for_in_the_data_is_found() {
         assert_eq!(house.read(|rows| rows.dirty_keys_up_to(1)), 0);
         house.shred(other, 1, TODAY).wait().unwrap();
         assert_eq!(house.read(|rows| rows.dirty_keys_up_to(1)), 2);
+    });
+}
+
+fn closed() -> ClosedEpoch {
+    ClosedEpoch {
+        day: TODAY,
+        assurance: "hsm".to_owned(),
+    }
+}
+
+#[test]
+fn keys_may_be_left_of_an_epoch_that_was_about_to_be_opened_and_of_no_other() {
+    on_each(|house| {
+        assert!(!house.read(|rows| rows.may_be_left(2)));
+        assert!(house.note_opening(2).wait().is_ok());
+        assert!(house.read(|rows| rows.may_be_left(2)));
+        assert!(!house.read(|rows| rows.may_be_left(3)));
     });
 }

@@ -9,9 +9,9 @@ use crate::error::Result;
 use crate::id::{CustomerNumber, TenantNumber};
 use crate::limits;
 use crate::store::{
-    EpochRow, EpochRows, EpochState, EpochStore, IndexRef, KeptKey, KeyRow, KeySwap, LeafRow, Left,
-    NewJob, PageKind, PageSwap, PageView, Pending, Progress, RecordKey, RecordRow, Swapped,
-    TenantRow,
+    ClosedEpoch, EpochRow, EpochRows, EpochState, EpochStore, IndexRef, KeptKey, KeyRow, KeySwap,
+    LeafRow, Left, NewJob, PageKind, PageSwap, PageView, Pending, Progress, RecordKey, RecordRow,
+    Swapped, TenantRow,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -35,7 +35,13 @@ fn open_epoch(db: &Connection, epoch: &EpochRow, job: &NewJob) -> rusqlite::Resu
         return Ok(None);
     }
     keys_file::insert_epoch(db, epoch)?;
+    db.execute("DELETE FROM opening", [])?;
     jobs::start(db, job)
+}
+
+fn note_opening(db: &Connection, epoch: u32) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO opening (one, epoch) VALUES (1, ?1)";
+    db.execute(sql, [epoch]).map(|_| ())
 }
 
 fn swap_pages(
@@ -177,12 +183,13 @@ fn end_epoch(db: &Connection, epoch: u32) -> rusqlite::Result<()> {
 fn certify_epoch(
     db: &Connection,
     epoch: u32,
-    today: Day,
+    closed: &ClosedEpoch,
     leaf: &LeafRow,
 ) -> rusqlite::Result<bool> {
     let first = db.execute(
-        "INSERT INTO closed_epochs (epoch, day) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-        params![epoch, today.0],
+        "INSERT INTO closed_epochs (epoch, day, assurance) VALUES (?1, ?2, ?3)
+         ON CONFLICT DO NOTHING",
+        params![epoch, closed.day.0, closed.assurance],
     )?;
     if first == 1 {
         append(db, std::slice::from_ref(leaf))?;
@@ -213,6 +220,10 @@ fn left_up_to(db: &Connection, epoch: u32) -> rusqlite::Result<Left> {
 }
 
 impl EpochStore for Sqlite {
+    fn note_opening(&self, epoch: u32) -> Pending<()> {
+        self.ordinary(&self.keys, move |db| note_opening(db, epoch))
+    }
+
     fn open_epoch(&self, epoch: EpochRow, job: NewJob) -> Pending<Option<u64>> {
         self.ordinary(&self.keys, move |db| open_epoch(db, &epoch, &job))
     }
@@ -237,9 +248,9 @@ impl EpochStore for Sqlite {
         self.keys.change(move |db| end_epoch(db, epoch))
     }
 
-    fn certify_epoch(&self, epoch: u32, today: Day, leaf: LeafRow) -> Pending<bool> {
+    fn certify_epoch(&self, epoch: u32, closed: ClosedEpoch, leaf: LeafRow) -> Pending<bool> {
         self.vault
-            .change(move |db| certify_epoch(db, epoch, today, &leaf))
+            .change(move |db| certify_epoch(db, epoch, &closed, &leaf))
     }
 }
 
@@ -383,16 +394,27 @@ impl EpochRows for Reader {
                     manifest, sealed_id, body FROM records
              WHERE place > ?1 AND place < ?2 ORDER BY place LIMIT ?3",
         )?;
-        let first = place(RecordKey::new(customer, after));
-        let last = place(RecordKey::new(CustomerNumber(customer.0 + 1), 0));
+        let first = place(RecordKey::new(customer, after))?;
+        let last = place(RecordKey::new(CustomerNumber(customer.0 + 1), 0))?;
         let rows = statement.query_map(params![first, last, most], record_of)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    fn is_certified(&mut self, epoch: u32) -> Result<bool> {
+    fn closed_epoch(&mut self, epoch: u32) -> Result<Option<ClosedEpoch>> {
         Ok(self
             .vault()?
-            .prepare_cached("SELECT 1 FROM closed_epochs WHERE epoch = ?1")?
-            .exists([epoch])?)
+            .prepare_cached("SELECT day, assurance FROM closed_epochs WHERE epoch = ?1")?
+            .query_row([epoch], |row| {
+                Ok(ClosedEpoch {
+                    day: Day(row.get(0)?),
+                    assurance: row.get(1)?,
+                })
+            })
+            .optional()?)
+    }
+
+    fn may_be_left(&mut self, epoch: u32) -> Result<bool> {
+        let sql = "SELECT 1 FROM opening WHERE epoch = ?1 UNION ALL SELECT 1 FROM restored";
+        Ok(self.keys()?.prepare_cached(sql)?.exists([epoch])?)
     }
 }

@@ -20,8 +20,8 @@ impl PersonRows for Reader {
              WHERE place > ?1 AND place < ?2 AND type = ?3 ORDER BY place LIMIT ?4",
         )?;
         let next = CustomerNumber(after.customer.0 + 1);
-        let end = place(RecordKey::new(next, 0));
-        let rows = statement.query_map(params![place(after), end, record_type, most], record_of)?;
+        let (first, end) = (place(after)?, place(RecordKey::new(next, 0))?);
+        let rows = statement.query_map(params![first, end, record_type, most], record_of)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 }

@@ -442,7 +442,7 @@ impl Rows for Reader {
                     manifest, sealed_id, body
              FROM records WHERE tenant = ?1 AND type = ?2 AND place > ?3 ORDER BY place LIMIT ?4",
         )?;
-        let after = after.map_or(-1, place);
+        let after = after.map_or(Ok(-1), place)?;
         let mut rows = statement.query(params![tenant.0, record_type, after, most])?;
         let (mut found, mut weight) = (Vec::with_capacity(most), 0_usize);
         while let Some(row) = rows.next()? {
@@ -470,8 +470,8 @@ impl Rows for Reader {
         )?;
         let rows = statement.query_map(
             params![
-                place(RecordKey::new(customer, after)),
-                place(RecordKey::new(CustomerNumber(customer.0 + 1), 0)),
+                place(RecordKey::new(customer, after))?,
+                place(RecordKey::new(CustomerNumber(customer.0 + 1), 0))?,
                 record_type,
                 most
             ],

@@ -183,6 +183,14 @@ fn purge(db: &Connection) -> rusqlite::Result<Purged> {
          DELETE FROM consent_events WHERE customer IN (SELECT customer FROM temp.gone);
          DELETE FROM main.customers WHERE customer IN (SELECT customer FROM temp.gone);",
     )?;
+    let mut whose = db.prepare(
+        "SELECT DISTINCT customer FROM rights
+         WHERE customer IN (SELECT customer FROM temp.gone UNION SELECT customer FROM keys.fences)",
+    )?;
+    let whose = whose.query_map([], |row| row.get(0))?;
+    for customer in whose.collect::<rusqlite::Result<Vec<u64>>>()? {
+        super::rights::forget(db, CustomerNumber(customer))?;
+    }
     let count = |is_erased: bool| {
         db.query_row(
             "SELECT count(*) FROM temp.gone WHERE is_erased = ?1",

@@ -67,6 +67,9 @@ CREATE TABLE destroyed_keys (
     customer INTEGER NOT NULL, generation INTEGER NOT NULL, fingerprint BLOB NOT NULL,
     PRIMARY KEY (customer, generation)) STRICT, WITHOUT ROWID;
 ",
+    "
+CREATE TABLE opening (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL) STRICT;
+",
 ];
 
 /// `vault.db`: what may be old after a restore.
@@ -156,6 +159,9 @@ CREATE TABLE history (
     masked INTEGER NOT NULL, PRIMARY KEY (slot, run, locator, nonce)) STRICT, WITHOUT ROWID;
 INSERT INTO history SELECT slot, 0, locator, nonce, masked FROM history_1;
 DROP TABLE history_1;
+",
+    "
+ALTER TABLE closed_epochs ADD COLUMN assurance TEXT NOT NULL DEFAULT '';
 ",
     "
 CREATE TABLE cosigned (

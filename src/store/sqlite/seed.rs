@@ -127,7 +127,7 @@ fn row_of(db: &Connection, seedling: &Seedling) -> rusqlite::Result<()> {
     let Some((locator, record)) = &seedling.record else {
         return Ok(());
     };
-    let at = place(record.key);
+    let at = place(record.key)?;
     db.prepare_cached(
         "INSERT INTO records (place, tenant, type, locator, revision, schema_version, generation,
                               created_day, updated_day, manifest, sealed_id, body)

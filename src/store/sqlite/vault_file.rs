@@ -17,10 +17,15 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 /// a customer's records lie together.
 const RECORD_BITS: u32 = 24;
 
-/// Where a record lies: `records.place`.
-pub fn place(key: RecordKey) -> i64 {
-    let record = key.record.0 & ((1 << RECORD_BITS) - 1);
-    i64::try_from((key.customer.0 << RECORD_BITS) | record).unwrap_or(i64::MAX)
+/// Where a record lies: `records.place`. An error where the numbers do not fit:
+/// two records never share a place.
+pub fn place(key: RecordKey) -> Result<i64> {
+    let (customer, record) = (key.customer.0, key.record.0);
+    let too_large = rusqlite::Error::IntegralValueOutOfRange(0, i64::MAX);
+    if record >> RECORD_BITS != 0 || customer >> (63 - RECORD_BITS) != 0 {
+        return Err(too_large);
+    }
+    i64::try_from((customer << RECORD_BITS) | record).map_err(|_| too_large)
 }
 
 /// The record that lies at a place.
@@ -153,7 +158,7 @@ pub fn put_record(db: &Connection, put: &PutRecord) -> Result<PutOutcome> {
     if let Some(row) = request(db, &put.request.key, put.request.today)? {
         return Ok(PutOutcome::Repeated(row));
     }
-    let at = place(put.key);
+    let at = place(put.key)?;
     let created = if put.replaces == 0 {
         // The next number and the locator's uniqueness are checked by the
         // statements themselves; a lost race changes nothing.
@@ -237,7 +242,7 @@ pub fn delete_record(db: &Connection, delete: &DeleteRecord) -> Result<PutOutcom
     if let Some(row) = request(db, &delete.request.key, delete.request.today)? {
         return Ok(PutOutcome::Repeated(row));
     }
-    let at = place(delete.key);
+    let at = place(delete.key)?;
     let gone: Option<(i32, Vec<u8>)> = db
         .prepare_cached(
             "DELETE FROM records WHERE place = ?1 AND revision = ?2
@@ -326,8 +331,8 @@ pub fn purge(
 ) -> Result<bool> {
     let most = limits::PURGE_ROWS;
     let (first, last) = (
-        place(RecordKey::new(customer, 0)),
-        place(RecordKey::new(customer, (1 << RECORD_BITS) - 1)),
+        place(RecordKey::new(customer, 0))?,
+        place(RecordKey::new(customer, (1 << RECORD_BITS) - 1))?,
     );
     let (mut gone, mut records) = (0, 0);
     for (sql, with_place) in [

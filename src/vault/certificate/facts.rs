@@ -8,9 +8,9 @@ use crate::audit::proof::prove;
 use crate::clock::Day;
 use crate::error::{Error, Result};
 use crate::id::CustomerNumber;
-use crate::keys::Assurance;
 use crate::keys::signing::PublicKey;
-use crate::store::{DestroyedKey, EpochState, ErasureProgress, Fence, Rows};
+use crate::keys::{Assurance, Providers};
+use crate::store::{ClosedEpoch, DestroyedKey, EpochState, ErasureProgress, Fence, Rows};
 
 /// What the rows say of an erasure.
 pub struct Facts {
@@ -19,7 +19,10 @@ pub struct Facts {
     progress: ErasureProgress,
     keys: Vec<DestroyedKey>,
     is_epoch_destroyed: bool,
-    assurance: Assurance,
+    /// The epoch's end as it was certified.
+    closed: Option<ClosedEpoch>,
+    /// What its end is, or will be, worth.
+    assurance: Option<String>,
     closes_daily: bool,
     today: Day,
     log: Option<LogProof>,
@@ -75,7 +78,7 @@ impl Facts {
     pub fn read(
         rows: &mut dyn Rows,
         customer: CustomerNumber,
-        (assurance, closes_daily): (Assurance, bool),
+        (providers, closes_daily): (&Providers, bool),
         log: Option<&PublicKey>,
         today: Day,
     ) -> Result<Self> {
@@ -90,13 +93,20 @@ impl Facts {
             }),
             _ => None,
         };
+        let closed = rows.closed_epoch(fence.epoch)?;
+        let open = rows.epochs()?;
+        let open = open.iter().find(|row| row.epoch == fence.epoch);
+        let holders = open.map(|row| row.keys.iter().map(|key| key.provider.as_str()));
+        let open = holders.map(|kinds| providers.assurance_of(kinds).word().to_owned());
+        let certified = closed.as_ref().map(|closed| closed.assurance.clone());
         Ok(Self {
             customer,
             progress,
             keys: rows.destroyed_keys(customer)?,
             is_epoch_destroyed: fence.epoch < oldest_open_epoch(rows)?,
+            assurance: certified.filter(|word| !word.is_empty()).or(open),
             fence,
-            assurance,
+            closed,
             closes_daily,
             today,
             log,
@@ -130,23 +140,35 @@ impl Facts {
             records.there_were = records.purged;
         }
         let number = self.customer.0;
-        let keys = self.keys.iter().map(|key| KeyGone {
-            key: match key.generation {
-                0 => format!("identity/{number}"),
-                generation => format!("field/{number}/{generation}"),
-            },
-            sha256: hex::encode(key.fingerprint),
-        });
+        let keys: Vec<KeyGone> = self
+            .keys
+            .iter()
+            .map(|key| KeyGone {
+                key: match key.generation {
+                    0 => format!("identity/{number}"),
+                    generation => format!("field/{number}/{generation}"),
+                },
+                sha256: hex::encode(key.fingerprint),
+            })
+            .collect();
+        // A restored keys.db does not say which keys: what was said before holds.
+        let (keys, fingerprint) = match keys.is_empty() && before.issue > 0 {
+            true => (before.keys.clone(), before.fingerprint.clone()),
+            false => (keys, hex::encode(self.fence.fingerprint)),
+        };
+        let said = Some(before.epoch.assurance.clone()).filter(|said| !said.is_empty());
+        let assurance = self.assurance.clone().or(said);
+        let assurance = assurance.unwrap_or_else(|| Assurance::BestEffort.word().to_owned());
         Certificate {
             issue: before.issue.saturating_add(1),
             issued: day_text(self.today),
             level,
             events: self.events(&before.events, level),
-            keys: keys.collect(),
-            fingerprint: hex::encode(self.fence.fingerprint),
+            keys,
+            fingerprint,
             epoch: EpochOf {
                 number: self.fence.epoch,
-                assurance: assurance_text(self.assurance).to_owned(),
+                assurance,
                 destroyed: level == Reached::Closed,
                 final_by: self.final_by(level).map(day_text),
             },
@@ -161,9 +183,13 @@ impl Facts {
     fn final_by(&self, level: Reached) -> Option<Day> {
         let next = Day(self.fence.day.0.saturating_add(1));
         match level {
-            Reached::Closed => Some(self.today),
+            Reached::Closed => Some(self.closed_on()),
             _ => self.closes_daily.then_some(next),
         }
+    }
+
+    fn closed_on(&self) -> Day {
+        self.closed.as_ref().map_or(self.today, |closed| closed.day)
     }
 
     /// What was said before stays as it was said.
@@ -174,20 +200,12 @@ impl Facts {
             let day = match one {
                 Reached::Shredded => self.fence.day,
                 Reached::Purged if self.progress.purged_day != NO_DAY => self.progress.purged_day,
-                Reached::Purged | Reached::Closed => self.today,
+                Reached::Purged => self.today,
+                Reached::Closed => self.closed_on(),
             };
             let day = day_text(day);
             events.push(Event { level: one, day });
         }
         events
-    }
-}
-
-fn assurance_text(assurance: Assurance) -> &'static str {
-    match assurance {
-        Assurance::Hsm => "hsm",
-        Assurance::Provider => "provider",
-        Assurance::Scheduled => "scheduled",
-        Assurance::BestEffort => "best-effort",
     }
 }

@@ -278,11 +278,13 @@ impl Vault {
     }
 
     async fn facts(&self, customer: CustomerNumber) -> Result<Facts> {
-        let worth = (self.0.providers.assurance(), self.office().closes_daily);
+        let (providers, daily) = (Arc::clone(&self.0.providers), self.office().closes_daily);
         let today = Instant::now().day();
         let log = self.0.log_key.get().cloned();
-        self.on_rows(move |rows, _| Facts::read(rows, customer, worth, log.as_ref(), today))
-            .await
+        self.on_rows(move |rows, _| {
+            Facts::read(rows, customer, (&providers, daily), log.as_ref(), today)
+        })
+        .await
     }
 
     /// Forgets the ids of certificates whose epoch is destroyed: nothing opens

@@ -7,7 +7,7 @@ use super::history::{Speaker, chain};
 use super::place;
 use crate::access::{Grant, Look, Status};
 use crate::audit::{Call, Recorded};
-use crate::catalog::{Catalog, Purpose, SpecialBasis};
+use crate::catalog::{Catalog, Purpose, Scope, SpecialBasis};
 use crate::clock::{Day, Instant};
 use crate::error::{Error, Result, Violation};
 use crate::keys::note;
@@ -91,12 +91,12 @@ fn status_iri(status: Status) -> &'static str {
 }
 
 /// The legal basis in the vocabulary's GDPR extension.
-fn basis_iri(purpose: &Purpose, is_explicit: bool) -> &'static str {
+fn basis_iri(scope: &Scope, is_explicit: bool) -> &'static str {
     use crate::catalog::Basis::*;
-    if is_explicit && purpose.scope.special_basis == Some(SpecialBasis::ExplicitConsent) {
+    if is_explicit && scope.special_basis == Some(SpecialBasis::ExplicitConsent) {
         return "eu-gdpr:A9-2-a";
     }
-    match purpose.scope.basis {
+    match scope.basis {
         Consent => "eu-gdpr:A6-1-a",
         Contract => "eu-gdpr:A6-1-b",
         LegalObligation => "eu-gdpr:A6-1-c",
@@ -107,10 +107,10 @@ fn basis_iri(purpose: &Purpose, is_explicit: bool) -> &'static str {
 }
 
 /// What may be read of which kind of data.
-fn personal_data(catalog: &Catalog, purpose: &Purpose) -> Vec<Json> {
+fn personal_data(catalog: &Catalog, scope: &Scope) -> Vec<Json> {
     let types = catalog.record_types();
     let fields = types.flat_map(|record_type| {
-        let granted = purpose.scope.granted(record_type.number);
+        let granted = scope.granted(record_type.number);
         granted.filter_map(|(number, form)| {
             let field = record_type.field_by_number(number)?;
             let shown = format!("{} {}", form.kind(), form.transform());
@@ -150,15 +150,17 @@ fn document(
     })
 }
 
-fn record(
+fn record<'a>(
     catalog: &Catalog,
-    purpose: Option<&Arc<Purpose>>,
+    purpose: Option<&'a Arc<Purpose>>,
     event: &Event,
     name: &SecretText,
     controller: &crate::id::TenantName,
     identifier: &str,
 ) -> Json {
-    let scope = purpose.map(|purpose| &purpose.scope);
+    // What the person was told then, not what the catalog says today.
+    let told = |purpose: &'a Arc<Purpose>| purpose.notice.as_ref()?.version(event.notice);
+    let scope = purpose.and_then(told).map(|notice| &notice.tells);
     json!({
         "@type": "dpv:ConsentRecord",
         "dct:identifier": identifier,
@@ -167,7 +169,7 @@ fn record(
         "dpv:hasDataController": controller.as_str(),
         "dpv:hasApplicableLaw": "eu-gdpr:GDPR",
         "dpv:hasJurisdiction": scope.map_or(&[][..], |s| &s.jurisdictions),
-        "dpv:hasLegalBasis": purpose.map(|p| basis_iri(p, event.explicit)),
+        "dpv:hasLegalBasis": scope.map(|s| basis_iri(s, event.explicit)),
         "dpv:hasNotice": {
             "@type": "dpv:ConsentNotice",
             "dct:identifier": format!("{}/notices/{}", event.purpose, event.notice),
@@ -180,7 +182,7 @@ fn record(
             "dct:identifier": format!("{}@{}", event.purpose, event.purpose_version),
             "dct:hasVersion": event.catalog.to_string(),
             "dpv:hasPurpose": purpose.and_then(|p| p.dpv.as_deref()),
-            "dpv:hasPersonalData": purpose.map_or_else(Vec::new, |p| personal_data(catalog, p)),
+            "dpv:hasPersonalData": scope.map_or_else(Vec::new, |s| personal_data(catalog, s)),
             "dpv:hasRecipient": scope.map_or(&[][..], |s| &s.recipients),
             "dpv:hasStorageCondition": scope.and_then(|s| s.retention_days).map(|days| json!({
                 "@type": "dpv:StorageDuration",

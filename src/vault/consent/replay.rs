@@ -36,21 +36,23 @@ impl Vault {
     }
 
     async fn carry_out(&self, narrowing: Narrowing) -> Result<()> {
-        let call = Arc::new(self.0.log.begin("Replay", None, Instant::now()));
+        let mut begun = None;
         for _ in 0..limits::REVISION_RETRIES {
-            let (vault, call) = (self.clone(), Arc::clone(&call));
+            let (vault, known) = (self.clone(), begun.clone());
             let change = self
-                .on_rows(move |rows, keyring| vault.replayed(rows, keyring, &call, narrowing))
+                .on_rows(move |rows, keyring| vault.replayed(rows, keyring, known, narrowing))
                 .await?;
-            let Some(change) = change else {
+            let Some((change, call)) = change else {
                 return Ok(());
             };
             let store = || self.0.store.change_consent(change.clone());
-            if matches!(
-                self.reserved(store).await?,
-                ConsentOutcome::Done | ConsentOutcome::Gone
-            ) {
-                return Ok(());
+            match self.reserved(store).await? {
+                ConsentOutcome::Done => {
+                    call.mark_recorded();
+                    return Ok(());
+                }
+                ConsentOutcome::Gone => return Ok(()),
+                _ => begun = Some(call),
             }
         }
         Err(Error::Contended)
@@ -60,9 +62,9 @@ impl Vault {
         &self,
         rows: &mut dyn Rows,
         keyring: &Keyring,
-        call: &Call,
+        call: Option<Arc<Call>>,
         narrowing: Narrowing,
-    ) -> Result<Option<ConsentChange>> {
+    ) -> Result<Option<(ConsentChange, Arc<Call>)>> {
         let keys = newest_keys(rows, narrowing.customer)?;
         let row = rows.customer(narrowing.customer)?;
         // Forgotten since, or not restored: there is nobody to say no.
@@ -81,6 +83,8 @@ impl Vault {
             return Ok(None);
         }
         let (now, consent) = (Instant::now(), keys.consent());
+        // A call is only begun for what will have its entry.
+        let call = call.unwrap_or_else(|| Arc::new(self.0.log.begin("Replay", None, now)));
         let event = Event::replayed(narrowing.kind, narrowing.purpose, &state, now);
         let place = place(keyring.deployment(), &keys, &consent);
         let sealed = event.seal(&place, self.signing()?)?;
@@ -90,7 +94,7 @@ impl Vault {
         state.revision = narrowing.revision + 1;
         let mut leaf = Leaf::new(Verdict::Allowed, "");
         told(&mut leaf, status, event.number);
-        Ok(Some(ConsentChange {
+        let change = ConsentChange {
             customer: keys.customer,
             was: row.state,
             state: state.encode(),
@@ -98,9 +102,10 @@ impl Vault {
             event: event.number,
             sealed,
             request: None,
-            leaf: self.subject_row(call, &leaf, &keys, &[])?,
+            leaf: self.subject_row(&call, &leaf, &keys, &[])?,
             narrows: true,
-        }))
+        };
+        Ok(Some((change, call)))
     }
 }
 

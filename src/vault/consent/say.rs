@@ -244,7 +244,17 @@ fn said_of(say: &Say, state: &State) -> Result<(Status, Option<LedgerKind>)> {
     match &say.words {
         Words::Withdraw => Ok((Status::Withdrawn, Some(LedgerKind::Withdrawal))),
         Words::Object => Ok((Status::Objected, Some(LedgerKind::Objection))),
-        Words::Basis(true, _) => Ok((Status::Asserted, None)),
+        Words::Basis(true, _) => {
+            let before = state.standing(say.purpose.number, false).status;
+            match is_objected(say, before) {
+                false => Ok((Status::Asserted, None)),
+                true => {
+                    let rule =
+                        "is one that the customer objected to: only their own GIVEN ends that";
+                    Err(Error::invalid(Violation::new("purpose", rule)))
+                }
+            }
+        }
         Words::Basis(false, _) => Ok((Status::Revoked, Some(LedgerKind::BasisEnded))),
         Words::Answer(answer) => {
             let before = state.standing(say.purpose.number, answer.explicit).status;
@@ -262,12 +272,21 @@ fn said_of(say: &Say, state: &State) -> Result<(Status, Option<LedgerKind>)> {
                 Status::Refused if say.purpose.scope.mechanism == Mechanism::OptOut => {
                     Ok((Status::Objected, Some(LedgerKind::Objection)))
                 }
-                // Asking again takes nothing back.
-                Status::Requested if before.is_yes() => Ok((before, None)),
+                Status::Requested if stands(say, before) => Ok((before, None)),
                 other => Ok((other, None)),
             }
         }
     }
+}
+
+/// Asking again takes nothing back: neither a yes, nor the no without which an
+/// opt-out purpose would be free again.
+fn stands(say: &Say, before: Status) -> bool {
+    before.is_yes() || is_objected(say, before)
+}
+
+fn is_objected(say: &Say, before: Status) -> bool {
+    before.is_no() && say.purpose.scope.mechanism == Mechanism::OptOut
 }
 
 /// Takes up in the state what was said.
@@ -300,7 +319,7 @@ fn take_up(state: &mut State, say: &Say, status: Status) -> Result<()> {
         }),
         Words::Answer(answer) => {
             let before = state.standing(number, answer.explicit);
-            if answer.status == Status::Requested && before.status.is_yes() {
+            if answer.status == Status::Requested && stands(say, before.status) {
                 return Ok(());
             }
             state.set(Standing {

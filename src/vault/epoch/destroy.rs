@@ -6,8 +6,8 @@ use super::step;
 use crate::audit::{Fact, Leaf, Receipt, Verdict, merkle};
 use crate::clock::{Day, Instant};
 use crate::error::{Error, Result, Unavailable};
-use crate::keys::{Assurance, KeyState};
-use crate::store::{DataFile, EpochKey, JobRow, JobState, Progress, SCHEDULED};
+use crate::keys::KeyState;
+use crate::store::{ClosedEpoch, DataFile, EpochKey, JobRow, JobState, Progress, SCHEDULED};
 use crate::vault::Vault;
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
@@ -74,16 +74,18 @@ impl Vault {
 
     /// The epoch's certificate: a leaf, written once.
     async fn certify(&self, epoch: u32, keys: &[EpochKey]) -> Result<()> {
-        let (is_certified, mut erased) = self
-            .on_rows(move |rows, _| Ok((rows.is_certified(epoch)?, rows.erased_in(epoch)?)))
+        let (certified, mut erased) = self
+            .on_rows(move |rows, _| Ok((rows.closed_epoch(epoch)?, rows.erased_in(epoch)?)))
             .await?;
-        if is_certified {
+        if certified.is_some() {
             return Ok(());
         }
         erased.sort_unstable();
         let call = self.0.log.begin("CloseEpoch", None, Instant::now());
         let mut leaf = Leaf::new(Verdict::Allowed, "");
         leaf.count = erased.len() as u64;
+        let holders = keys.iter().map(|key| key.provider.as_str());
+        let assurance = self.0.providers.assurance_of(holders).word();
         leaf.fact = Some(Fact::EpochClosed {
             epoch,
             receipts: keys
@@ -94,17 +96,17 @@ impl Vault {
                     state: "gone",
                 })
                 .collect(),
-            assurance: word(
-                self.0
-                    .providers
-                    .assurance_of(keys.iter().map(|key| key.provider.as_str())),
-            ),
+            assurance,
             erased: erased.len() as u64,
             root: hex::encode(merkle::root(&erased)),
             backup: self.backup_word(),
         });
         let row = self.plain_row(&call, &leaf)?;
-        let certified = self.0.store.certify_epoch(epoch, call.time.day(), row);
+        let closed = ClosedEpoch {
+            day: call.time.day(),
+            assurance: assurance.to_owned(),
+        };
+        let certified = self.0.store.certify_epoch(epoch, closed, row);
         certified.in_time().await?;
         call.mark_recorded();
         Ok(())
@@ -123,13 +125,4 @@ fn latest(states: &[KeyState]) -> Result<Option<Day>> {
         }
     }
     Ok(date)
-}
-
-fn word(assurance: Assurance) -> &'static str {
-    match assurance {
-        Assurance::Hsm => "hsm",
-        Assurance::Provider => "provider",
-        Assurance::Scheduled => "scheduled",
-        Assurance::BestEffort => "best-effort",
-    }
 }

@@ -3,7 +3,9 @@
 use crate::access::{CloseEpoch, Grant};
 use crate::audit::{Call, Fact, Leaf, Verdict};
 use crate::clock::{Day, Instant};
+use crate::crypto::Deployment;
 use crate::error::{Error, Result};
+use crate::keys::Providers;
 use crate::store::{EpochState, JobKind, JobRow, JobState, NewJob};
 use crate::vault::Vault;
 use crate::vault::unseal::new_epoch;
@@ -54,18 +56,11 @@ impl Vault {
         }
         let (closing, next) = (newest.epoch, newest.epoch + 1);
         let (providers, deployment) = (Arc::clone(&self.0.providers), self.0.keyring.deployment());
-        let made = spawn_blocking(move || {
-            for provider in providers.iter() {
-                // What a crash left between making a key and noting it.
-                for stray in provider.stray(deployment, closing)? {
-                    provider.destroy(&stray)?;
-                }
-            }
-            new_epoch(deployment, &providers, next)
-        });
-        let (row, master) = made
-            .await
-            .map_err(|_| Error::Internal("opening an epoch ended by itself"))??;
+        let may_be_left = self.on_rows(move |rows, _| rows.may_be_left(next)).await?;
+        let all = Arc::clone(&providers);
+        on_thread(move || no_strays(deployment, &all, closing, may_be_left)).await?;
+        self.0.store.note_opening(next).in_time().await?;
+        let (row, master) = on_thread(move || new_epoch(deployment, &providers, next)).await?;
         let job = NewJob {
             kind: JobKind::CloseEpoch,
             target: u64::from(closing),
@@ -119,4 +114,40 @@ impl Vault {
 /// date: the next epoch need not wait with it.
 fn is_closing(job: &JobRow) -> bool {
     job.kind == JobKind::CloseEpoch && job.due().is_none()
+}
+
+async fn on_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    spawn_blocking(work)
+        .await
+        .map_err(|_| Error::Internal("opening an epoch ended by itself"))?
+}
+
+/// Destroys what a crash left between making a key and noting it. What this
+/// file never heard of may be a living vault's, and is left alone.
+fn no_strays(
+    deployment: Deployment,
+    providers: &Providers,
+    closing: u32,
+    may_be_left: bool,
+) -> Result<()> {
+    for provider in providers.iter() {
+        for stray in provider.stray(deployment, closing)? {
+            if !may_be_left {
+                return Err(later_epoch());
+            }
+            provider.destroy(&stray)?;
+        }
+    }
+    Ok(())
+}
+
+fn later_epoch() -> Error {
+    Error::Setup(
+        "a key provider has a key of a later epoch than keys.db knows, so keys.db may be an old \
+         copy, or a second vault may run over the same provider; nothing was destroyed. Stop the \
+         other vault, or put the newest keys.db back with `oubliette restore keys`"
+            .to_owned(),
+    )
 }

@@ -350,6 +350,11 @@ impl Vault {
                 .on_rows(move |rows, keyring| find(rows, keyring, tenant, number))
                 .await?;
             let by = grant.principal().name();
+            // Whoever has keys is not erased, whatever is said of the request.
+            let is_erasure = found.request.kind == Kind::Erasure && found.keys.is_some();
+            if is_erasure && matches!(event, Event::Fulfil) {
+                return Err(Error::RequestState(found.request.state.name(), "fulfil"));
+            }
             let next = found.request.after(event.clone(), &self.doing(call, by))?;
             let mut leaf = self.leaf(grant, Verdict::Allowed);
             fact(&mut leaf, number.0, &next, event.name());

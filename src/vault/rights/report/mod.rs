@@ -15,18 +15,20 @@ use crate::audit::{Call, Verdict};
 use crate::catalog::{Basis, Catalog, Field, Purpose, RecordType};
 use crate::clock::{Day, Instant};
 use crate::error::{Error, Result};
+use crate::id::{CustomerId, TenantName};
 use crate::limits;
 use crate::store::{RecordKey, RecordRow, Rows};
 use crate::vault::certificate::document::{day_text, sha256_text};
 use document::{Counts, FORM, FieldOf, PurposeOf, Record, Report, Seen, json, time_text};
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// A file of an export.
 pub struct File {
     /// Its name.
     pub name: &'static str,
     /// What is in it.
-    pub content: Vec<u8>,
+    pub content: Zeroizing<Vec<u8>>,
 }
 
 /// What is exported.
@@ -82,16 +84,28 @@ impl Vault {
                 vec![
                     File {
                         name: "report.json",
-                        content: signed,
+                        content: Zeroizing::new(signed),
                     },
                     File {
                         name: "report.html",
-                        content: page.into_bytes(),
+                        content: Zeroizing::new(page.into_bytes()),
                     },
                 ]
             }
         };
         Ok(self.0.log.record(call, vec![row], files).await?.release())
+    }
+
+    /// Whether a customer is still there to be told about.
+    ///
+    /// # Errors
+    /// As of any look at a customer: [`Error::CustomerErased`] after an erasure.
+    pub async fn is_there(&self, tenant: &TenantName, id: Arc<CustomerId>) -> Result<()> {
+        let tenant = self.tenant(tenant)?;
+        let look = move |rows: &mut dyn Rows, keyring: &Keyring| {
+            keyring.keys_of(rows, &tenant, &id).map(|_| ())
+        };
+        self.on_rows(look).await
     }
 
     /// Reads in short jobs: records some at a time, the history slot by slot.
@@ -113,6 +127,7 @@ impl Vault {
             opened: Vec::new(),
             entries: Vec::new(),
         };
+        let mut bytes = 0;
         for grant in &grants {
             let mut after = 0;
             loop {
@@ -129,6 +144,10 @@ impl Vault {
                     .on_rows(move |rows, keyring| part.read(rows, keyring))
                     .await?;
                 (known.customer, known.since) = (found.customer, found.since);
+                bytes += found.bytes;
+                if bytes > limits::EXPORT_BYTES {
+                    return Err(Error::TooMuch("bytes in one export"));
+                }
                 known.records.extend(found.records);
                 known.opened.extend(found.opened);
                 if known.opened.len() > limits::EXPORT_RECORDS {
@@ -150,6 +169,9 @@ impl Vault {
                 .on_rows(move |rows, keyring| history(rows, keyring, &tenant, &grant, from..=until))
                 .await?;
             known.entries.extend(entries);
+            if known.entries.len() > limits::EXPORT_ENTRIES {
+                return Err(Error::TooMuch("entries of the audit log in one export"));
+            }
             match next.filter(|_| what == Export::Report) {
                 Some(next) => from = next,
                 None => break keys,
@@ -298,6 +320,8 @@ struct Found {
     since: Day,
     records: Vec<Record>,
     opened: Vec<(u64, u64)>,
+    /// Bytes that were stored of them.
+    bytes: usize,
     next: Option<u64>,
 }
 
@@ -317,7 +341,9 @@ impl Part {
         let next = next.map(|row| row.key.record.0);
         let mut records = Vec::with_capacity(all.len());
         let mut opened = Vec::with_capacity(all.len());
+        let mut bytes = 0;
         for row in &all {
+            bytes += row.body.len();
             let at = keyring.at(self.now.day());
             let permit = permit(&self.grant, &keys, &owner, at)?;
             let shown = open_record(keyring.deployment(), &keys, permit, row, self.now.day())?;
@@ -331,6 +357,7 @@ impl Part {
             since: owner.created,
             records,
             opened,
+            bytes,
             next,
         })
     }

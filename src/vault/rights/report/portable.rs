@@ -37,11 +37,11 @@ pub fn files(customer: &str, records: &[Record]) -> Result<Vec<File>> {
     Ok(vec![
         File {
             name: "portable.json",
-            content: content.map_err(|_| Error::Internal("a person"))?,
+            content: content.map_err(|_| Error::Internal("a person"))?.into(),
         },
         File {
             name: "portable.csv",
-            content: table(records)?,
+            content: table(records)?.into(),
         },
     ])
 }
