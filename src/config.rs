@@ -7,11 +7,13 @@ pub mod check;
 mod keys;
 mod provider;
 mod rights;
+mod signals;
 
 pub use audit::Audit;
 pub use keys::Epochs;
 pub use provider::{Keeper, Provider};
 pub use rights::Rights;
+pub use signals::Signals;
 
 use crate::backup::Recipient;
 use crate::catalog::{Entry, Section, read_text};
@@ -46,6 +48,8 @@ pub struct Config {
     pub backup: Backup,
     /// Where the audit log is anchored outside.
     pub audit: Audit,
+    /// When something is wrong with what a principal does, if that is watched.
+    pub signals: Option<Signals>,
     /// The catalog's directory.
     pub catalog: PathBuf,
     /// The Cedar policies.
@@ -206,6 +210,10 @@ impl Config {
             audit: match root.take("audit") {
                 Some(entry) => audit::audit(base, entry.section()?)?,
                 None => Audit::default(),
+            },
+            signals: match root.take("signals") {
+                Some(entry) => Some(signals::signals(entry.section()?)?),
+                None => None,
             },
             catalog: file_in(base, &root.need("catalog")?)?,
             policy: file_in(base, &root.need("policy")?)?,

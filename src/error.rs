@@ -124,6 +124,8 @@ pub struct Denial {
 /// The rules that deny, in the order they are asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Rule {
+    /// The caller is blocked because of a signal.
+    Blocked,
     /// No purpose was given.
     PurposeMissing,
     /// The catalog has no such purpose.
@@ -276,6 +278,7 @@ impl Rule {
     /// The stable reason of a denial by this rule.
     pub fn reason(self) -> &'static str {
         match self {
+            Self::Blocked => "PRINCIPAL_BLOCKED",
             Self::PurposeMissing => "PURPOSE_MISSING",
             Self::PurposeUnknown => "PURPOSE_UNKNOWN",
             Self::NoticeUnpublished => "NOTICE_UNPUBLISHED",
@@ -308,6 +311,10 @@ impl Rule {
 
     fn what_and_cure(self) -> (&'static str, &'static str) {
         match self {
+            Self::Blocked => (
+                "the caller is blocked: what it did looked wrong ([signals] in the configuration)",
+                "ask the security team, who lift it with `oubliette signals lift`",
+            ),
             Self::PurposeMissing => ("no purpose was given", "name one of the catalog's purposes"),
             Self::PurposeUnknown => (
                 "the catalog declares no such purpose",

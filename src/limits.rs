@@ -406,6 +406,16 @@ pub const ENTRIES_LOOKED_AT: u64 = 20_000;
 /// The longest span of one question about a customer.
 pub const HISTORY_SPAN: Duration = Duration::from_secs(31 * 24 * 3_600);
 
+/// Hours with customers in them before what is usual is known of a principal.
+pub const SIGNAL_HOURS: u32 = 24;
+/// Fields that are remembered of a principal.
+pub const SIGNAL_FIELDS: usize = 4_096;
+/// Signals that wait to be told.
+pub const SIGNALS_WAITING: usize = 1_024;
+/// Planted customers.
+pub const DECOYS: usize = 64;
+/// How often planted customers are looked up.
+pub const DECOY_LOOK: Duration = Duration::from_secs(60);
 /// The longest period of one audit report.
 pub const REPORT_SPAN: Duration = Duration::from_secs(400 * 24 * 3_600);
 /// Names that a report counts apart, of a kind; the rest are one.

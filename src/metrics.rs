@@ -34,6 +34,13 @@ pub struct WhyLabel {
     pub why: &'static str,
 }
 
+/// What looked wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct KindLabel {
+    /// [`crate::audit::signals::Kind::word`].
+    pub kind: &'static str,
+}
+
 /// Which database file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct FileLabel {
@@ -87,6 +94,8 @@ pub struct Metrics {
     pub sweep_late_days: Gauge,
     /// Records past their time that wait for a request or a hold to end.
     pub sweeps_waiting: Gauge,
+    /// Signals that something is wrong, by kind.
+    pub signals: Family<KindLabel, Counter>,
     /// Durable commits, by database file.
     pub commits: Family<FileLabel, Counter>,
     /// Changes in them: the more share one, the fewer flushes a call costs.
@@ -122,6 +131,7 @@ impl Metrics {
             swept_fields: Counter::default(),
             sweep_late_days: Gauge::default(),
             sweeps_waiting: Gauge::default(),
+            signals: Family::default(),
             commits: Family::default(),
             changes: Family::default(),
             reloads: Family::default(),
@@ -183,6 +193,8 @@ impl Metrics {
         r.register("sweep_late_days", help, self.sweep_late_days.clone());
         let help = "Records past their time that wait";
         r.register("sweeps_waiting", help, self.sweeps_waiting.clone());
+        let help = "Signals that something is wrong with what a principal does";
+        r.register("signals", help, self.signals.clone());
         r.register("commits", "Durable commits", self.commits.clone());
         r.register(
             "changes",
@@ -237,6 +249,11 @@ impl Metrics {
         if fields > 0 {
             self.sweep_late_days.set(late.into());
         }
+    }
+
+    /// Counts a signal of a kind.
+    pub fn signalled(&self, kind: &'static str) {
+        self.signals.get_or_create(&KindLabel { kind }).inc();
     }
 
     /// Counts a reload of `what`.

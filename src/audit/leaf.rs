@@ -171,6 +171,20 @@ pub enum Fact {
         /// The kinds that only open and destroy what they have.
         retiring: Vec<&'static str>,
     },
+    /// Something is wrong with what the principal did.
+    Signal {
+        /// What, as a word.
+        kind: &'static str,
+        /// How many of what was counted.
+        count: u64,
+        /// Whether the principal is blocked from here on.
+        blocks: bool,
+    },
+    /// The principal is not blocked any more.
+    BlockLifted {
+        /// `hand`.
+        by: &'static str,
+    },
     /// The vault let go of every key.
     Sealed {
         /// `hand`, or `provider`: none answered for as long as is allowed.

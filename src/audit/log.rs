@@ -2,13 +2,14 @@
 //! together in one commit.
 
 use super::sealer::aside;
+use super::signals::Signals;
 use super::unwritten::Unwritten;
 use super::{Call, Leaf, Subject};
 use crate::clock::Instant;
 use crate::error::{Error, Result, Unavailable};
 use crate::store::{LeafRow, Rows, Store};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Something whose audit entry is durable. Only [`Log`] makes one, and only
 /// what is in one may leave the vault.
@@ -33,6 +34,7 @@ pub struct Log {
     boot: u64,
     calls: AtomicU64,
     unwritten: Arc<Unwritten>,
+    signals: OnceLock<Arc<Signals>>,
 }
 
 impl Log {
@@ -44,7 +46,13 @@ impl Log {
             boot,
             calls: AtomicU64::new(0),
             unwritten: Arc::default(),
+            signals: OnceLock::new(),
         }
+    }
+
+    /// From here on these look at every leaf. Once, at start.
+    pub fn watch_with(&self, signals: Arc<Signals>) {
+        let _known = self.signals.set(signals);
     }
 
     /// A call begins.
@@ -76,6 +84,9 @@ impl Log {
 
     /// The row of a leaf, for a change that carries it in its own transaction.
     pub fn row(&self, call: &Call, leaf: &Leaf, subject: Subject) -> LeafRow {
+        if let (Some(signals), Some(principal)) = (self.signals.get(), &call.principal) {
+            signals.written(principal, leaf, call.time);
+        }
         LeafRow {
             leaf: leaf.bytes(&self.node, self.boot, call, &subject),
             detail: subject.detail,

@@ -14,6 +14,7 @@ pub mod merkle;
 pub mod proof;
 pub mod report;
 mod sealer;
+pub mod signals;
 mod subject;
 pub mod tiles;
 mod unwritten;

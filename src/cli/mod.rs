@@ -35,6 +35,7 @@ mod seal;
 mod secret;
 mod serve;
 mod setup;
+mod signals;
 mod stop;
 mod value;
 mod witness;
@@ -107,6 +108,9 @@ enum Command {
     /// Remember the newest heads of others' audit logs, and cosign what continues
     /// them (C2SP tlog-witness)
     Witness(witness::Witness),
+    /// Show who is blocked because what they did looked wrong, and lift it
+    #[command(subcommand)]
+    Signals(signals::Signals),
     /// Back up data or keys, beside a running server
     #[command(subcommand)]
     Backup(backup::Backup),
@@ -179,6 +183,7 @@ impl Command {
             Self::Key(key) => block_on(key.run()),
             Self::Audit(audit) => audit.run(),
             Self::Witness(witness) => witness.run(),
+            Self::Signals(signals) => signals.run(),
             Self::Backup(backup) => backup.run(),
             Self::Restore(restore) => restore.run(),
             Self::Attack(attack) => attack.run(),
@@ -213,6 +218,7 @@ impl Command {
             Self::SealStatus(status) => status.caller.json,
             Self::Bench(bench) => bench.json(),
             Self::Audit(audit) => audit.json(),
+            Self::Signals(signals) => signals.json(),
             Self::Backup(backup) => backup.json(),
             Self::Restore(restore) => restore.json(),
             Self::Attack(attack) => attack.json,

@@ -7,6 +7,7 @@ use super::shed::Shed;
 use super::status::status;
 use crate::access::{Access, Principal, Snapshot};
 use crate::audit::Call;
+use crate::audit::signals::Signals;
 use crate::authn::{Authn, Caller};
 use crate::clock::Instant;
 use crate::error::{Error, Exhausted, Missing, Result, Unauthenticated, Unavailable, Violation};
@@ -39,6 +40,8 @@ pub struct Parts {
     pub shed: Arc<Shed>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Who is blocked, where signals are looked for.
+    pub signals: Option<Arc<Signals>>,
 }
 
 /// The services behind the guard, with health and reflection beside it.
@@ -166,13 +169,20 @@ impl Guard {
                 }
                 Ok(_room) => {
                     let name = Some(Arc::clone(principal.name()));
+                    let admitted = parts.unblocked(&principal);
                     let call = Arc::new(parts.vault.log().begin(method, name, now));
                     let guarded = parts.guarded(&call, principal, rules, &request);
                     let watch = Watch::new(&parts, call, Some(Arc::clone(&guarded)));
                     let limit = deadline(&request);
                     request.extensions_mut().insert(Arc::clone(&guarded));
-                    let answer = tokio::time::timeout(limit, self.guarded.call(request)).await;
-                    watch.close(answer.map(|Ok(response)| response)).await
+                    match admitted {
+                        Ok(()) => {
+                            let answer = self.guarded.call(request);
+                            let answer = tokio::time::timeout(limit, answer).await;
+                            watch.close(answer.map(|Ok(response)| response)).await
+                        }
+                        Err(blocked) => watch.refuse(blocked).await,
+                    }
                 }
             },
         };
@@ -197,6 +207,12 @@ impl Parts {
     fn room(&self, room: &Arc<Semaphore>, principal: &Principal) -> Result<OwnedSemaphorePermit> {
         self.shed.rate(principal)?;
         place(room)
+    }
+
+    /// Refuses a principal that a signal blocked.
+    fn unblocked(&self, principal: &Principal) -> Result<()> {
+        let signals = self.signals.as_ref();
+        signals.map_or(Ok(()), |signals| signals.admit(principal.name()))
     }
 
     /// A place for a caller who is nobody: each refusal costs a durable entry,

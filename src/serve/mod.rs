@@ -17,6 +17,7 @@ mod retention;
 mod run;
 mod sealing;
 pub mod server;
+pub mod signalling;
 pub mod telemetry;
 pub mod tls;
 pub mod witness;

@@ -11,6 +11,7 @@ use super::readiness::{Readiness, State};
 use super::reload::{Reload, Rules, Watch};
 use super::sealing::Sealing;
 use super::server::{Times, serve, stop_signal};
+use super::signalling::Signalling;
 use super::telemetry;
 use super::tls::Tls;
 use crate::access::{Access, Sources};
@@ -167,6 +168,13 @@ pub async fn run_over(
         vault: vault.clone(),
     };
     let (security, mut things) = secure(&config, &authn, Arc::new(rules))?;
+    let mut signals = None;
+    let mut signalling = None;
+    if let Some(table) = &config.signals {
+        let (begun, known) = Signalling::begin(table, &config.data, &vault, &metrics)?;
+        things.push(Arc::new(begun.lifting()));
+        (signalling, signals) = (Some(begun), Some(known));
+    }
     things.push(Arc::new(Moving::new(
         config.file.clone(),
         built,
@@ -190,7 +198,11 @@ pub async fn run_over(
         authn,
         shed,
         metrics: Arc::clone(&metrics),
+        signals,
     };
+    if let Some(signalling) = signalling {
+        tokio::spawn(signalling.run());
+    }
     let beside = beside(&readiness, config.reflection)?;
     let (end_sealing, last) = oneshot::channel::<()>();
     let guard = Guard::new(parts, routes(&vault), beside);

@@ -39,6 +39,7 @@ mod rotate;
 mod seal;
 mod seed;
 mod seen;
+mod signal;
 mod status;
 mod stream;
 mod tree;

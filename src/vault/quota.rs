@@ -3,18 +3,22 @@
 
 use super::keyring::CustomerKeyring;
 use crate::access::Principal;
+use crate::audit::signals::Signals;
 use crate::clock::Instant;
 use crate::error::{Error, Exhausted, Result};
 use crate::id::CustomerNumber;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 const HOUR: i64 = 3_600;
 
 /// The customers that each principal has touched in the hour under way.
 #[derive(Default)]
-pub struct CustomerQuota(Mutex<Window>);
+pub struct CustomerQuota {
+    window: Mutex<Window>,
+    signals: OnceLock<Arc<Signals>>,
+}
 
 #[derive(Default)]
 struct Window {
@@ -23,6 +27,11 @@ struct Window {
 }
 
 impl CustomerQuota {
+    /// From here on these hear of every customer. Once, at start.
+    pub fn watch_with(&self, signals: Arc<Signals>) {
+        let _known = self.signals.set(signals);
+    }
+
     /// What a look-up by id found, if the principal may learn it: whoever has
     /// no customer left for this hour hears the same of an id that is nobody's
     /// as of one that is somebody's.
@@ -46,14 +55,16 @@ impl CustomerQuota {
             Some(seen) => seen,
             None => window.seen.entry(who.name().to_string()).or_default(),
         };
-        if seen.contains(&customer) {
-            return Ok(());
+        if !seen.contains(&customer) {
+            if is_spent(who, seen.len()) {
+                return Err(exhausted(now));
+            }
+            seen.insert(customer);
         }
-        if is_spent(who, seen.len()) {
-            return Err(exhausted(now));
-        }
-        seen.insert(customer);
-        Ok(())
+        let distinct = seen.len() as u64;
+        drop(window);
+        let signals = self.signals.get();
+        signals.map_or(Ok(()), |of| of.touched(who.name(), customer, distinct, now))
     }
 
     /// Refuses where `error` would say that an id is nobody's to a principal
@@ -73,7 +84,7 @@ impl CustomerQuota {
     /// The hour under way. A call that began in the hour before counts in it.
     fn window(&self, now: Instant) -> MutexGuard<'_, Window> {
         let hour = now.seconds().div_euclid(HOUR);
-        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         if window.hour < hour {
             *window = Window {
                 hour,

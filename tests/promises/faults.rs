@@ -5,7 +5,6 @@ use crate::caller::{Caller, connect, named, record};
 use crate::disk::Disk;
 use crate::log::Log;
 use crate::place::{Place, is_long, until};
-use crate::process::Process;
 use std::collections::BTreeMap;
 use tokio::task::JoinSet;
 

@@ -379,6 +379,7 @@ fn guard(place: &Place) -> (Guard, Connected) {
         authn: Arc::new(Authn::new(TRUST_DOMAIN)),
         shed: Arc::new(Shed::default()),
         metrics: Arc::new(Metrics::new()),
+        signals: None,
     };
     let service = pb::record_service_server::RecordServiceServer::new(Careless);
     let names = (TenantName::parse("acme"), ServiceName::parse("w00"));

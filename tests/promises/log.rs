@@ -57,6 +57,14 @@ pub enum Fact {
     Unwritten { calls: Vec<(u64, u64)> },
     /// What a customer said, and in which event.
     Consent { status: String, event: u32 },
+    /// Something is wrong with what the principal did.
+    Signal {
+        kind: String,
+        count: u64,
+        blocks: bool,
+    },
+    /// The principal is not blocked any more.
+    BlockLifted { by: String },
     /// A new epoch is open.
     EpochOpened { epoch: u32, closing: u32 },
     /// A new generation of field keys.

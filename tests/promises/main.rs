@@ -74,6 +74,7 @@ mod rights;
 mod rules;
 mod seal;
 mod sealed;
+mod signals;
 mod silence;
 mod streams;
 mod tampered;

@@ -101,7 +101,7 @@ fn a_leaf_and_its_write_come_together() {
 #[test]
 fn a_leaf_that_no_export_could_carry_is_refused_and_spoils_no_other() {
     on_each(|house| {
-        let long = |bytes| leaf(&"x".repeat(bytes));
+        let long = |bytes| leaf("x".repeat(bytes).as_str());
         let most = oubliette::limits::LEAF_BYTES;
         let fits = house.append(vec![leaf("a"), long(most)]);
         let too_long = house.append(vec![leaf("b"), long(most + 1)]);
