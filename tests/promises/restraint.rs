@@ -6,7 +6,7 @@ use crate::caller::{
     record, text, update_request,
 };
 use crate::deciding::asking;
-use crate::log::Log;
+use crate::log::{Fact, Log};
 use crate::needles::Needles;
 use crate::place::{Place, Server, until};
 use crate::process::Process;
@@ -432,4 +432,74 @@ async fn neither_a_kill_nor_a_restore_of_older_data_loses_a_hold_or_a_restrictio
     let w = connect(place, &server, "acme/w00").await;
     assert_eq!(why(w.get(&record("field", "a")).await), "OK");
     assert_eq!(why(w.get(&record("held", "a")).await), "HELD");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_restricted_and_held_by_whom_is_written_down_call_by_call() {
+    let place = Place::quick();
+    let server = Server::start(&place);
+    let w = filled(&place, &server, &["a"]).await;
+    let idle = connect(&place, &server, "acme/idle").await;
+    let mut log = Log::of(&place);
+    log.skip();
+    let hold = w.hold("a", "card", "name").await.expect("held");
+    assert_eq!(w.held("").await.len(), 1);
+    assert_eq!(why(idle.hold("a", "", "").await), "POLICY_DENIED");
+    assert_eq!(why(idle.release(&hold).await), "POLICY_DENIED");
+    w.release(&hold).await.expect("released");
+    w.restrict("a").await.expect("restricted");
+    assert_eq!(why(idle.restrict("a").await), "POLICY_DENIED");
+    assert_eq!(why(idle.lift("a", at(0)).await), "POLICY_DENIED");
+    w.lift("a", at(0)).await.expect("lifted");
+    assert_eq!(why(w.restrict("nobody").await), "CUSTOMER_NOT_FOUND");
+    assert_eq!(why(w.hold("nobody", "", "").await), "CUSTOMER_NOT_FOUND");
+    let leaves = log.new_leaves();
+    let told: Vec<String> = leaves
+        .iter()
+        .map(|leaf| format!("{} {}", leaf.method, leaf.reason))
+        .collect();
+    let expected = [
+        "PlaceHold ",
+        // The call, and the customer whose hold was named in it.
+        "ListHolds ",
+        "ListHolds ",
+        "PlaceHold POLICY_DENIED",
+        "ReleaseHold POLICY_DENIED",
+        "ReleaseHold ",
+        "RestrictCustomer ",
+        "RestrictCustomer POLICY_DENIED",
+        "LiftRestriction POLICY_DENIED",
+        "LiftRestriction ",
+        "RestrictCustomer CUSTOMER_NOT_FOUND",
+        "PlaceHold CUSTOMER_NOT_FOUND",
+    ];
+    assert_eq!(told, expected);
+    let facts = [
+        (0, "hold", "placed", "", 1, 1),
+        (5, "hold", "released", "", 1, 1),
+        (6, "restriction", "placed", "asked", 0, 0),
+        (9, "restriction", "lifted", "asked", 0, 0),
+    ];
+    for (at, what, happened, why, of, number) in facts {
+        match &leaves[at].fact {
+            Some(Fact::Restraint {
+                kind,
+                event,
+                cause,
+                record_type,
+                field,
+            }) => assert_eq!(
+                (
+                    kind.as_str(),
+                    event.as_str(),
+                    cause.as_str(),
+                    *record_type,
+                    *field
+                ),
+                (what, happened, why, of, number)
+            ),
+            other => panic!("leaf {at}: {other:?}"),
+        }
+        assert!(!leaves[at].subject.is_empty());
+    }
 }
