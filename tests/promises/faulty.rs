@@ -11,8 +11,8 @@ use oubliette::store::{
     EventStore, EventSwap, Fence, GenerationStore, JobOrders, JobState, JobStore, KeyUse, LeafRow,
     Narrowing, NewApproval, NewCertificate, NewGeneration, NewJob, NewPage, OpenRights, PageRow,
     PageSwap, Pending, Progress, PutOutcome, PutRecord, ReadJob, RecordKey, Reencrypted,
-    RequestRow, RestraintStore, RetentionStore, RightsStore, Seal, SplitIndex, Store, Swapped,
-    SweepRecord, SweepRow, TenantRow, Tidings, Tombstone, TreeStore,
+    RestraintStore, RetentionStore, RightsStore, Seal, SplitIndex, Store, Swapped, SweepRecord,
+    SweepRow, TenantRow, Tidings, Tombstone, TreeStore,
 };
 use std::any::Any;
 use std::path::Path;

@@ -307,6 +307,7 @@ async fn a_request_that_is_not_ended_keeps_its_evidence_from_the_sweep() {
         regimes: Vec::new(),
         text: String::new(),
         request_id: request_id(),
+        ..Default::default()
     };
     let opened = heard(w.rights.clone().open_request(ask).await).expect("open");
     server.stop();

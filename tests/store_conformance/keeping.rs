@@ -120,14 +120,14 @@ fn a_no_stays_in_the_ledger_until_it_is_known_to_be_carried_out() {
                 entry: 0,
                 kind,
                 customer: owner,
-                purpose,
+                about: purpose,
                 revision: 5,
             };
             house.note_narrowing(no, TODAY).wait().unwrap();
         }
         house.reopen();
         let noes = house.read(|rows| rows.narrowings(0, 10));
-        let told: Vec<_> = noes.iter().map(|no| (no.kind, no.purpose)).collect();
+        let told: Vec<_> = noes.iter().map(|no| (no.kind, no.about)).collect();
         assert_eq!(
             told,
             [
