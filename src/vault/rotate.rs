@@ -14,6 +14,7 @@ use crate::limits;
 use crate::store::{
     ApprovalAction, DataFile, Destroyed, JobKind, JobRow, JobState, NewJob, Progress,
 };
+use crate::vault::events::EventKind;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -275,7 +276,12 @@ impl Vault {
             keys: row.keys,
             state,
         });
-        self.record_plain(&call, &leaf, ()).await.map(|_| ())
+        self.record_plain(&call, &leaf, ()).await?;
+        if row.kind == JobKind::RotateCustomer {
+            let customer = CustomerNumber(row.target);
+            self.tell_all(customer, EventKind::KeyRotated).await;
+        }
+        Ok(())
     }
 }
 

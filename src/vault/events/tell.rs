@@ -142,40 +142,32 @@ pub fn tidings(
 }
 
 impl Vault {
-    /// Tells those who read a customer's data for one of these purposes, or
-    /// (`None`) for any, what happened; for a change that is on record already.
-    /// Answers the number by which [`Self::heard`] knows who was told.
-    #[allow(dead_code, reason = "what restricts and corrects calls it")]
-    pub(in crate::vault) async fn tell(
-        &self,
-        customer: CustomerNumber,
-        kind: EventKind,
-        purposes: Option<Vec<u16>>,
-    ) -> Result<u64> {
+    /// Tells those who read a customer's data what happened; for a change that
+    /// is on record already.
+    async fn tell(&self, customer: CustomerNumber, kind: EventKind) -> Result<()> {
         for _ in 0..limits::REVISION_RETRIES {
-            let purposes = purposes.clone();
             let tidings = self.on_rows(move |rows, keyring| {
                 let keys = keyring.customer(customer, newest_keys(rows, customer)?)?;
                 let now = Instant::now();
-                tidings(rows, keyring, &keys, kind, purposes.as_deref(), now)
+                tidings(rows, keyring, &keys, kind, None, now)
             });
             let tidings = tidings.await?;
-            let story = tidings.story;
             if self.reserved(|| self.0.store.tell(tidings.clone())).await? {
-                return Ok(story);
+                return Ok(());
             }
         }
         Err(Error::Contended)
     }
 
-    /// Who was told of a change, and who has acknowledged it.
-    #[allow(dead_code, reason = "what restricts and corrects calls it")]
-    pub(in crate::vault) async fn heard(&self, story: u64) -> Result<Vec<Heard>> {
-        self.on_rows(move |rows, _| heard(rows, story)).await
+    /// The same for a change that stands whether it is told or not.
+    pub(in crate::vault) async fn tell_all(&self, customer: CustomerNumber, kind: EventKind) {
+        if let Err(error) = self.tell(customer, kind).await {
+            tracing::error!(reason = error.reason(), "a change was not told");
+        }
     }
 }
 
-/// The same, on a reader thread.
+/// Who was told of a change, and who has acknowledged it.
 pub fn heard(rows: &mut dyn Rows, story: u64) -> Result<Vec<Heard>> {
     let mut services: BTreeMap<String, Option<Day>> = BTreeMap::new();
     for row in rows.story(story)? {

@@ -166,7 +166,7 @@ impl Vault {
             let hold = hold.named(name);
             Ok(Looked::Change(Box::new(change), narrowing, hold))
         };
-        self.restrain(call, look).await
+        self.restrain(call, None, look).await
     }
 
     /// Releases the grant's hold; where two must agree, not by who placed it.
@@ -208,7 +208,7 @@ impl Vault {
             };
             Ok(Looked::Change(Box::new(change), narrowing, released))
         };
-        self.restrain(call, look).await
+        self.restrain(call, None, look).await
     }
 
     /// The holds of the grant's customer, or a page of everybody's by their day

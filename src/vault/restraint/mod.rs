@@ -23,6 +23,7 @@ use crate::store::{
     ChangeRestraints, ConsentOutcome, CustomerRow, LeafRow, LedgerKind, Narrowing, RestraintRow,
     Rows, StateChange,
 };
+use crate::vault::events::EventKind;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -263,20 +264,26 @@ impl Vault {
         }
     }
 
-    /// Looks and changes, until nobody was faster.
-    async fn restrain<T, L>(&self, call: &Arc<Call>, look: L) -> Result<T>
+    /// Looks and changes, until nobody was faster; then `tells` it to those who
+    /// read the customer's data (GDPR art. 19).
+    async fn restrain<T, L>(&self, call: &Arc<Call>, tells: Option<EventKind>, look: L) -> Result<T>
     where
         T: Send + 'static,
         L: Fn(&Self, &Call, &mut dyn Rows, &Keyring) -> Result<Looked<T>> + Send + Sync + 'static,
     {
         // In a task of its own: a caller that goes away stops nothing half-way.
         let (vault, call, look) = (self.clone(), Arc::clone(call), Arc::new(look));
-        tokio::spawn(async move { vault.restrain_to_the_end(&call, &look).await })
+        tokio::spawn(async move { vault.restrain_to_the_end(&call, tells, &look).await })
             .await
             .unwrap_or(Err(Error::Internal("a restraint ended by itself")))
     }
 
-    async fn restrain_to_the_end<T, L>(&self, call: &Arc<Call>, look: &Arc<L>) -> Result<T>
+    async fn restrain_to_the_end<T, L>(
+        &self,
+        call: &Arc<Call>,
+        tells: Option<EventKind>,
+        look: &Arc<L>,
+    ) -> Result<T>
     where
         T: Send + 'static,
         L: Fn(&Self, &Call, &mut dyn Rows, &Keyring) -> Result<Looked<T>> + Send + Sync + 'static,
@@ -306,6 +313,9 @@ impl Vault {
             if let ConsentOutcome::Done = outcome {
                 call.mark_recorded();
                 self.note_lifting(&change.change, today).await;
+                if let Some(kind) = tells {
+                    self.tell_all(change.change.customer, kind).await;
+                }
                 return Ok(told);
             }
         }

@@ -25,7 +25,7 @@ impl Vault {
         let look = move |vault: &Self, call: &Call, rows: &mut dyn Rows, keyring: &Keyring| {
             again(vault, call, rows, keyring, narrowing)
         };
-        self.restrain(&call, look).await
+        self.restrain(&call, None, look).await
     }
 }
 

@@ -9,6 +9,7 @@ use crate::error::{Error, Result, Violation};
 use crate::store::{ChangeRestraints, RestraintRow, Rows};
 use crate::vault::Vault;
 use crate::vault::customer::{CustomerView, active};
+use crate::vault::events::EventKind;
 use crate::vault::find::owner_of;
 use crate::vault::keyring::{CustomerKeyring, Keyring};
 use crate::vault::rights::request::State;
@@ -52,7 +53,7 @@ impl Vault {
             };
             Ok(Looked::Change(Box::new(change), narrowing, view))
         };
-        self.restrain(call, look).await
+        self.restrain(call, Some(EventKind::Restricted), look).await
     }
 
     /// Lifts the restrictions of the grant's customer, but for those of requests
@@ -92,7 +93,8 @@ impl Vault {
             };
             Ok(Looked::Change(Box::new(change), narrowing, view))
         };
-        self.restrain(call, look).await
+        self.restrain(call, Some(EventKind::RestrictionLifted), look)
+            .await
     }
 }
 

@@ -15,6 +15,7 @@ use crate::limits;
 use crate::secret::SecretText;
 use crate::store::{ChangeRights, CustomerRow, LeafRow, RightsRow, Rows};
 use crate::vault::Vault;
+use crate::vault::events::EventKind;
 use crate::vault::find::{customer_name, newest_keys, owner_of};
 use crate::vault::keyring::{CustomerKeyring, Keyring};
 use serde::{Deserialize, Serialize};
@@ -282,6 +283,16 @@ impl Vault {
                     self.note_lifting(restrain, today).await;
                 }
                 self.tell_of_request(tenant, number);
+                if next.kind == Kind::Rectification && matches!(event, Event::Fulfil) {
+                    self.tell_all(row.customer, EventKind::Rectified).await;
+                }
+                if let Some(restrain) = &change.restrain {
+                    let kind = match restrain.placed {
+                        Some(_) => EventKind::Restricted,
+                        None => EventKind::RestrictionLifted,
+                    };
+                    self.tell_all(row.customer, kind).await;
+                }
                 let found = Found {
                     row,
                     request: next,
