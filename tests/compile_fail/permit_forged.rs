@@ -4,5 +4,5 @@ use oubliette::id::CustomerNumber;
 use std::sync::Arc;
 
 pub fn forge(grant: Arc<Grant<Read>>) -> Permit<Read> {
-    Permit { grant, customer: CustomerNumber(1), opens_special: false }
+    Permit { grant, customer: CustomerNumber(1), allowed: panic!() }
 }

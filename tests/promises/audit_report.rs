@@ -45,6 +45,7 @@ async fn the_report_of_a_period_counts_what_was_done_and_a_browser_shows_it() {
     w.close_to_the_end().await;
 
     // Beside the running vault.
+    place.has_checkpoint().await;
     let (dir, out) = (place.path(), place.path().join("report.html"));
     let (dir, out) = (dir.to_str().unwrap(), out.to_str().unwrap());
     let ask = [

@@ -212,11 +212,11 @@ async fn a_page_that_is_split_while_its_epoch_is_closed_leaves_the_tombstones_be
     for number in &erased {
         w.erase(&id(*number)).await.expect("erased");
     }
-    // The new epoch is opened; then the closing comes no further until it may.
+    // The new epoch is noted and opened; then the closing comes no further until it may.
     let (gate, steps) = (Arc::new(Semaphore::new(0)), AtomicUsize::new(0));
     let waits = Arc::clone(&gate);
     director.say(move |step| match step {
-        Step::Close if steps.fetch_add(1, Ordering::Relaxed) > 0 => Act::Wait(Arc::clone(&waits)),
+        Step::Close if steps.fetch_add(1, Ordering::Relaxed) > 1 => Act::Wait(Arc::clone(&waits)),
         _ => Act::Go,
     });
     let job = w.close().await.expect("it begins");

@@ -143,6 +143,16 @@ impl Place {
         std::fs::write(&file, text.replace(from, to)).expect("written");
     }
 
+    /// Waits for the log's first checkpoint.
+    pub async fn has_checkpoint(&self) {
+        let count = || -> i64 {
+            let sql = "SELECT count(*) FROM checkpoints";
+            let count = self.vault().query_row(sql, [], |row| row.get(0));
+            count.expect("a count")
+        };
+        until("there is a checkpoint", async || count() > 0).await;
+    }
+
     fn config(&self) -> Config {
         let mut config = Config::load(&self.path().join(CONFIG)).expect("a configuration");
         config.listen = free_port();

@@ -130,6 +130,7 @@ async fn every_read_and_every_denial_is_in_the_report_and_nobody_elses() {
             "rectification",
             "restriction",
             "portability",
+            "objection",
             "erasure"
         ]
     );

@@ -249,6 +249,7 @@ async fn yesterdays_keys_come_back_with_the_ledger_and_not_without() {
     create(&w, 0..EARLY).await;
     house.done(&["backup", "keys"]);
     let tiles = house.at("tiles").display().to_string();
+    house.place.has_checkpoint().await;
     house.done(&["audit", "export", "--out", &tiles]);
     let checkpoint = house.at("tiles/checkpoint").display().to_string();
     let again = house.done(&["backup", "keys"]);

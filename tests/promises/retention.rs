@@ -56,7 +56,7 @@ classification = "user.content"
 max_bytes = 100
 "#;
 
-const TIPS: &str = r#"number = 7
+const TIPS: &str = r#"number = 9
 title = "Tips"
 basis = "consent"
 mechanism = "opt_in"

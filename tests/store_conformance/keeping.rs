@@ -7,8 +7,8 @@ use crate::on_each;
 use oubliette::clock::Day;
 use oubliette::id::CustomerNumber;
 use oubliette::store::{
-    ConsentChange, ConsentOutcome, EventSwap, LeafRow, LedgerKind, Narrowing, ReaderRow, RecordKey,
-    SweepRecord, SweptRecord, Tidings,
+    ConsentChange, ConsentOutcome, EraseIntent, EventSwap, LeafRow, LedgerKind, Narrowing,
+    ReaderRow, RecordKey, SweepRecord, SweptRecord, Tidings,
 };
 
 fn state(house: &House, customer: CustomerNumber) -> (Vec<u8>, Vec<u8>) {
@@ -163,7 +163,12 @@ fn a_reader_is_noted_once_and_not_past_a_change_or_an_erasure() {
         assert_eq!(house.append(vec![leaf("x"), late]).wait().unwrap(), 0);
         assert_eq!(house.leaf_count(), leaves, "not one of them is written");
         let last = first_read(house, owner, 3);
-        assert!(house.intend_erasure(intent(owner)).wait().unwrap());
+        let row = house.read(move |rows| rows.customer(owner));
+        let intent = EraseIntent {
+            state: row.expect("a customer").state,
+            ..intent(owner)
+        };
+        assert!(house.intend_erasure(intent).wait().unwrap());
         assert_eq!(house.append(vec![last]).wait().unwrap(), 0);
         assert_eq!(readers(house, owner), 1);
     });

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 #[derive(Args, Debug, Clone)]
 pub struct Which {
     /// Calls of this principal: tenant/service
-    #[arg(long, value_name = "PRINCIPAL")]
+    #[arg(id = "of_principal", long = "principal", value_name = "PRINCIPAL")]
     principal: Option<String>,
     /// Calls for this purpose
     #[arg(long, value_name = "PURPOSE")]
@@ -70,7 +70,7 @@ pub struct List {
     which: Which,
     /// Entries about this living customer instead: what was done with them, at
     /// most 31 days of it
-    #[arg(long, value_name = "ID", requires = "from", conflicts_with_all = ["principal", "purpose",
+    #[arg(long, value_name = "ID", requires = "from", conflicts_with_all = ["of_principal", "purpose",
         "method", "verdict", "record_type"])]
     customer: Option<String>,
     /// At most so many
