@@ -267,7 +267,7 @@ async fn a_first_read_that_a_change_overtakes_is_decided_anew() {
             w.withdraw(id, OFFERS).await.expect("taken back");
         }
         gate.add_permits(1);
-        let read = reading.await.expect("no panic").err().expect("refused");
+        let read = reading.await.expect("no panic").expect_err("refused");
         let wanted = if erases {
             "CUSTOMER_ERASED"
         } else {
@@ -307,16 +307,14 @@ async fn what_is_not_acknowledged_is_gone_after_its_time_and_wrong_calls_are_ref
     let reader = connect(&place, &server, "acme/reader").await;
     let mut events = reader.events.clone();
     let watch = pb::WatchEventsRequest { after: 0 };
-    let refused = heard(events.watch_events(watch).await).err().expect("no");
+    let refused = heard(events.watch_events(watch).await).expect_err("no");
     assert_eq!(refused.reason, "POLICY_DENIED", "{refused}");
     let mut events = w.events.clone();
     let none = pb::AcknowledgeEventsRequest::default();
-    let refused = heard(events.acknowledge_events(none).await)
-        .err()
-        .expect("no");
+    let refused = heard(events.acknowledge_events(none).await).expect_err("no");
     assert_eq!(refused.violations[0].field, "numbers", "{refused}");
     let watch = pb::WatchEventsRequest { after: -1 };
-    let refused = heard(events.watch_events(watch).await).err().expect("no");
+    let refused = heard(events.watch_events(watch).await).expect_err("no");
     assert_eq!(refused.violations[0].field, "after", "{refused}");
     let methods: Vec<_> = log.new_leaves().into_iter().map(|l| l.method).collect();
     assert_eq!(methods, ["WatchEvents", "AcknowledgeEvents", "WatchEvents"]);

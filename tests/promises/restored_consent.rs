@@ -37,7 +37,7 @@ async fn a_hundred_who_withdrew_since_the_backup_stay_silent() {
     for number in 0..AGREED {
         let read = w.read_for(&id(number), OFFERS).await;
         if number < WITHDREW {
-            let refused = read.err().expect("silent");
+            let refused = read.expect_err("silent");
             assert_eq!(refused.reason, "CONSENT_WITHDRAWN", "{number}");
         } else {
             read.expect("whoever said nothing since is read");
@@ -84,7 +84,7 @@ async fn without_a_proven_ledger_every_yes_of_before_reads_as_unknown() {
     let w = connect(&house.place, &server, "acme/w00").await;
     for number in 0..4 {
         let read = w.read_for(&id(number), OFFERS).await;
-        let refused = read.err().expect("unknown means no");
+        let refused = read.expect_err("unknown means no");
         let unknown = ["CONSENT_UNPROVEN", "CONSENT_WITHDRAWN"];
         assert!(unknown.contains(&&*refused.reason), "{}", refused.reason);
         let care = w.read_for(&id(number), "care").await;

@@ -185,7 +185,7 @@ async fn every_way_of_keeping_ends_on_its_day_and_cannot_be_read_from_then_on() 
     for id in ["a", "b"] {
         w.create(id).await.expect("created");
     }
-    let refused = w.leave("a", &["needed"], 0).await.err().expect("no yes");
+    let refused = w.leave("a", &["needed"], 0).await.expect_err("no yes");
     assert_eq!(refused.reason, "NO_LIVE_PURPOSE");
     for id in ["a", "b"] {
         let yes = pb::RecordConsentRequest {
@@ -194,7 +194,7 @@ async fn every_way_of_keeping_ends_on_its_day_and_cannot_be_read_from_then_on() 
         };
         w.answer(yes).await.expect("on record");
     }
-    let past = w.leave("a", &["past"], 0).await.err().expect("refused");
+    let past = w.leave("a", &["past"], 0).await.expect_err("refused");
     assert_eq!(past.reason, "RETENTION_OVER");
     let all = ["active", "collected", "needed", "coming", "kept"];
     w.leave("a", &all, 29).await.expect("written");
@@ -214,7 +214,7 @@ async fn every_way_of_keeping_ends_on_its_day_and_cannot_be_read_from_then_on() 
     age(&place.vault(), "1", 30);
     let read = w.trail("a").await.expect("read");
     assert_eq!(read, ["collected", "coming", "kept", "needed"]);
-    let future = w.leave("a", &["kept"], -2).await.err().expect("refused");
+    let future = w.leave("a", &["kept"], -2).await.expect_err("refused");
     assert_eq!(future.violations[0].field, "collect_time");
 
     // What was kept for a consent is swept when that is taken back.
@@ -279,7 +279,7 @@ async fn a_sweep_looks_at_what_has_come_due_and_at_nothing_else() {
     let leaves = log.new_leaves().into_iter();
     let swept: Vec<_> = leaves.filter(|leaf| leaf.method == "Sweep").collect();
     assert_eq!(swept.len(), DUE, "one leaf a record");
-    let gone = w.trail("c0").await.err().expect("nothing is left of it");
+    let gone = w.trail("c0").await.expect_err("nothing is left of it");
     assert_eq!(gone.reason, "RECORD_NOT_FOUND");
     assert_eq!(w.trail("c1").await.expect("read"), ["kept"]);
     let other = w.trail("c9").await.expect("read");

@@ -75,7 +75,7 @@ async fn a_review_names_what_nobody_reads_and_what_to_do_about_it() {
     let planned = heard(w.review().plan_field_drop(plan("name")).await).expect("a plan");
     assert_eq!(planned.opened, 1, "offers never sees a name");
     let wrong = w.review().plan_field_drop(plan("shoe_size")).await;
-    assert_eq!(heard(wrong).err().expect("no").violations[0].field, "field");
+    assert_eq!(heard(wrong).expect_err("no").violations[0].field, "field");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

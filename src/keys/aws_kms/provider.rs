@@ -59,8 +59,8 @@ impl AwsKms {
             let mut found = Vec::new();
             for some in all(&kms).await?.chunks(limits::KMS_AT_ONCE) {
                 let mut described = JoinSet::new();
-                for arn in some.iter().cloned() {
-                    let kms = kms.clone();
+                for arn in some {
+                    let (kms, arn) = (kms.clone(), arn.clone());
                     described.spawn(async move { describe(&kms, &arn).await });
                 }
                 for key in described.join_all().await {
