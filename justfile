@@ -18,7 +18,7 @@ test *arguments:
 # The Rust tests whose names contain NAME, with the interpreters of tests/run
 test-one name:
     OUBLIETTE_TEST_PYTHON="$PWD/target/python/bin/python" OUBLIETTE_TEST_NODE="$(command -v node)" \
-        cargo test --release --locked {{ name }}
+        cargo test --release --locked --all-features {{ name }}
 
 # Format Rust and proto
 fmt:
@@ -27,7 +27,7 @@ fmt:
 
 # Clippy as in CI: one profile, so that nothing is built twice
 lint:
-    cargo clippy --release --locked --all-targets -- -D warnings
+    cargo clippy --release --locked --all-features --all-targets -- -D warnings
     {{ buf }} lint
 
 # Is the interface compatible with the last release?
