@@ -64,6 +64,8 @@ async fn ask(load: &Load, customers: u64) -> Done {
                 purpose: scene::ASKED.to_owned(),
                 decision: pb::ConsentDecision::Given.into(),
                 method: pb::ConsentMethod::Form.into(),
+                notice_version: 1,
+                language: "en".to_owned(),
                 request_id: request_id(),
                 ..Default::default()
             };

@@ -42,6 +42,20 @@ callers = ["bench"]
 [grants.bench]
 "#;
 
+const ASKED_NOTICE: &str = r#"[versions.1]
+published = 2026-01-01
+
+[versions.1.text]
+en = "We measure with what you gave us."
+
+[versions.1.tells]
+basis = "consent"
+mechanism = "opt_in"
+callers = ["bench"]
+
+[versions.1.tells.grants.bench]
+"#;
+
 const ROLES: &str = r#"[roles]
 bench = "Makes load"
 
@@ -60,6 +74,7 @@ pub fn write(rules: &Path) -> Done {
     let mut record_type =
         "number = 1\nversion = 1\ntitle = \"Ten fields of 32 bytes\"\n".to_owned();
     let (mut purpose, mut asked) = (PURPOSE_FILE.to_owned(), ASKED_FILE.to_owned());
+    let mut notice = ASKED_NOTICE.to_owned();
     for number in 1..=FIELDS {
         let written = write!(
             record_type,
@@ -69,6 +84,7 @@ pub fn write(rules: &Path) -> Done {
         written
             .and_then(|()| writeln!(purpose, "f{number:02} = \"raw\""))
             .and_then(|()| writeln!(asked, "f{number:02} = \"raw\""))
+            .and_then(|()| writeln!(notice, "f{number:02} = \"raw\""))
             .map_err(|_| Stop::Failed("the bench's catalog cannot be made".to_owned()))?;
     }
     let catalog = rules.join("catalog");
@@ -82,6 +98,7 @@ pub fn write(rules: &Path) -> Done {
     file(&catalog.join("types").join("bench.toml"), &record_type)?;
     file(&catalog.join("purposes").join("bench.toml"), &purpose)?;
     file(&catalog.join("purposes").join("asked.toml"), &asked)?;
+    file(&catalog.join("notices").join("asked.toml"), &notice)?;
     file(&rules.join("roles.toml"), ROLES)?;
     file(&rules.join("policy.cedar"), POLICY)
 }
