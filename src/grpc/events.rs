@@ -2,7 +2,7 @@
 
 use super::call::Guarded;
 use super::status::status;
-use super::stream::{Place, Places};
+use super::stream::{Place, Places, room};
 use super::value::{date, timestamp};
 use crate::access::{Action, Events as Hearing, Grant};
 use crate::error::{Error, Result, Violation};
@@ -181,8 +181,7 @@ impl Watching {
             if page.events.is_empty() {
                 continue;
             }
-            let room = tokio::time::timeout(limits::STREAM_STALL_TIME, sender.reserve()).await;
-            let Ok(room) = room.map_err(|_| Error::DeadlineExceeded)? else {
+            let Some(room) = room(sender).await? else {
                 return Ok(());
             };
             room.send(Ok(pb::WatchEventsResponse {

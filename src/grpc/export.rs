@@ -2,7 +2,7 @@
 
 use super::call::Guarded;
 use super::status::status;
-use super::stream::Place;
+use super::stream::{Place, room};
 use crate::error::{Error, Result, Violation};
 use crate::id::{CustomerId, TenantName};
 use crate::limits;
@@ -13,7 +13,6 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 use tokio_stream::Stream;
 use tonic::Status;
 
@@ -56,8 +55,7 @@ async fn send(
     sender: mpsc::Sender<Part>,
 ) -> Result<()> {
     for part in files.iter().flat_map(parts) {
-        let room = timeout(limits::STREAM_STALL_TIME, sender.reserve()).await;
-        let Ok(room) = room.map_err(|_| Error::DeadlineExceeded)? else {
+        let Some(room) = room(&sender).await? else {
             return Ok(());
         };
         vault.is_there(&tenant, Arc::clone(&id)).await?;

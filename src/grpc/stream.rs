@@ -244,7 +244,7 @@ impl Streaming {
 }
 
 /// Waits for room for a message; `None` where the caller went away.
-async fn room(sender: &mpsc::Sender<Message>) -> Result<Option<mpsc::Permit<'_, Message>>> {
+pub(super) async fn room<T>(sender: &mpsc::Sender<T>) -> Result<Option<mpsc::Permit<'_, T>>> {
     tokio::time::timeout(limits::STREAM_STALL_TIME, sender.reserve())
         .await
         .map(std::result::Result::ok)

@@ -7,7 +7,7 @@ use super::keyring::Tenant;
 use super::keyring::{CustomerKeyring, Keyring};
 use super::request::Request;
 use super::rights::request::{Kind, State as RequestState};
-use crate::access::{Cause, Create, Facts, Grant, Show, State};
+use crate::access::{Cause, Create, Grant, Show, State};
 use crate::audit::{Call, Verdict};
 use crate::clock::Day;
 use crate::error::{Error, Lost, Missing, Result};
@@ -357,9 +357,7 @@ pub(super) fn view(
             None => Err(Error::DataLoss(Lost::State)),
         };
     };
-    let (mac, key) = (&row.state_mac, &keys.identity.state);
-    let facts = Facts::verify(&row.state, mac, key, customer)?;
-    let view = active(rows, &keys, &row, facts.state())?;
+    let view = active(rows, &keys, &row, keys.facts(&row)?.state())?;
     Ok((view, Some(keys)))
 }
 

@@ -4,7 +4,7 @@
 //! together; what a call under way still holds goes with that call.
 
 use super::last_used::LastUsed;
-use crate::access::Moment;
+use crate::access::{Facts, Moment};
 use crate::clock::Day;
 use crate::crypto::{
     ConsentKeys, Deployment, FieldKey, FieldKeys, IdentityKey, IdentityKeys, IndexPageKey,
@@ -14,7 +14,7 @@ use crate::error::{Error, Lost, Result, Rule, Unavailable};
 use crate::id::{CustomerNumber, TenantName, TenantNumber};
 use crate::limits;
 use crate::secret::Key32;
-use crate::store::{CustomerKeys, KeyRow, NewPage, PageRow, TenantRow};
+use crate::store::{CustomerKeys, CustomerRow, KeyRow, NewPage, PageRow, TenantRow};
 use arc_swap::ArcSwapOption;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
@@ -431,6 +431,19 @@ impl Unsealed {
 }
 
 impl CustomerKeyring {
+    /// The customer's state and who they are, checked before anything is opened.
+    ///
+    /// # Errors
+    /// [`Lost::State`] where the state's MAC is not this customer's.
+    pub fn facts(&self, row: &CustomerRow) -> Result<Facts> {
+        Facts::verify(
+            &row.state,
+            &row.state_mac,
+            &self.identity.state,
+            self.customer,
+        )
+    }
+
     /// The key of what the customer asked of us.
     pub fn requests(&self) -> Key32 {
         self.root.requests()

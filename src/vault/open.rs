@@ -4,7 +4,7 @@
 
 use super::keyring::CustomerKeyring;
 use super::retention::Origins;
-use crate::access::{CustomerData, Facts, Grant, Moment, Permit, Read, Withheld};
+use crate::access::{CustomerData, Grant, Moment, Permit, Read, Withheld};
 use crate::catalog::{Form, RecordType, Value};
 use crate::clock::Day;
 use crate::crypto::mac::mac;
@@ -72,12 +72,7 @@ pub fn permit<A: CustomerData>(
     row: &CustomerRow,
     at: Moment,
 ) -> Result<Permit<A>> {
-    let facts = Facts::verify(
-        &row.state,
-        &row.state_mac,
-        &keys.identity.state,
-        keys.customer,
-    )?;
+    let facts = keys.facts(row)?;
     grant.permit(keys.customer, &facts, at)
 }
 

@@ -52,6 +52,31 @@ impl ConsentStore for Sqlite {
     }
 }
 
+/// Puts a new state in the place of the one that was read; answers why not.
+pub fn swap_state(
+    db: &Connection,
+    customer: CustomerNumber,
+    was: &[u8],
+    state: &[u8],
+    mac: &[u8; 32],
+) -> rusqlite::Result<Option<ConsentOutcome>> {
+    let changed = db
+        .prepare_cached(
+            "UPDATE customers SET state = ?3, state_mac = ?4 WHERE customer = ?1 AND state = ?2",
+        )?
+        .execute(params![customer.0, was, state, &mac[..]])?;
+    if changed == 1 {
+        return Ok(None);
+    }
+    let there = db
+        .prepare_cached("SELECT 1 FROM customers WHERE customer = ?1")?
+        .exists([customer.0])?;
+    Ok(Some(match there {
+        true => ConsentOutcome::Lost,
+        false => ConsentOutcome::Gone,
+    }))
+}
+
 fn change(db: &Connection, new: &ConsentChange) -> rusqlite::Result<ConsentOutcome> {
     if let Some(asked) = &new.request
         && let Some(row) = request(db, &asked.key, asked.today)?
@@ -61,25 +86,8 @@ fn change(db: &Connection, new: &ConsentChange) -> rusqlite::Result<ConsentOutco
     if !events::tells_all(db, new.told.as_ref())? {
         return Ok(ConsentOutcome::Lost);
     }
-    let changed = db
-        .prepare_cached(
-            "UPDATE customers SET state = ?3, state_mac = ?4 WHERE customer = ?1 AND state = ?2",
-        )?
-        .execute(params![
-            new.customer.0,
-            new.was,
-            new.state,
-            &new.state_mac[..]
-        ])?;
-    if changed == 0 {
-        let there = db
-            .prepare_cached("SELECT 1 FROM customers WHERE customer = ?1")?
-            .exists([new.customer.0])?;
-        return Ok(if there {
-            ConsentOutcome::Lost
-        } else {
-            ConsentOutcome::Gone
-        });
+    if let Some(lost) = swap_state(db, new.customer, &new.was, &new.state, &new.state_mac)? {
+        return Ok(lost);
     }
     db.prepare_cached("INSERT INTO consent_events (customer, number, sealed) VALUES (?1, ?2, ?3)")?
         .execute(params![new.customer.0, new.event, new.sealed])?;

@@ -1,7 +1,7 @@
 //! Restrictions and holds in `vault.db`.
 
 use super::Sqlite;
-use super::consent::ABOUT_BITS;
+use super::consent::{ABOUT_BITS, swap_state};
 use super::reader::{Reader, request};
 use super::vault_file::{append_one, claim};
 use crate::clock::Day;
@@ -51,24 +51,9 @@ pub fn apply(db: &Connection, new: &StateChange) -> rusqlite::Result<Option<Cons
     if is_being_erased {
         return Ok(Some(ConsentOutcome::Gone));
     }
-    let changed = db
-        .prepare_cached(
-            "UPDATE customers SET state = ?3, state_mac = ?4 WHERE customer = ?1 AND state = ?2",
-        )?
-        .execute(params![
-            new.customer.0,
-            new.was,
-            new.state,
-            &new.state_mac[..]
-        ])?;
-    if changed == 0 {
-        let there = db
-            .prepare_cached("SELECT 1 FROM customers WHERE customer = ?1")?
-            .exists([new.customer.0])?;
-        return Ok(Some(match there {
-            true => ConsentOutcome::Lost,
-            false => ConsentOutcome::Gone,
-        }));
+    let lost = swap_state(db, new.customer, &new.was, &new.state, &new.state_mac)?;
+    if lost.is_some() {
+        return Ok(lost);
     }
     for placed in &new.lifted {
         db.prepare_cached("DELETE FROM restraints WHERE customer = ?1 AND placed = ?2")?

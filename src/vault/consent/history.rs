@@ -2,7 +2,7 @@
 
 use super::event::{Event, Place, head_of};
 use super::place;
-use crate::access::{Facts, Grant, Look, Standing, State, denied_by};
+use crate::access::{Grant, Look, Standing, State, denied_by};
 use crate::audit::{Call, Recorded, Verdict};
 use crate::catalog::{Catalog, Purpose};
 use crate::error::{Error, Lost, Result};
@@ -129,13 +129,7 @@ impl Vault {
             let keys = quota.admit(&who, now, found)?;
             let row = rows.customer(keys.customer)?;
             let row = owner_of(rows, keys.customer, row)?;
-            let facts = Facts::verify(
-                &row.state,
-                &row.state_mac,
-                &keys.identity.state,
-                keys.customer,
-            );
-            let state = facts?.into_state();
+            let state = keys.facts(&row)?.into_state();
             let speaker = Speaker { keys, row, state };
             let more = more(rows, keyring, &speaker)?;
             Ok((speaker, more))

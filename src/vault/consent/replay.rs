@@ -5,7 +5,7 @@
 use super::event::{Event, head_of, status_of};
 use super::place;
 use super::say::{no_is_told, told};
-use crate::access::{Facts, Standing, State, Status};
+use crate::access::{Standing, State, Status};
 use crate::audit::{Call, Leaf, Verdict};
 use crate::clock::Instant;
 use crate::error::{Error, Result};
@@ -77,13 +77,7 @@ impl Vault {
             return Ok(None);
         };
         let keys = keyring.customer(narrowing.customer, keys)?;
-        let facts = Facts::verify(
-            &row.state,
-            &row.state_mac,
-            &keys.identity.state,
-            keys.customer,
-        );
-        let mut state = facts?.into_state();
+        let mut state = keys.facts(&row)?.into_state();
         if state.revision > narrowing.revision {
             return Ok(None);
         }

@@ -2,7 +2,7 @@
 
 use super::event::{Event, head_of};
 use super::place;
-use crate::access::{Facts, Grant, Moment, Say, Standing, State, Status, Words, denied_by};
+use crate::access::{Grant, Moment, Say, Standing, State, Status, Words, denied_by};
 use crate::audit::{Call, Fact, Leaf, Verdict};
 use crate::catalog::Mechanism;
 use crate::clock::{Day, Instant};
@@ -154,13 +154,7 @@ impl Saying {
         let keys = quota.admit(who, self.call.time, found)?;
         let row = rows.customer(keys.customer)?;
         let row = owner_of(rows, keys.customer, row)?;
-        let facts = Facts::verify(
-            &row.state,
-            &row.state_mac,
-            &keys.identity.state,
-            keys.customer,
-        );
-        let state = facts?.into_state();
+        let state = keys.facts(&row)?.into_state();
         if let Some(known) = self.request.known(rows, self.call.time.day())? {
             if known.customer != keys.customer {
                 return Err(Error::RequestIdReused);

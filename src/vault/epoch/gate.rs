@@ -3,7 +3,7 @@
 //! backup under the new one must have been taken and read back.
 
 use super::step;
-use crate::access::Facts;
+
 use crate::crypto::random_bytes;
 use crate::error::{Error, Result};
 use crate::id::CustomerNumber;
@@ -108,12 +108,7 @@ fn open(rows: &mut dyn Rows, keyring: &Keyring, customer: CustomerNumber) -> Res
     let Some(owner) = owner else {
         return Ok(false);
     };
-    Facts::verify(
-        &owner.state,
-        &owner.state_mac,
-        &keys.identity.state,
-        customer,
-    )?;
+    keys.facts(&owner)?;
     if let Some(row) = record {
         let place = record_place(keyring.deployment(), &keys, &row);
         checked_body(&place, &field_keys(&keys, row.generation)?, &row)?;

@@ -12,7 +12,7 @@ pub use restriction::was_told;
 
 use super::Vault;
 use super::keyring::{CustomerKeyring, Keyring};
-use crate::access::{Facts, Restrained, State};
+use crate::access::{Restrained, State};
 use crate::audit::{Call, Fact, Leaf};
 use crate::clock::Day;
 use crate::crypto::{Deployment, Label, MessageContext, message, random_bytes};
@@ -118,10 +118,9 @@ pub struct Restraining<'a> {
 impl<'a> Restraining<'a> {
     /// The customer of a row that was just read.
     pub fn of(keyring: &Keyring, keys: &'a CustomerKeyring, was: &'a CustomerRow) -> Result<Self> {
-        let (mac, key) = (&was.state_mac, &keys.identity.state);
         Ok(Self {
             deployment: keyring.deployment(),
-            state: Facts::verify(&was.state, mac, key, keys.customer)?.into_state(),
+            state: keys.facts(was)?.into_state(),
             keys,
             was,
             placed: None,

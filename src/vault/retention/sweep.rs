@@ -305,12 +305,7 @@ impl Looking {
             return Ok(Looked::Fine);
         };
         let keys = keyring.customer(key.customer, stored)?;
-        let facts = Facts::verify(
-            &owner.state,
-            &owner.state_mac,
-            &keys.identity.state,
-            keys.customer,
-        )?;
+        let facts = keys.facts(&owner)?;
         let at = keyring.at(self.today);
         let origins = Origins::of(rows, keyring.deployment(), &keys, key)?;
         let (over, late) = self.over(&row, &facts, at, &origins)?;

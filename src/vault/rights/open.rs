@@ -12,7 +12,7 @@ use crate::crypto::random_bytes;
 use crate::error::{Error, Result};
 use crate::id::{RequestId, RequestNumber};
 use crate::limits;
-use crate::store::{ConsentOutcome, Narrowing, OpenRights, RightsRow, Rows};
+use crate::store::{ConsentOutcome, LeafRow, Narrowing, OpenRights, RightsRow, Rows};
 use crate::vault::Vault;
 use crate::vault::find::{customer_name, owner_of};
 use crate::vault::keyring::{Keyring, Tenant};
@@ -63,7 +63,7 @@ struct Fresh {
 /// What became of it on the reader thread.
 enum Prepared {
     /// It was opened before.
-    Known(Found),
+    Known(Found, LeafRow),
     /// It is to be stored, once the ledger notes what it restricts.
     New(Box<OpenRights>, Option<Narrowing>, Found),
 }
@@ -76,7 +76,10 @@ impl Fresh {
         if let Some(known) = self.repeatable.known(rows, time.day())? {
             self.repeatable.is_same(&keys.identity, &known)?;
             let number = RequestNumber(known.outcome);
-            return find(rows, keyring, self.tenant.number, number).map(Prepared::Known);
+            let found = find(rows, keyring, self.tenant.number, number)?;
+            self.leaf.fact = None;
+            let leaf = self.vault.subject_row(&self.call, &self.leaf, &keys, &[])?;
+            return Ok(Prepared::Known(found, leaf));
         }
         let owner = rows.customer(keys.customer)?;
         let owner = owner_of(rows, keys.customer, owner)?;
@@ -188,10 +191,9 @@ impl Vault {
                 })
                 .await?;
             let (open, narrowing, found) = match prepared {
-                Prepared::Known(found) => {
-                    let leaf = Leaf::new(Verdict::Allowed, "");
+                Prepared::Known(found, leaf) => {
                     let view = found.view(today);
-                    return Ok(self.record_plain(call, &leaf, view).await?.release());
+                    return Ok(self.0.log.record(call, vec![leaf], view).await?.release());
                 }
                 Prepared::New(open, narrowing, found) => (open, narrowing, found),
             };

@@ -23,6 +23,7 @@ use crate::vault::events::FirstRead;
 use crate::vault::retention::Origins;
 use document::{Counts, FORM, FieldOf, PurposeOf, Record, Report, Seen, json, time_text};
 use std::sync::Arc;
+use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
 /// A file of an export.
@@ -80,28 +81,41 @@ impl Vault {
         row.reader = known.first.as_mut().and_then(FirstRead::take_row);
         let first = known.first.take();
         drop(keys);
-        let files = match what {
-            Export::Portable => portable::files(&known.customer, &known.records)?,
-            Export::Report => {
-                let mut report = self.report(call, &catalog, tenant_name.as_str(), purpose, known);
-                let page = html::page(&report);
-                report.html_sha256 = sha256_text(page.as_bytes());
-                let signed = report.sign(self.signing()?)?;
-                vec![
-                    File {
-                        name: "report.json",
-                        content: Zeroizing::new(signed),
-                    },
-                    File {
-                        name: "report.html",
-                        content: Zeroizing::new(page.into_bytes()),
-                    },
-                ]
-            }
-        };
+        // Much text, and a signature: not on the runtime's own threads.
+        let (vault, of) = (self.clone(), Arc::clone(call));
+        let files = spawn_blocking(move || match what {
+            Export::Portable => portable::files(&known.customer, &known.records),
+            Export::Report => vault.report_files(vault.report(
+                &of,
+                &catalog,
+                tenant_name.as_str(),
+                purpose,
+                known,
+            )),
+        });
+        let files = files
+            .await
+            .map_err(|_| Error::Internal("an export ended by itself"))??;
         let files = self.0.log.record(call, vec![row], files).await?;
         self.0.readers.learn(first.into_iter().collect());
         Ok(files.release())
+    }
+
+    /// The report for machines, signed, and the page that it is tied to.
+    fn report_files(&self, mut report: Report) -> Result<Vec<File>> {
+        let page = html::page(&report);
+        report.html_sha256 = sha256_text(page.as_bytes());
+        let signed = report.sign(self.signing()?)?;
+        Ok(vec![
+            File {
+                name: "report.json",
+                content: Zeroizing::new(signed),
+            },
+            File {
+                name: "report.html",
+                content: Zeroizing::new(page.into_bytes()),
+            },
+        ])
     }
 
     /// Whether a customer is still there to be told about.
