@@ -112,54 +112,15 @@ pub async fn run_over(
     let probes = Probes::bind(config.metrics, Arc::clone(&metrics), Arc::clone(&readiness)).await?;
     tokio::spawn(probes.run());
 
-    let sources = Sources {
-        catalog: config.catalog.clone(),
-        roles: config.roles.clone(),
-        policy: config.policy.clone(),
-    };
-    let access = Arc::new(
-        on_thread({
-            let sources = sources.clone();
-            move || Access::load(sources)
-        })
-        .await?,
-    );
+    let (sources, access) = rules(&config).await?;
     let store = open_files(&config, open).await?;
     // Before anything is written: a rollback is evidence.
     let sealing = Sealing::open(&config, &store, &metrics).await?;
     let (vault, built) = open_vault(&config, store).await?;
     vault.log_signed_by(sealing.key());
-    vault.sign_with(vault_key(&config)?)?;
-    vault.answer_by(Office {
-        four_eyes: config.rights.four_eyes,
-        closes_daily: matches!(config.epochs, Epochs::Daily(_)),
-        regimes: config.rights.regimes.clone(),
-        grace_days: config.rights.grace_days,
-        goes_on: config.rights.goes_on,
-    })?;
-    vault.demand_approvals(config.approvals.clone());
-    if let Some(backups) = key_backups(&config)? {
-        vault.back_up_keys_with(Arc::new(backups));
-    }
-    tokio::spawn(vault.clone().keep_ledger());
-    let tenants = access.now().tenants().cloned().collect();
-    match vault.come_up(tenants).await {
-        Ok(()) => {}
-        Err(why @ Error::Unavailable(Unavailable::KeyProvider | Unavailable::Sealed)) => {
-            tracing::warn!(%why, "the vault starts sealed");
-        }
-        Err(why) => return Err(why),
-    }
-    let without = config.seal.without_provider;
-    tokio::spawn(keep(vault.clone(), Arc::clone(&access), without));
-    tokio::spawn(super::epochs::keep(vault.clone(), config.epochs));
-    tokio::spawn(super::requests::keep(vault.clone()));
-    let (sweeping, rules_now) = (vault.clone(), Arc::clone(&access));
-    tokio::spawn(super::retention::keep(
-        sweeping,
-        rules_now,
-        Arc::clone(&metrics),
-    ));
+    equip(&vault, &config)?;
+    come_up(&vault, &access).await?;
+    tend(&vault, &access, &config, &metrics);
 
     let authn = Arc::new(Authn::new(&config.trust_domain));
     let rules = Rules {
@@ -168,8 +129,7 @@ pub async fn run_over(
         vault: vault.clone(),
     };
     let (security, mut things) = secure(&config, &authn, Arc::new(rules))?;
-    let mut signals = None;
-    let mut signalling = None;
+    let (mut signals, mut signalling) = (None, None);
     if let Some(table) = &config.signals {
         let (begun, known) = Signalling::begin(table, &config.data, &vault, &metrics)?;
         things.push(Arc::new(begun.lifting()));
@@ -227,6 +187,62 @@ pub async fn run_over(
     } else {
         Err(Error::Unavailable(Unavailable::OutcomeUnknown))
     }
+}
+
+/// The rules, and where they are read from again.
+async fn rules(config: &Config) -> Result<(Sources, Arc<Access>)> {
+    let sources = Sources {
+        catalog: config.catalog.clone(),
+        roles: config.roles.clone(),
+        policy: config.policy.clone(),
+    };
+    let from = sources.clone();
+    let access = on_thread(move || Access::load(from)).await?;
+    Ok((sources, Arc::new(access)))
+}
+
+/// Gives the vault what it signs with, answers by and backs up to.
+fn equip(vault: &Vault, config: &Config) -> Result<()> {
+    vault.sign_with(vault_key(config)?)?;
+    vault.answer_by(Office {
+        four_eyes: config.rights.four_eyes,
+        closes_daily: matches!(config.epochs, Epochs::Daily(_)),
+        regimes: config.rights.regimes.clone(),
+        grace_days: config.rights.grace_days,
+        goes_on: config.rights.goes_on,
+    })?;
+    vault.demand_approvals(config.approvals.clone());
+    if let Some(backups) = key_backups(config)? {
+        vault.back_up_keys_with(Arc::new(backups));
+    }
+    Ok(())
+}
+
+/// Unseals it, or lets it start sealed where it must wait for people or for a
+/// provider, and finishes what was cut off.
+async fn come_up(vault: &Vault, access: &Access) -> Result<()> {
+    tokio::spawn(vault.clone().keep_ledger());
+    let tenants = access.now().tenants().cloned().collect();
+    match vault.come_up(tenants).await {
+        Err(why @ Error::Unavailable(Unavailable::KeyProvider | Unavailable::Sealed)) => {
+            tracing::warn!(%why, "the vault starts sealed");
+            Ok(())
+        }
+        ended => ended,
+    }
+}
+
+/// What goes on beside the calls for as long as the runtime runs.
+fn tend(vault: &Vault, access: &Arc<Access>, config: &Config, metrics: &Arc<Metrics>) {
+    let (vault, access) = (|| vault.clone(), || Arc::clone(access));
+    tokio::spawn(keep(vault(), access(), config.seal.without_provider));
+    tokio::spawn(super::epochs::keep(vault(), config.epochs));
+    tokio::spawn(super::requests::keep(vault()));
+    tokio::spawn(super::retention::keep(
+        vault(),
+        access(),
+        Arc::clone(metrics),
+    ));
 }
 
 /// The vault of a configuration, for a tool that serves nobody. Blocks.
