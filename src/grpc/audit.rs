@@ -1,6 +1,7 @@
 //! AuditService.
 
 use super::call::Guarded;
+use super::prune::{self, Pruning};
 use super::status::status;
 use super::stream::{Place, Places, room};
 use super::value::{instant, timestamp};
@@ -116,8 +117,8 @@ impl Audit {
         let found = self
             .vault
             .list_customer_entries(&guarded.call, grant, (from, to));
-        let (found, truncated) = found.await?.release();
-        let entries = found.into_iter().map(|of| pb::CustomerEntry {
+        let found = found.await?.release();
+        let entries = found.entries.into_iter().map(|of| pb::CustomerEntry {
             entry: Some(wire(of.entry)),
             records: of
                 .records
@@ -130,7 +131,8 @@ impl Audit {
         });
         Ok(pb::ListCustomerEntriesResponse {
             entries: entries.collect(),
-            truncated,
+            truncated: found.is_cut,
+            complete_from_time: found.complete_from.map(timestamp),
         })
     }
 
@@ -235,6 +237,7 @@ impl Watching {
 #[tonic::async_trait]
 impl AuditService for Audit {
     type WatchEntriesStream = ReceiverStream<Watched>;
+    type PruneEntriesStream = Pruning;
 
     async fn list_entries(
         &self,
@@ -279,5 +282,17 @@ impl AuditService for Audit {
         let guarded = Guarded::of(&request)?;
         let proven = self.proof(&guarded, &request.into_inner()).await;
         guarded.answer(proven)
+    }
+
+    async fn prune_entries(
+        &self,
+        request: Request<pb::PruneEntriesRequest>,
+    ) -> Reply<Self::PruneEntriesStream> {
+        let guarded = Guarded::of(&request)?;
+        let begun = match self.streams.take(&guarded.principal) {
+            Ok(place) => prune::begin(&self.vault, &guarded, request.into_inner(), place).await,
+            Err(full) => Err(full),
+        };
+        guarded.answer(begun)
     }
 }
