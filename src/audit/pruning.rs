@@ -110,7 +110,9 @@ impl Survey {
             let mut entries = rows.entries(seen, limits::LEAVES_PER_READ)?;
             entries.retain(|(number, _)| *number <= known.entries);
             for (number, entry) in &entries {
-                survey.kept.push(leaf_hash(entry));
+                if stays(entry)? {
+                    survey.kept.push(leaf_hash(entry));
+                }
                 seen = *number;
             }
             if entries.len() < limits::LEAVES_PER_READ {

@@ -180,6 +180,7 @@ fn told_report(out: &mut Out, signed: &SignedReport) -> Done {
             "records": counts.records,
             "reads": counts.reads,
             "denials": counts.denials,
+            "complete_from": report.complete_from,
         },
     }));
     out.line("The report holds: signed with this key, and unchanged.");
@@ -188,6 +189,11 @@ fn told_report(out: &mut Out, signed: &SignedReport) -> Done {
     out.line(&format!("records:     {}", counts.records));
     out.line(&format!("reads:       {}", counts.reads));
     out.line(&format!("denials:     {}", counts.denials));
+    if let Some(since) = &report.complete_from {
+        out.line(&printable(&format!(
+            "complete:    from {since} on; older reads and denials are kept no more"
+        )));
+    }
     Ok(())
 }
 

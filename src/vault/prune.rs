@@ -94,6 +94,7 @@ struct Pruning {
     bounds: Bounds,
     before: i64,
     by: Arc<str>,
+    is_dry_run: bool,
     /// Who approved it; nobody where nothing is removed.
     approver: Option<String>,
     views: Views,
@@ -126,7 +127,10 @@ impl Vault {
             let rule = format!("must be at least {least} days ago, for so long entries are kept");
             return Err(Error::invalid(Violation::new("before_time", rule)));
         }
-        let busy = Arc::clone(&self.0.pruning).try_lock_owned();
+        // One that just ended, or a start that looks whether one was cut off, is
+        // waited for.
+        let busy = Arc::clone(&self.0.pruning).lock_owned();
+        let busy = tokio::time::timeout(limits::COMMIT_TIME, busy).await;
         let busy = busy.map_err(|_| Error::PruneUnderWay)?;
         let bounds = self.bounds(asked.before).await?;
         let by = grant.principal().name();
@@ -148,6 +152,7 @@ impl Vault {
             bounds,
             before: i64::from(asked.before.0) * DAY_MICROS,
             by: Arc::clone(by),
+            is_dry_run: asked.dry_run,
             approver,
             views,
             _busy: busy,
@@ -209,7 +214,9 @@ impl Vault {
     }
 
     async fn prune_to_the_end(&self, pruning: &Pruning) -> Result<PruneView> {
-        self.finish_prune(&pruning.views).await?;
+        if !pruning.is_dry_run {
+            self.finish_prune(&pruning.views).await?;
+        }
         let mut view = PruneView {
             stage: PruneStage::Looking,
             done: pruning.bounds.pruned(),
@@ -255,7 +262,7 @@ impl Vault {
                         return Ok((survey, Some("export")));
                     }
                     if !survey.take(&entries, before)? {
-                        return Ok((survey, Some("")));
+                        return Ok((survey, Some("clock")));
                     }
                     if survey.size() >= to {
                         break;

@@ -342,6 +342,31 @@ async fn nobody_prunes_alone_or_too_soon_and_a_dry_run_removes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_of_a_later_day_holds_a_prune_back_where_a_clock_was_set_back() {
+    let place = aging(Place::quick());
+    let server = Process::start(&place);
+    filled(&place, &server, 300).await;
+    server.stop();
+    let before = whole(entries(&place));
+    let server = later::server(&place);
+    filled(&place, &server, 1).await;
+    server.stop();
+    let server = Process::start(&place);
+    filled(&place, &server, 300).await;
+    server.stop();
+    let server = later::server(&place);
+    let first = connect(&place, &server, "acme/w00").await;
+    let second = connect(&place, &server, "acme/w01").await;
+    let done = prune_approved(&first, &second).await;
+    assert_eq!(
+        (done.done, done.held_by.as_str()),
+        (signed(before), "clock")
+    );
+    assert!(before > 0 && nonce(&place, before + 1).is_some());
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_prune_that_is_killed_is_untouched_or_goes_on_to_its_end() {
     let rounds = if is_long() { 60 } else { 6 };
     let place = aging(Place::quick());

@@ -115,6 +115,10 @@ impl Prune {
                 "No more goes until the export that [pruning] names has it: \
                  `oubliette audit export --out DIR` brings it up to date.",
             ),
+            "clock" => out.line(
+                "No more goes: the next entries hold one of a later day. The server's clock was \
+                 set back once; a later --before goes further.",
+            ),
             _ => {}
         }
     }
