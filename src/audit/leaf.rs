@@ -170,6 +170,8 @@ pub enum Fact {
         taking: Vec<&'static str>,
         /// The kinds that only open and destroy what they have.
         retiring: Vec<&'static str>,
+        /// Who approved; empty: it takes nobody's approval.
+        approver: String,
     },
     /// Something is wrong with what the principal did.
     Signal {
@@ -312,7 +314,7 @@ fn digits<'a>(bytes: &[u8], out: &'a mut [u8]) -> &'a str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::unwritten::{RANGES, Unwritten};
+    use super::super::unwritten::Unwritten;
     use super::*;
     use crate::clock::Instant;
     use crate::limits;
@@ -335,7 +337,7 @@ mod tests {
         let widest = leaf.bytes(&label, u64::MAX, &call, &subject).len();
 
         let calls = Unwritten::default();
-        for call in 0..2 * RANGES as u64 {
+        for call in 0..2 * limits::UNWRITTEN_RANGES as u64 {
             calls.add((u64::MAX - 2 * call, u64::MAX - 2 * call));
         }
         let calls = calls.take();

@@ -121,10 +121,6 @@ const METHODS: [&str; 60] = [
 /// nobody knows is, so that looking for one is written down.
 const BESIDE: &str = "/grpc.";
 
-/// What a caller may be told ahead of its own deadline, so that the answer
-/// reaches it.
-const HEAD_START: Duration = Duration::from_millis(2);
-
 fn method_of(path: &str) -> &'static str {
     METHODS
         .iter()
@@ -270,7 +266,9 @@ fn deadline(request: &Request<Body>) -> Duration {
         .and_then(|value| value.to_str().ok())
         .and_then(parse_timeout);
     asked.map_or(limits::CALL_TIME, |asked| {
-        asked.saturating_sub(HEAD_START).min(limits::CALL_TIME)
+        asked
+            .saturating_sub(limits::HEAD_START)
+            .min(limits::CALL_TIME)
     })
 }
 

@@ -102,6 +102,7 @@ pub enum Fact {
     Providers {
         taking: Vec<String>,
         retiring: Vec<String>,
+        approver: String,
     },
     /// The vault let go of every key.
     Sealed { by: String },
@@ -137,10 +138,15 @@ impl Leaf {
         }
     }
 
-    /// The providers that take new epochs, and those that are retiring.
-    pub fn providers(&self) -> Option<(&[String], &[String])> {
+    /// The providers that take new epochs, those that are retiring, and who
+    /// approved of it.
+    pub fn providers(&self) -> Option<(&[String], &[String], &str)> {
         match self.fact.as_ref()? {
-            Fact::Providers { taking, retiring } => Some((taking, retiring)),
+            Fact::Providers {
+                taking,
+                retiring,
+                approver,
+            } => Some((taking, retiring, approver)),
             _ => None,
         }
     }

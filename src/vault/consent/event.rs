@@ -79,26 +79,9 @@ impl Event {
     /// The event of what is said, to follow on `state`.
     pub fn of(say: &Say, status: Status, state: &State, keys: &ConsentKeys, now: Instant) -> Self {
         let mut event = Self {
-            v: 1,
-            number: state.events.saturating_add(1),
-            previous: hex::encode(state.head),
-            recorded: now.micros(),
-            said: now.micros(),
-            principal: String::new(),
             purpose: say.purpose.name.to_string(),
-            purpose_number: say.purpose.number,
             purpose_version: say.purpose.version,
-            catalog: 0,
-            status: status.name().to_owned(),
-            explicit: false,
-            notice: 0,
-            language: String::new(),
-            notice_hash: String::new(),
-            method: String::new(),
-            channel: String::new(),
-            actor: String::new(),
-            evidence: String::new(),
-            expires: None,
+            ..Self::following(state, say.purpose.number, status, now)
         };
         match &say.words {
             Words::Answer(answer) => event.answered(answer, keys),
@@ -125,7 +108,11 @@ impl Event {
 
     /// The no of the ledger, put on record after a restore or a crash.
     pub fn replayed(kind: LedgerKind, purpose: u16, state: &State, now: Instant) -> Self {
-        let status = status_of(kind);
+        Self::following(state, purpose, status_of(kind), now)
+    }
+
+    /// What follows on `state`, told by nobody in particular.
+    fn following(state: &State, purpose: u16, status: Status, now: Instant) -> Self {
         Self {
             v: 1,
             number: state.events.saturating_add(1),
