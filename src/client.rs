@@ -259,6 +259,38 @@ impl Client {
     }
 }
 
+impl Client {
+    /// PruneEntries: prunes old entries of the audit log, and says how far it is.
+    ///
+    /// # Errors
+    /// What the server refused, or a broken connection.
+    pub async fn prune_entries(
+        &self,
+        request: pb::PruneEntriesRequest,
+    ) -> Result<PruneStream, Failure> {
+        let call = |request| {
+            let mut audit = self.audit.clone();
+            async move { audit.prune_entries(request).await }
+        };
+        repeat(request, call).await.map(PruneStream)
+    }
+}
+
+/// The open reply of PruneEntries.
+pub struct PruneStream(Streaming<pb::PruneEntriesResponse>);
+
+impl PruneStream {
+    /// How far it is; nothing after the last.
+    ///
+    /// # Errors
+    /// It was refused, or the connection broke: once it was written down it goes
+    /// on by itself.
+    pub async fn next(&mut self) -> Result<Option<pb::PruneEntriesResponse>, Failure> {
+        let message = self.0.message().await;
+        message.map_err(|status| Failure::from_status(&status))
+    }
+}
+
 /// The open reply of WatchEntries.
 pub struct EntryStream(Streaming<pb::WatchEntriesResponse>);
 

@@ -6,12 +6,14 @@ mod audit;
 pub mod check;
 mod keys;
 mod provider;
+mod pruning;
 mod rights;
 mod signals;
 
 pub use audit::Audit;
 pub use keys::Epochs;
 pub use provider::{Keeper, Provider};
+pub use pruning::Pruning;
 pub use rights::Rights;
 pub use signals::Signals;
 
@@ -48,6 +50,8 @@ pub struct Config {
     pub backup: Backup,
     /// Where the audit log is anchored outside.
     pub audit: Audit,
+    /// What pruning of the audit log never removes.
+    pub pruning: Pruning,
     /// When something is wrong with what a principal does, if that is watched.
     pub signals: Option<Signals>,
     /// The catalog's directory.
@@ -210,6 +214,10 @@ impl Config {
             audit: match root.take("audit") {
                 Some(entry) => audit::audit(base, entry.section()?)?,
                 None => Audit::default(),
+            },
+            pruning: match root.take("pruning") {
+                Some(entry) => pruning::pruning(base, entry.section()?)?,
+                None => Pruning::default(),
             },
             signals: match root.take("signals") {
                 Some(entry) => Some(signals::signals(entry.section()?)?),

@@ -51,6 +51,8 @@ pub enum Error {
     SamePerson,
     /// A second principal has not approved.
     Approval(Approval),
+    /// The log is being pruned already.
+    PruneUnderWay,
     /// A limit on what is stored is reached.
     TooMuch(&'static str),
     /// The caller does more than it may, or the vault is full for now.
@@ -184,6 +186,7 @@ impl Error {
             Self::RequestState(..) => "REQUEST_STATE",
             Self::SamePerson => "SECOND_PERSON_NEEDED",
             Self::Approval(of) => of.reason(),
+            Self::PruneUnderWay => "PRUNE_UNDER_WAY",
             Self::TooMuch(_) => "LIMIT_REACHED",
             Self::Exhausted(Exhausted::Shed, _) => "OVERLOADED",
             Self::Exhausted(Exhausted::Rate, _) => "RATE_EXCEEDED",
@@ -287,6 +290,9 @@ impl fmt::Display for Error {
             Self::Contended => "the record kept changing meanwhile; try again",
             Self::RequestIdReused => {
                 "the request id was used for a different change; make a new UUID for each change"
+            }
+            Self::PruneUnderWay => {
+                "the log is being pruned already; wait until that is done, then ask again"
             }
             Self::SamePerson => "somebody else must approve than who asked; nothing was done",
             Self::Exhausted(Exhausted::Shed, _) => "the server is at its limit; try again shortly",

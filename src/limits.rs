@@ -292,6 +292,8 @@ pub const ROTATE_PASSES: usize = 64;
 pub const APPROVALS_SHOWN: usize = 100;
 /// Why somebody asks for an approval.
 pub const APPROVAL_REASON_BYTES: usize = 400;
+/// How long a request for approval stands, where the configuration names no time.
+pub const APPROVAL_TIME: Duration = Duration::from_secs(24 * 3_600);
 /// The longest time that a request for approval may stand.
 pub const APPROVAL_TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// Epochs and generations whose last use is kept in memory, each.
@@ -400,6 +402,19 @@ pub const PROOF_HASHES: usize = 63;
 pub const WITNESS_REQUEST_BYTES: usize = NOTE_BYTES + 4_096;
 /// Open connections to a witness of ours.
 pub const WITNESS_CONNECTIONS: usize = 64;
+/// The shortest time that an entry of the log is kept, in days: three months are
+/// at hand for whoever must look into something (PCI DSS 4.0, 10.5.1).
+pub const LOG_KEPT_LEAST: u32 = 90;
+/// Bundles of 256 entries that one read looks at before they are pruned.
+pub const PRUNE_BUNDLES: usize = 16;
+/// Entries that one transaction of a prune removes.
+pub const PRUNE_ENTRIES: u64 = 1_024;
+/// Batches of history rows that it removes.
+pub const PRUNE_BATCHES: usize = 16;
+/// Ranges of calls under way that the entry of a prune tells.
+pub const PRUNE_RANGES: usize = 1_024;
+/// How often an export begins anew because a prune began meanwhile.
+pub const EXPORT_TRIES: usize = 4;
 /// How often new leaves are sealed under a checkpoint.
 pub const SEAL_EVERY: Duration = Duration::from_millis(500);
 

@@ -108,6 +108,8 @@ pub enum Action {
     GetCheckpoint,
     /// AuditService.GetEntryProof.
     GetEntryProof,
+    /// AuditService.PruneEntries.
+    PruneEntries,
     /// EventService.WatchEvents.
     WatchEvents,
     /// EventService.AcknowledgeEvents.
@@ -132,7 +134,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 62] = [
+    pub const ALL: [Self; 63] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -185,6 +187,7 @@ impl Action {
         Self::WatchEntries,
         Self::GetCheckpoint,
         Self::GetEntryProof,
+        Self::PruneEntries,
         Self::WatchEvents,
         Self::AcknowledgeEvents,
         Self::ListUnacknowledgedEvents,
@@ -252,6 +255,7 @@ impl Action {
             Self::WatchEntries => "watch_entries",
             Self::GetCheckpoint => "get_checkpoint",
             Self::GetEntryProof => "get_entry_proof",
+            Self::PruneEntries => "prune_entries",
             Self::WatchEvents => "watch_events",
             Self::AcknowledgeEvents => "acknowledge_events",
             Self::ListUnacknowledgedEvents => "list_unacknowledged_events",

@@ -11,7 +11,7 @@ use super::restraint::Scope;
 use super::roles::Principal;
 use super::state::State;
 use crate::catalog::{Basis, Catalog, Field, Form, Purpose, RecordType, Retention, Value};
-use crate::clock::Instant;
+use crate::clock::{Day, Instant};
 use crate::error::{Denial, Error, Result, Rule};
 use crate::id::{
     CertificateName, CustomerId, CustomerNumber, FieldNumber, HoldNumber, RecordName, RequestNumber,
@@ -379,6 +379,16 @@ pub enum RotateWhat {
 pub struct Compromise {
     /// Whose.
     pub customer: CustomerId,
+    /// Why, for whoever must approve it.
+    pub reason: String,
+}
+
+/// Pruning old entries of the audit log.
+pub struct PruneEntries {
+    /// Entries of calls before this day.
+    pub before: Day,
+    /// Only say what would go.
+    pub dry_run: bool,
     /// Why, for whoever must approve it.
     pub reason: String,
 }

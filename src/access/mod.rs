@@ -34,8 +34,8 @@ pub use grant::{
     Change, CloseEpoch, Compromise, ControlJob, Create, CustomerData, CustomerEntries,
     DecideApproval, Delete, Entries, Erase, EraseMany, Events, GetStatus, Grant, GrantedField,
     HandleHold, HandleRequest, Keep, KeyStatus, List, ListApprovals, ListHolds, ListRequests,
-    OpenRequest, Permit, Read, ReadTarget, Restrain, Review, Rotate, RotateWhat, Seal, SealStatus,
-    Show, ShowCertificate, Unseal, WatchJob, Withheld, Write, WriteOrigin,
+    OpenRequest, Permit, PruneEntries, Read, ReadTarget, Restrain, Review, Rotate, RotateWhat,
+    Seal, SealStatus, Show, ShowCertificate, Unseal, WatchJob, Withheld, Write, WriteOrigin,
 };
 pub use read::{ReadAsk, ReadMode};
 pub use restraint::{Cause, Restrained, Restraint, Scope};

@@ -4,8 +4,8 @@ use super::action::Action;
 use super::grant::{
     CloseEpoch, Compromise, ControlJob, Create, CustomerEntries, DecideApproval, Decided, Entries,
     Erase, EraseMany, Events, GetStatus, Grant, HandleHold, HandleRequest, Keep, KeyStatus,
-    ListApprovals, ListHolds, ListRequests, OpenRequest, Restrain, Review, Rotate, RotateWhat,
-    Seal, SealStatus, Show, ShowCertificate, Unseal, WatchJob,
+    ListApprovals, ListHolds, ListRequests, OpenRequest, PruneEntries, Restrain, Review, Rotate,
+    RotateWhat, Seal, SealStatus, Show, ShowCertificate, Unseal, WatchJob,
 };
 use super::restraint::Scope;
 use super::roles::Principal;
@@ -285,6 +285,17 @@ impl Snapshot {
     pub fn entries(&self, principal: &Arc<Principal>, action: Action) -> Result<Grant<Entries>> {
         let decided = self.vault_wide(principal, action)?;
         let target = Entries;
+        Ok(Grant { decided, target })
+    }
+
+    /// Decides whether old entries of the audit log are pruned; that it takes a
+    /// second principal is the vault's rule, not the policy's.
+    pub fn prune_entries(
+        &self,
+        principal: &Arc<Principal>,
+        target: PruneEntries,
+    ) -> Result<Grant<PruneEntries>> {
+        let decided = self.vault_wide(principal, Action::PruneEntries)?;
         Ok(Grant { decided, target })
     }
 

@@ -16,6 +16,23 @@ pub fn slot(time: Instant) -> i64 {
     time.seconds().div_euclid(length)
 }
 
+/// The longest time between a call and its last entry, and then its checkpoint,
+/// in microseconds.
+pub fn lag() -> i64 {
+    let lag = limits::STREAM_TIME + limits::COMMIT_TIME + limits::CALL_TIME;
+    i64::try_from(lag.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// From which instant on the log is complete, in microseconds since 1970;
+/// nothing where it was never pruned.
+///
+/// # Errors
+/// Rows cannot be read.
+pub fn complete_from(rows: &mut dyn Rows) -> Result<Option<Instant>> {
+    let pruned = rows.pruned()?;
+    Ok(pruned.map(|of| Instant::from_micros(of.until.saturating_add(1))))
+}
+
 /// Where the customer's rows of a slot are.
 pub fn locator(keys: &IdentityKeys, slot: i64) -> [u8; 16] {
     let whole = mac(&keys.history_locator, &[&slot.to_be_bytes()]);
@@ -71,16 +88,21 @@ fn numbers(rows: &mut dyn Rows, keys: &IdentityKeys, slot: i64) -> Result<Vec<u6
 /// [`Lost::Row`] where a row leads to a leaf that is not about them.
 pub fn in_slot(rows: &mut dyn Rows, keys: &IdentityKeys, slot: i64) -> Result<Vec<Entry>> {
     let numbers = numbers(rows, keys, slot)?.into_iter();
-    numbers.map(|number| entry(rows, keys, number)).collect()
+    let entries = numbers.map(|number| entry(rows, keys, number).transpose());
+    entries.flatten().collect()
 }
 
-fn entry(rows: &mut dyn Rows, keys: &IdentityKeys, number: u64) -> Result<Entry> {
+/// Nothing where it was pruned.
+fn entry(rows: &mut dyn Rows, keys: &IdentityKeys, number: u64) -> Result<Option<Entry>> {
     let lost = || Error::DataLoss(Lost::Row);
-    let (leaf, _) = rows.leaves(number, 1)?.pop().ok_or_else(lost)?;
+    let Some((leaf, _)) = rows.leaf(number)? else {
+        let is_pruned = rows.pruned()?.is_some_and(|of| number <= of.removed);
+        return is_pruned.then_some(None).ok_or_else(lost);
+    };
     let entry: Entry = serde_json::from_slice(&leaf).map_err(|_| lost())?;
     let (mut nonce, mut subject) = ([0; 16], [0; 32]);
     hex::decode_to_slice(&entry.nonce, &mut nonce).map_err(|_| lost())?;
     hex::decode_to_slice(&entry.subject, &mut subject).map_err(|_| lost())?;
     verify(&keys.audit_tag, &[&nonce], &subject).map_err(|_| lost())?;
-    Ok(Entry { number, ..entry })
+    Ok(Some(Entry { number, ..entry }))
 }

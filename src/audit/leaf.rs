@@ -3,7 +3,7 @@
 //! whom it is about is a tag that only the customer's own key explains.
 
 use super::{Call, Subject};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -164,6 +164,25 @@ pub enum Fact {
         /// Whether a key backup under the next epoch was taken and tested.
         backup: &'static str,
     },
+    /// Old entries are pruned: they go once this is under a checkpoint.
+    Pruned {
+        /// Up to which number, from the first on: whole bundles of 256.
+        entries: u64,
+        /// None of them is of a call that came later, in microseconds since
+        /// 1970.
+        until: i64,
+        /// How many of them stay, since it is counted on what they say.
+        kept: u64,
+        /// The Merkle root (RFC 6962, 2.1) over those that stay, in
+        /// hexadecimal.
+        root: String,
+        /// How far calls were numbered then, of each node.
+        calls: Vec<Numbered>,
+        /// Who asked for it.
+        requester: String,
+        /// Who approved it.
+        approver: String,
+    },
     /// The key providers of the configuration were replaced while serving.
     Providers {
         /// The kinds that take new epochs.
@@ -197,6 +216,19 @@ pub enum Fact {
         /// `hand`, or `provider`: it answers again.
         by: &'static str,
     },
+}
+
+/// The calls of a node's newest start, as far as pruned entries tell of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbered {
+    /// The node.
+    pub node: String,
+    /// Its start.
+    pub boot: u64,
+    /// The highest number of a call.
+    pub highest: u64,
+    /// Those up to there without an entry so far, as ranges: first and last.
+    pub missing: Vec<(u64, u64)>,
 }
 
 /// What a provider said of an epoch's key after it was told to destroy it.

@@ -12,6 +12,7 @@ mod leaf;
 mod log;
 pub mod merkle;
 pub mod proof;
+pub mod pruning;
 pub mod report;
 mod sealer;
 pub mod signals;
@@ -22,7 +23,7 @@ pub mod verify;
 pub mod witness;
 
 pub use call::Call;
-pub use leaf::{Fact, Leaf, Receipt, Verdict};
+pub use leaf::{Fact, Leaf, Numbered, Receipt, Verdict};
 pub use log::{Log, Recorded};
 pub use sealer::Sealer;
 pub use subject::{Detail, Subject};

@@ -42,7 +42,11 @@ pub fn prove(rows: &mut dyn Rows, number: u64) -> Result<String> {
         ))
     })?;
     let index = number - 1;
-    let entry = rows.entries(index, 1)?.pop().unwrap_or_default();
+    let (entry, _) = rows.leaf(number)?.ok_or_else(|| {
+        Error::Setup(format!(
+            "entry {number} was pruned; an export that was made before has it, and proves it"
+        ))
+    })?;
     let mut tree = Tiled(|level, index| rows.tile(level, index));
     let path = inclusion(&mut tree, index, head.size)?;
     let entry = BASE64_STANDARD.encode(entry);

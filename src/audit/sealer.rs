@@ -124,7 +124,7 @@ impl Sealer {
             let most = usize::try_from(end - after).unwrap_or(usize::MAX);
             let most = most.min(limits::LEAVES_PER_READ);
             let leaves = aside(&self.store, move |rows| rows.entries(after, most)).await?;
-            for leaf in &leaves {
+            for (_, leaf) in &leaves {
                 edge.push(leaf_hash(leaf), |full| tiles.push(full));
             }
             if leaves.len() < most {

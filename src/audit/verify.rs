@@ -2,18 +2,21 @@
 //! vault. The root is rebuilt from the entries; nothing in the export is
 //! believed because it is there.
 
-mod calls;
+pub(super) mod calls;
+mod gone;
 
 use super::checkpoint::{Checkpoint, Note};
 use super::cosignature::WitnessKey;
-use super::export::{CHECKPOINT, COSIGNED, PUBLIC_KEY, entries_of};
-use super::merkle::{Hash, leaf_hash};
+use super::export::{CHECKPOINT, COSIGNED, PUBLIC_KEY};
+use super::merkle::Hash;
 use super::tiles::{Edge, path, widths};
 use crate::error::{Error, Result};
 use crate::keys::signing::PublicKey;
 use crate::limits;
 use crate::store::{EpochRow, EpochState, Rows, TileRow};
 use calls::Calls;
+pub use gone::PrunedTold;
+use gone::{Bundle, Gone};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,6 +60,8 @@ pub struct Report {
     pub proven: u64,
     /// The newest checkpoint that enough of the known witnesses cosigned.
     pub witnessed: Option<Witnessed>,
+    /// What of the log was pruned, where it was.
+    pub pruned: Option<PrunedTold>,
     /// Entries by verdict.
     pub verdicts: BTreeMap<String, u64>,
     /// Starts of the server that left entries, by node.
@@ -148,6 +153,7 @@ pub fn verify(dir: &Path, known: &Known, progress: impl FnMut(u64, u64)) -> Resu
         head,
         proven: 0,
         witnessed: None,
+        pruned: None,
         verdicts: BTreeMap::new(),
         starts: 0,
         unwritten: 0,
@@ -256,29 +262,29 @@ impl Report {
         mut progress: impl FnMut(u64, u64),
     ) {
         let (mut edge, mut calls) = (Edge::default(), Calls::default());
-        let mut demanded = outside.into_iter().peekable();
+        let (mut demanded, mut gone) = (outside.into_iter().peekable(), Gone::default());
         while demanded.next_if(|(size, _)| *size == 0).is_some() {}
         for (index, width) in widths(self.head.size) {
-            let name = path("entries", index, width);
-            let bundle = fs::read(dir.join(&name)).unwrap_or_default();
-            let entries = entries_of(&bundle).unwrap_or_default();
-            if entries.len() != width {
-                self.findings
-                    .add(format!("{name} does not hold its {width} entries"));
-                return;
-            }
-            for entry in entries {
+            let bundle = match Bundle::read(dir, index, width) {
+                Ok(bundle) => bundle,
+                Err(finding) => return self.findings.add(finding),
+            };
+            for (hash, entry) in bundle.leaves() {
                 let mut full = Vec::new();
-                edge.push(leaf_hash(entry), |tile| full.push(tile));
+                edge.push(hash, |tile| full.push(tile));
                 for tile in full {
                     self.compare(dir, &tile);
                 }
                 let number = edge.whole().size();
-                self.read(number, entry, &mut calls);
+                if let Some(entry) = entry {
+                    let calls = bundle.is_whole().then_some(&mut calls);
+                    self.read((number, hash), entry, calls, &mut gone);
+                }
                 if let Some((_, root)) = demanded.next_if(|(size, _)| *size == number) {
                     self.hold_against(number, root, edge.whole().root());
                 }
             }
+            gone.see(&bundle, edge.whole().size());
             progress(edge.whole().size(), self.head.size);
         }
         for tile in edge.partial() {
@@ -287,6 +293,10 @@ impl Report {
         if edge.whole().root() != self.head.root {
             self.findings
                 .add("the entries do not make up the root that the checkpoint signs");
+        }
+        match gone.told(&mut calls) {
+            Ok(pruned) => self.pruned = pruned,
+            Err(finding) => self.findings.add(finding),
         }
         self.starts = calls.starts();
         self.unwritten = calls.unwritten();
@@ -317,7 +327,14 @@ impl Report {
         }
     }
 
-    fn read(&mut self, number: u64, entry: &[u8], calls: &mut Calls) {
+    /// Without `calls` where the entries around it were pruned.
+    fn read(
+        &mut self,
+        (number, hash): (u64, Hash),
+        entry: &[u8],
+        calls: Option<&mut Calls>,
+        gone: &mut Gone,
+    ) {
         let entry: Entry = match serde_json::from_slice(entry) {
             Ok(entry) => entry,
             Err(_) => {
@@ -337,7 +354,10 @@ impl Report {
         if let Some(epoch) = fact.and_then(closed) {
             self.closed.insert(epoch);
         }
-        let told = calls.see((&entry.node, entry.boot, entry.call), entry.time, fact);
+        gone.hear((number, hash), fact);
+        let told = calls.map_or(Ok(()), |calls| {
+            calls.see((&entry.node, entry.boot, entry.call), entry.time, fact)
+        });
         if let Err(why) = told {
             self.findings.add(format!("entry {number}: {why}"));
         }
@@ -357,13 +377,13 @@ impl Report {
         loop {
             rows.refresh();
             let entries = rows.entries(after, limits::VERIFY_ENTRIES)?;
-            for entry in &entries {
+            for (number, entry) in &entries {
                 let fact = serde_json::from_slice::<Entry>(entry).ok();
                 let fact = fact.and_then(|entry| entry.fact);
                 shredded.extend(fact.as_ref().and_then(self::shredded));
                 closed.extend(fact.as_ref().and_then(self::closed));
+                after = *number;
             }
-            after += entries.len() as u64;
             if entries.len() < limits::VERIFY_ENTRIES {
                 break;
             }

@@ -15,6 +15,17 @@ pub fn seconds_text(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
 }
 
+/// An instant as people write it, to the microsecond.
+pub fn micros_text(micros: i64) -> String {
+    Timestamp::from_microsecond(micros).map_or_else(|_| micros.to_string(), |at| at.to_string())
+}
+
+/// An instant of a reply, as exactly as it is.
+pub fn instant_text(at: prost_types::Timestamp) -> String {
+    let micros = at.seconds.saturating_mul(1_000_000);
+    micros_text(micros.saturating_add(i64::from(at.nanos / 1_000)))
+}
+
 /// Reads a value as typed on the command line or found in a CSV cell.
 ///
 /// # Errors

@@ -51,7 +51,7 @@ pub(super) fn approvals(mut table: Section<'_>) -> Result<TwoPeople> {
             let time: Duration = humantime::parse_duration(text).ok()?;
             (!time.is_zero() && time <= limits::APPROVAL_TIME_MAX).then_some(time)
         })?,
-        None => Duration::from_secs(24 * 3_600),
+        None => limits::APPROVAL_TIME,
     };
     table.finish()?;
     Ok(TwoPeople { actions, time })

@@ -21,6 +21,8 @@ pub enum Missing {
     Approval,
     /// The audit entry, or one under a checkpoint.
     Entry,
+    /// The audit entry: it was pruned.
+    PrunedEntry,
     /// The notice, or that version of it.
     Notice,
 }
@@ -38,6 +40,7 @@ impl Missing {
             Self::Job => "JOB_NOT_FOUND",
             Self::Approval => "APPROVAL_NOT_FOUND",
             Self::Entry => "ENTRY_NOT_FOUND",
+            Self::PrunedEntry => "ENTRY_PRUNED",
             Self::Notice => "NOTICE_NOT_FOUND",
         }
     }
@@ -59,6 +62,9 @@ impl Missing {
             }
             Self::Entry => {
                 "no such audit entry under a checkpoint; a new one is sealed within a second"
+            }
+            Self::PrunedEntry => {
+                "the audit entry was pruned; an export that was made before has it, and proves it"
             }
             Self::Notice => "the purpose has no such notice; `oubliette notice` lists its versions",
             Self::Method => "no such method; compare the versions of both sides",

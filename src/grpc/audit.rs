@@ -2,6 +2,7 @@
 
 use super::call::Guarded;
 use super::outflow::{Outflow, Outlet, in_time};
+use super::prune::{self, Pruning};
 use super::stream::Places;
 use super::value::{instant, timestamp};
 use crate::access::{Action, Entries, Grant};
@@ -114,8 +115,8 @@ impl Audit {
         let found = self
             .vault
             .list_customer_entries(&guarded.call, grant, (from, to));
-        let (found, truncated) = found.await?.release();
-        let entries = found.into_iter().map(|of| pb::CustomerEntry {
+        let found = found.await?.release();
+        let entries = found.entries.into_iter().map(|of| pb::CustomerEntry {
             entry: Some(wire(of.entry)),
             records: of
                 .records
@@ -128,7 +129,8 @@ impl Audit {
         });
         Ok(pb::ListCustomerEntriesResponse {
             entries: entries.collect(),
-            truncated,
+            truncated: found.is_cut,
+            complete_from_time: found.complete_from.map(timestamp),
         })
     }
 
@@ -225,6 +227,7 @@ impl Watching {
 #[tonic::async_trait]
 impl AuditService for Audit {
     type WatchEntriesStream = Outflow<Watched>;
+    type PruneEntriesStream = Pruning;
 
     async fn list_entries(
         &self,
@@ -269,5 +272,17 @@ impl AuditService for Audit {
         let guarded = Guarded::of(&request)?;
         let proven = self.proof(&guarded, &request.into_inner()).await;
         guarded.answer(proven)
+    }
+
+    async fn prune_entries(
+        &self,
+        request: Request<pb::PruneEntriesRequest>,
+    ) -> Reply<Self::PruneEntriesStream> {
+        let guarded = Guarded::of(&request)?;
+        let begun = match self.streams.take(&guarded.principal) {
+            Ok(place) => prune::begin(&self.vault, &guarded, request.into_inner(), place).await,
+            Err(full) => Err(full),
+        };
+        guarded.answer(begun)
     }
 }

@@ -54,7 +54,7 @@ pub struct Guard {
 }
 
 /// The RPCs' names, so that a label or a leaf never repeats a caller's text.
-const METHODS: [&str; 60] = [
+const METHODS: [&str; 61] = [
     "/oubliette.v1.RecordService/PutRecord",
     "/oubliette.v1.RecordService/GetRecord",
     "/oubliette.v1.RecordService/BatchGetRecords",
@@ -107,6 +107,7 @@ const METHODS: [&str; 60] = [
     "/oubliette.v1.AuditService/WatchEntries",
     "/oubliette.v1.AuditService/GetCheckpoint",
     "/oubliette.v1.AuditService/GetEntryProof",
+    "/oubliette.v1.AuditService/PruneEntries",
     "/oubliette.v1.EventService/WatchEvents",
     "/oubliette.v1.EventService/AcknowledgeEvents",
     "/oubliette.v1.EventService/ListUnacknowledgedEvents",

@@ -19,6 +19,7 @@ mod key_status;
 mod keys;
 mod metadata;
 mod outflow;
+mod prune;
 mod records;
 mod retention;
 mod review;

@@ -48,6 +48,7 @@ fn code(error: &Error) -> Code {
         Error::NotFound(_) => Code::NotFound,
         Error::CustomerErased
         | Error::CustomerWasErased
+        | Error::PruneUnderWay
         | Error::TooMuch(_)
         | Error::RequestState(..)
         | Error::SamePerson

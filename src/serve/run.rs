@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::pb;
 use crate::store::sqlite::{self, Sqlite};
 use crate::store::{Rows, Store};
-use crate::vault::{self, Office, Vault};
+use crate::vault::{self, LogKeeping, Office, Vault};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -209,6 +209,12 @@ fn equip(vault: &Vault, config: &Config) -> Result<()> {
         goes_on: config.rights.goes_on,
     })?;
     vault.demand_approvals(config.approvals.clone());
+    vault.keep_log(LogKeeping {
+        days: config.pruning.keep_days,
+        anchor: config.audit.file.clone(),
+        is_witnessed: !config.audit.witnesses.is_empty(),
+        exported: config.pruning.exported.clone(),
+    });
     if let Some(backups) = key_backups(config)? {
         vault.back_up_keys_with(Arc::new(backups));
     }
@@ -235,6 +241,7 @@ fn tend(vault: &Vault, access: &Arc<Access>, config: &Config, metrics: &Arc<Metr
     tokio::spawn(keep(vault(), access(), config.seal.without_provider));
     tokio::spawn(super::epochs::keep(vault(), config.epochs));
     tokio::spawn(super::requests::keep(vault()));
+    tokio::spawn(vault().go_on_pruning());
     tokio::spawn(super::retention::keep(
         vault(),
         access(),

@@ -17,6 +17,7 @@ mod jobs;
 mod ledger;
 mod part;
 mod person;
+mod pruning;
 mod restraints;
 mod retention;
 mod rights;
@@ -50,6 +51,7 @@ pub use jobs::{
 pub use ledger::{CopyMark, LedgerEntry, LedgerRows};
 pub use part::Part;
 pub use person::PersonRows;
+pub use pruning::{BeginPrune, PruneRows, PruneStep, PruneStore, PrunedRow};
 pub use restraints::{ChangeRestraints, RestraintRow, RestraintRows, RestraintStore, StateChange};
 pub use retention::{
     KeepingCounts, RetentionRows, RetentionStore, SweepRecord, SweepRow, SweptRecord,
@@ -138,6 +140,7 @@ pub trait Store:
     + EventStore
     + GenerationStore
     + JobStore
+    + PruneStore
     + RestraintStore
     + RetentionStore
     + RightsStore
@@ -248,6 +251,7 @@ pub trait Rows:
     + JobRows
     + LedgerRows
     + PersonRows
+    + PruneRows
     + RestraintRows
     + RetentionRows
     + RightsRows

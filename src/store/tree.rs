@@ -63,9 +63,10 @@ pub trait TreeRows {
     fn cosigned(&mut self) -> Result<Option<CheckpointRow>>;
     /// `vault.db`: the hashes of a tile, as many as there are.
     fn tile(&mut self, level: u8, index: u64) -> Result<Option<Vec<u8>>>;
-    /// `vault.db`: leaves that follow the first `after`, at most `most`,
-    /// without their details. Their numbers have no hole.
-    fn entries(&mut self, after: u64, most: usize) -> Result<Vec<Vec<u8>>>;
+    /// `vault.db`: leaves that follow number `after`, at most `most`, each with
+    /// its number and without its detail. Their numbers have no hole but where
+    /// leaves were pruned.
+    fn entries(&mut self, after: u64, most: usize) -> Result<Vec<(u64, Vec<u8>)>>;
     /// `vault.db`: the number of the newest leaf; 0 where there is none.
     fn newest_entry(&mut self) -> Result<u64>;
     /// `vault.db`: how many leaves the newest checkpoint covers that was signed

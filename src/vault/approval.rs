@@ -76,8 +76,33 @@ impl Approvals<'_> {
         let Some(demanded) = demanded.filter(|of| of.actions.contains(&action)) else {
             return Ok(Approved(None));
         };
+        self.take(demanded.time, action, target, by, reason).await
+    }
+
+    /// The same for what takes a second principal whatever is configured.
+    pub async fn demand(
+        &self,
+        action: ApprovalAction,
+        target: u64,
+        by: &str,
+        reason: &str,
+    ) -> Result<Approved> {
+        let configured = self.0.0.two_people.get().map(|of| of.time);
+        let time = configured.filter(|time| !time.is_zero());
+        let time = time.unwrap_or(limits::APPROVAL_TIME);
+        self.take(time, action, target, by, reason).await
+    }
+
+    async fn take(
+        &self,
+        time: Duration,
+        action: ApprovalAction,
+        target: u64,
+        by: &str,
+        reason: &str,
+    ) -> Result<Approved> {
         let now = Instant::now();
-        let time = i64::try_from(demanded.time.as_micros()).unwrap_or(i64::MAX);
+        let time = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
         let asked = self.0.0.store.use_or_ask(NewApproval {
             action,
             target,

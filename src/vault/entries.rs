@@ -61,6 +61,16 @@ pub struct CustomerEntry {
     pub records: Vec<(u64, u64)>,
 }
 
+/// Entries about a customer.
+pub struct CustomerPage {
+    /// By rising number.
+    pub entries: Vec<CustomerEntry>,
+    /// Whether there are more.
+    pub is_cut: bool,
+    /// Where entries of the span may have been pruned: from when on none was.
+    pub complete_from: Option<Instant>,
+}
+
 /// What the filter looks at.
 #[derive(Deserialize)]
 struct Line<'a> {
@@ -142,7 +152,10 @@ impl Vault {
         after: u64,
         most: usize,
     ) -> Result<EntryPage> {
-        let span = (filter.from, filter.to.map(|to| to.micros() + lag()));
+        let span = (
+            filter.from,
+            filter.to.map(|to| to.micros() + history::lag()),
+        );
         let (first, end) = self
             .0
             .log
@@ -170,11 +183,15 @@ impl Vault {
             if leaves.is_empty() {
                 break;
             }
-            for leaf in leaves {
+            for (number, leaf) in leaves {
                 if entries.len() == most || bytes >= limits::BATCH_BYTES {
                     break;
                 }
-                seen += 1;
+                // Behind pruned ones it may be one after the span.
+                seen = number.min(end);
+                if number > end {
+                    break;
+                }
                 let line = serde_json::from_slice::<Line<'_>>(&leaf);
                 if line.is_ok_and(|line| filter.takes(&line, tenant)) {
                     bytes += leaf.len();
@@ -195,7 +212,7 @@ impl Vault {
         call: &Call,
         grant: Grant<CustomerEntries>,
         (from, to): (Instant, Instant),
-    ) -> Result<Recorded<(Vec<CustomerEntry>, bool)>> {
+    ) -> Result<Recorded<CustomerPage>> {
         if to.micros() - from.micros() > micros(limits::HISTORY_SPAN) || from > to {
             let days = limits::HISTORY_SPAN.as_secs() / 86_400;
             let rule = format!("must be at most {days} days before to_time");
@@ -204,7 +221,7 @@ impl Vault {
         let tenant = self.tenant(grant.principal().tenant())?;
         let grant = Arc::new(grant);
         let (asked, quota, now) = (Arc::clone(&grant), self.quota(), call.time);
-        let (found, is_cut, keys) = self
+        let (page, keys) = self
             .on_rows(move |rows, keyring| {
                 let keys = keyring.keys_of(rows, &tenant, &asked.target().customer);
                 let keys = quota.admit(asked.principal(), now, keys)?;
@@ -219,21 +236,26 @@ impl Vault {
                 let (mut found, most) = (Vec::new(), limits::LIST_PAGE_MAX);
                 let is_cut = numbers.len() > most;
                 for number in numbers.into_iter().take(most) {
-                    let Some((leaf, detail)) = rows.leaves(number, 1)?.pop() else {
+                    let Some((leaf, detail)) = rows.leaf(number)? else {
                         continue;
                     };
                     let deployment = keyring.deployment();
                     let entry = entry_of(deployment, &keys, number, &leaf, &detail);
                     found.extend(entry.filter(|(_, time)| *time >= from && *time < to));
                 }
-                let found: Vec<_> = found.into_iter().map(|(entry, _)| entry).collect();
-                Ok((found, is_cut, keys))
+                let complete = history::complete_from(rows)?;
+                let page = CustomerPage {
+                    entries: found.into_iter().map(|(entry, _)| entry).collect(),
+                    is_cut,
+                    complete_from: complete.filter(|since| *since > from),
+                };
+                Ok((page, keys))
             })
             .await?;
         let mut leaf = self.leaf(&grant, Verdict::Allowed);
-        leaf.count = found.len() as u64;
+        leaf.count = page.entries.len() as u64;
         let row = self.subject_row(call, &leaf, &keys, &[])?;
-        self.0.log.record(call, vec![row], (found, is_cut)).await
+        self.0.log.record(call, vec![row], page).await
     }
 
     /// The newest checkpoint.
@@ -257,7 +279,8 @@ impl Vault {
             if !(1..=sealed).contains(&number) {
                 return Err(Error::NotFound(Missing::Entry));
             }
-            let leaf = rows.entries(number - 1, 1)?.pop().unwrap_or_default();
+            let pruned = Error::NotFound(Missing::PrunedEntry);
+            let (leaf, _) = rows.leaf(number)?.ok_or(pruned)?;
             let line = serde_json::from_slice::<Line<'_>>(&leaf);
             if !line.is_ok_and(|line| is_of(&line.principal, &tenant)) {
                 return Err(Error::NotFound(Missing::Entry));
@@ -279,11 +302,6 @@ fn view(number: u64, leaf: &[u8]) -> EntryView {
 
 fn micros(time: std::time::Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
-}
-
-/// The longest time between a call and its last entry, and then its checkpoint.
-fn lag() -> i64 {
-    micros(limits::STREAM_TIME + limits::COMMIT_TIME + limits::CALL_TIME)
 }
 
 /// When the call came, and what the leaf's detail says.

@@ -23,6 +23,7 @@ mod leaf;
 mod ledger;
 mod list;
 mod open;
+mod prune;
 mod queue;
 mod quota;
 mod read;
@@ -50,12 +51,13 @@ pub use approval::{Approvals, Approved, TwoPeople};
 pub use certificate::CertificateView;
 pub use consent::{ConsentView, Event, History, PurposeView, Receipt, Said};
 pub use customer::{CustomerView, Level, Waiting};
-pub use entries::{CustomerEntry, EntryFilter, EntryPage, EntryView};
+pub use entries::{CustomerEntry, CustomerPage, EntryFilter, EntryPage, EntryView};
 pub use epoch::{ClosePlan, KeyBackup};
 pub use events::{EventKind, EventPage, EventView, Heard, Unheard};
 pub use job::Order;
 pub use list::Listed;
 pub use open::{OpenedRecord, RecordView};
+pub use prune::{LogKeeping, PruneStage, PruneView};
 pub use read::Outcomes;
 pub use refuse::Refused;
 pub use regroup::Keep;
@@ -114,6 +116,10 @@ struct Inner {
     key_backup: OnceLock<Arc<dyn KeyBackup>>,
     /// What takes two people; set once, at start.
     two_people: OnceLock<TwoPeople>,
+    /// How long entries of the log are kept; set once, at start.
+    log_keeping: OnceLock<LogKeeping>,
+    /// The log is pruned by one at a time.
+    pruning: Arc<tokio::sync::Mutex<()>>,
     /// One epoch is opened at a time.
     opening: tokio::sync::Mutex<()>,
     /// Read while a creation looks for its place in the index and takes it;

@@ -117,6 +117,8 @@ impl Vault {
             providers,
             key_backup: OnceLock::new(),
             two_people: OnceLock::new(),
+            log_keeping: OnceLock::new(),
+            pruning: Arc::default(),
             opening: tokio::sync::Mutex::default(),
             index_moves: tokio::sync::RwLock::default(),
             runners: Runners::default(),

@@ -21,13 +21,13 @@ fn demanding_within(actions: &str, time: &str) -> Place {
     place
 }
 
-async fn listed(w: &Caller) -> Vec<pb::Approval> {
+pub async fn listed(w: &Caller) -> Vec<pb::Approval> {
     let request = pb::ListApprovalsRequest {};
     let listed = heard(w.keys.clone().list_approvals(request).await);
     listed.expect("listed").approvals
 }
 
-async fn decide(w: &Caller, approval: i64, approve: bool) -> Answer<pb::Approval> {
+pub async fn decide(w: &Caller, approval: i64, approve: bool) -> Answer<pb::Approval> {
     let request = pb::DecideApprovalRequest { approval, approve };
     let decided = heard(w.keys.clone().decide_approval(request).await)?;
     Ok(decided.approval.unwrap_or_default())

@@ -4,12 +4,12 @@
 use crate::caller::{
     Answer, Caller, connect, customer, get_request, heard, record, update_request,
 };
+use crate::later::days_ahead;
 use crate::place::{Place, Server, until};
 use crate::process::Process;
 use crate::restraint::{at, filled, why};
 use oubliette::client::request_id;
 use oubliette::pb;
-use std::process::Command;
 
 impl Caller {
     pub async fn asks(&self, asked: pb::OpenRequestRequest) -> Answer<pb::RightsRequest> {
@@ -172,27 +172,6 @@ impl Caller {
     }
 }
 
-/// A server whose clock is so many days ahead.
-fn days_ahead(place: &Place, days: &str) -> Process {
-    let library = place.path().join("clock.so");
-    let built = Command::new("cc")
-        .args(["-O1", "-shared", "-fPIC", "-o"])
-        .arg(&library)
-        .arg(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/promises/clock.c"
-        ))
-        .status();
-    assert!(built.expect("a C compiler").success());
-    Process::within(
-        place,
-        &[
-            ("LD_PRELOAD", library.as_os_str()),
-            ("OUBLIETTE_TEST_DAYS", days.as_ref()),
-        ],
-    )
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_approved_erasure_waits_out_its_grace_and_then_goes_on_only_where_it_may() {
     for by_itself in [false, true] {
@@ -227,11 +206,11 @@ async fn an_approved_erasure_waits_out_its_grace_and_then_goes_on_only_where_it_
         w.revokes(&names[1]).await.expect("revoked");
         assert_eq!(why(w.get(&record("b", "a")).await), "OK");
         server.kill();
-        server = days_ahead(&place, "6");
+        server = days_ahead(&place, 6);
         let w = connect(&place, &server, "acme/w00").await;
         assert_eq!(why(w.get(&record("a", "a")).await), "RESTRICTED", "not yet");
         server.kill();
-        server = days_ahead(&place, "7");
+        server = days_ahead(&place, 7);
         let w = connect(&place, &server, "acme/w00").await;
         if by_itself {
             until("it goes on by itself", async || {

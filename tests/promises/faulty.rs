@@ -5,14 +5,14 @@ use oubliette::error::{Error, Result};
 use oubliette::id::CustomerNumber;
 use oubliette::store::sqlite::Sqlite;
 use oubliette::store::{
-    Answer, ApprovalStore, Asked, CertificateStore, ChangeRestraints, ChangeRights, CheckpointRow,
-    ClosedEpoch, ConsentChange, ConsentOutcome, ConsentStore, CreateCustomer, CreateKeys,
-    CreateOutcome, DataFile, Decision, DeleteRecord, Destroyed, EpochRow, EpochStore, EraseIntent,
-    EventStore, EventSwap, Fence, GenerationStore, JobOrders, JobState, JobStore, KeyUse, LeafRow,
-    Narrowing, NewApproval, NewCertificate, NewGeneration, NewJob, NewPage, OpenRights, PageRow,
-    PageSwap, Pending, Progress, PutOutcome, PutRecord, ReadJob, RecordKey, Reencrypted,
-    RestraintStore, RetentionStore, RightsStore, Seal, SplitIndex, Store, Swapped, SweepRecord,
-    SweepRow, TenantRow, Tidings, Tombstone, TreeStore,
+    Answer, ApprovalStore, Asked, BeginPrune, CertificateStore, ChangeRestraints, ChangeRights,
+    CheckpointRow, ClosedEpoch, ConsentChange, ConsentOutcome, ConsentStore, CreateCustomer,
+    CreateKeys, CreateOutcome, DataFile, Decision, DeleteRecord, Destroyed, EpochRow, EpochStore,
+    EraseIntent, EventStore, EventSwap, Fence, GenerationStore, JobOrders, JobState, JobStore,
+    KeyUse, LeafRow, Narrowing, NewApproval, NewCertificate, NewGeneration, NewJob, NewPage,
+    OpenRights, PageRow, PageSwap, Pending, Progress, PruneStep, PruneStore, PutOutcome, PutRecord,
+    ReadJob, RecordKey, Reencrypted, RestraintStore, RetentionStore, RightsStore, Seal, SplitIndex,
+    Store, Swapped, SweepRecord, SweepRow, TenantRow, Tidings, Tombstone, TreeStore,
 };
 use std::any::Any;
 use std::path::Path;
@@ -205,6 +205,18 @@ impl TreeStore for Faulty {
     }
     fn aside(&self, job: ReadJob) {
         self.store.aside(job);
+    }
+}
+
+impl PruneStore for Faulty {
+    fn begin_prune(&self, prune: BeginPrune) -> Pending<u64> {
+        self.act(Step::Other, |s| s.begin_prune(prune))
+    }
+    fn prune_leaves(&self, step: PruneStep) -> Pending<bool> {
+        self.act(Step::Other, |s| s.prune_leaves(step))
+    }
+    fn prune_history(&self, before: i64) -> Pending<bool> {
+        self.act(Step::Other, move |s| s.prune_history(before))
     }
 }
 

@@ -18,6 +18,7 @@ use oubliette::keys::Providers;
 use oubliette::keys::file::FileProvider;
 use oubliette::metrics::Metrics;
 use oubliette::pb;
+use oubliette::pb::audit_service_client::AuditServiceClient;
 use oubliette::store::sqlite::Sqlite;
 use oubliette::vault::Vault;
 use std::collections::BTreeSet;
@@ -176,6 +177,17 @@ async fn every_rpc(w: &Caller, id: &str, purpose: &str) -> Vec<(&'static str, Op
             "GetSealStatus",
             failure(keys.get_seal_status(pb::GetSealStatusRequest {}).await),
         ),
+        (
+            "PruneEntries",
+            failure(
+                AuditServiceClient::new(w.channel.clone())
+                    .prune_entries(pb::PruneEntriesRequest {
+                        before_time: Some(prost_types::Timestamp::default()),
+                        ..Default::default()
+                    })
+                    .await,
+            ),
+        ),
     ]
 }
 
@@ -205,7 +217,7 @@ async fn who_has_no_rule_is_denied_every_rpc_and_learns_nothing_of_who_exists() 
     let mut log = Log::of(&place);
     log.skip();
     let here = every_rpc(&idle, "a", "care").await;
-    assert_eq!(here.len(), 22, "every RPC");
+    assert_eq!(here.len(), 23, "every RPC");
     let leaves = log.new_leaves();
     assert_eq!(leaves.len(), here.len(), "one leaf each");
     for ((method, failure), leaf) in here.iter().zip(&leaves) {

@@ -98,6 +98,16 @@ pub enum Fact {
         approver: String,
         backup: String,
     },
+    /// Old entries are pruned.
+    Pruned {
+        entries: u64,
+        until: i64,
+        kept: u64,
+        root: String,
+        calls: Vec<serde_json::Value>,
+        requester: String,
+        approver: String,
+    },
     /// The key providers were replaced while serving.
     Providers {
         taking: Vec<String>,

@@ -38,7 +38,7 @@ pub fn export_of(place: &Place) -> PathBuf {
     out
 }
 
-fn log_key(place: &Place) -> PathBuf {
+pub fn log_key(place: &Place) -> PathBuf {
     place.path().join("keys/log.key")
 }
 
@@ -147,7 +147,7 @@ async fn whatever_is_done_to_the_log_is_found_from_outside_and_else_the_tail_is_
     );
 }
 
-fn run(arguments: &[&str]) -> Output {
+pub fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_oubliette"))
         .args(arguments)
         .env_remove("OUBLIETTE_DIR")

@@ -13,7 +13,7 @@ use prost_types::Timestamp;
 use std::time::{Duration, SystemTime};
 use tonic::transport::Channel;
 
-fn audit(caller: &Caller) -> AuditServiceClient<Channel> {
+pub fn audit(caller: &Caller) -> AuditServiceClient<Channel> {
     AuditServiceClient::new(caller.channel.clone())
 }
 

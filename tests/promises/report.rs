@@ -29,7 +29,7 @@ impl Caller {
         }
     }
 
-    async fn report(&self, place: &Place, id: &str) -> SignedReport {
+    pub async fn report(&self, place: &Place, id: &str) -> SignedReport {
         let files = self
             .export(id, pb::ExportKind::Report)
             .await

@@ -16,9 +16,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// A witness as a process of its own.
-struct Witness {
+pub struct Witness {
     dir: tempfile::TempDir,
-    key: String,
+    /// Its public key.
+    pub key: String,
     running: Option<(Child, SocketAddr)>,
 }
 
@@ -53,7 +54,7 @@ impl Witness {
     }
 
     /// Starts it; again at the address where it was.
-    fn start(&mut self) {
+    pub fn start(&mut self) {
         let at = self.running.as_ref().map(|(_, address)| *address);
         self.stop();
         let at = at.map_or("127.0.0.1:0".to_owned(), |at| at.to_string());
@@ -73,20 +74,25 @@ impl Witness {
     }
 
     /// kill -9.
-    fn stop(&mut self) {
+    pub fn stop(&mut self) {
         if let Some((child, _)) = &mut self.running {
             let _killed = child.kill();
             let _waited = child.wait();
         }
     }
 
-    fn entry(&self) -> String {
+    pub fn entry(&self) -> String {
+        entry(self.address(), &self.key)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
         let (_, address) = self.running.as_ref().expect("it runs");
-        entry(*address, &self.key)
+        *address
     }
 
     /// How many entries it has cosigned.
-    fn seen(&self) -> Option<u64> {
+    pub fn seen(&self) -> Option<u64> {
         let files = fs::read_dir(self.dir.path()).expect("a directory");
         let mut files = files.map(|file| file.expect("a file").path());
         let file = files.find(|path| path.extension().is_some_and(|e| e == "checkpoint"))?;
@@ -105,7 +111,7 @@ fn entry(address: SocketAddr, key: &str) -> String {
     format!("[[audit.witness]]\nurl = \"http://{address}\"\nkey = \"{key}\"\n")
 }
 
-fn configure(place: &Place, mode: &str, need: usize, witnesses: &[String]) {
+pub fn configure(place: &Place, mode: &str, need: usize, witnesses: &[String]) {
     let file = place.config_file("oubliette.toml");
     let text = fs::read_to_string(&file).expect("a configuration");
     let (text, _) = text.split_once("\n[audit]").unwrap_or((&text, ""));
@@ -127,7 +133,7 @@ fn log_key(place: &Place) -> String {
 }
 
 /// A log that has an entry, and witnesses that trust it.
-async fn with_witnesses<const N: usize>() -> (Place, [Witness; N]) {
+pub async fn with_witnesses<const N: usize>() -> (Place, [Witness; N]) {
     let place = Place::new();
     let server = Process::start(&place);
     let w = connect(&place, &server, "acme/w00").await;

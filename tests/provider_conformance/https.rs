@@ -26,17 +26,7 @@ pub fn serve(
     key: &Path,
     answer: impl Fn(&Parts, &Bytes) -> Option<Reply> + Send + Sync + 'static,
 ) -> String {
-    let chain = CertificateDer::pem_file_iter(certificate).expect("a certificate");
-    let chain = chain.collect::<Result<Vec<_>, _>>().expect("certificates");
-    let key = PrivateKeyDer::from_pem_file(key).expect("a key");
-    let crypto = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ServerConfig::builder_with_provider(crypto)
-        .with_safe_default_protocol_versions()
-        .expect("TLS")
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .expect("a key that fits");
-    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let acceptor = acceptor(certificate, key);
     let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     socket.set_nonblocking(true).expect("a socket");
     let port = socket.local_addr().expect("an address").port();
@@ -51,6 +41,21 @@ pub fn serve(
         });
     });
     format!("https://localhost:{port}")
+}
+
+/// Takes connections with the certificate and key in these PEM files.
+pub fn acceptor(certificate: &Path, key: &Path) -> TlsAcceptor {
+    let chain = CertificateDer::pem_file_iter(certificate).expect("a certificate");
+    let chain = chain.collect::<Result<Vec<_>, _>>().expect("certificates");
+    let key = PrivateKeyDer::from_pem_file(key).expect("a key");
+    let crypto = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ServerConfig::builder_with_provider(crypto)
+        .with_safe_default_protocol_versions()
+        .expect("TLS")
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .expect("a key that fits");
+    TlsAcceptor::from(Arc::new(tls))
 }
 
 type Answer = dyn Fn(&Parts, &Bytes) -> Option<Reply> + Send + Sync;

@@ -1,5 +1,6 @@
 """Checks an exported audit log: a second implementation, written from RFC 6962, RFC 9162
-and C2SP's signed-note, tlog-checkpoint, tlog-tiles, tlog-proof and tlog-cosignature alone.
+and C2SP's signed-note, tlog-checkpoint, tlog-tiles, tlog-proof and tlog-cosignature alone;
+what a pruned log must hold is from docs/FORMAT.md.
 
     verify_log.py DIR [--key FILE] [--seen CHECKPOINT] [--witness FILE]
     verify_log.py --proof FILE --key FILE
@@ -9,6 +10,7 @@ Only hashlib and `cryptography`. Exit code 0: genuine; 1: not.
 import argparse
 import base64
 import hashlib
+import json
 import pathlib
 import sys
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -65,26 +67,63 @@ def checkpoint(note: str, vkey: str) -> tuple[int, bytes]:
 
 
 def parts(directory: pathlib.Path, kind: str, count: int):
-    """The files of tiles or bundles, each with its first number and its width."""
+    """The files of tiles or bundles, each with its first number, its width and, where it is
+    there, what is in it."""
     for at in range(0, count, W):
         index, width = at // W, min(W, count - at)
         names = [f"{index % 1000:03}"]
         while index := index // 1000:
             names.insert(0, f"x{index % 1000:03}")
         name = f"tile/{kind}/{'/'.join(names)}" + (f".p/{width}" if width < W else "")
-        yield at, width, (directory / name).read_bytes()
+        file = directory / name
+        yield at, width, file.read_bytes() if file.exists() else None
+
+
+def entries(bundle: bytes, places: bool) -> list[tuple[int, bytes]]:
+    """The entries of a bundle, or those that stayed, each behind its place."""
+    found = []
+    while bundle:
+        place, bundle = (bundle[0], bundle[1:]) if places else (len(found), bundle)
+        length = 2 + int.from_bytes(bundle[:2], "big")
+        need(length <= len(bundle), "a bundle is cut short")
+        found.append((place, bundle[2:length]))
+        bundle = bundle[length:]
+    return found
+
+
+def pruned(facts: list[tuple[int, bytes, dict]], gone: int) -> None:
+    """Nothing is gone but what the log says was pruned, and what must stay is there."""
+    told = [fact["pruned"] for at, _, fact in facts if at >= fact.get("pruned", {}).get("entries", at + 1)]
+    told = max(told, key=lambda of: of["entries"], default={"entries": 0, "kept": 0})
+    need(gone <= told["entries"], "entries are not there, and none says that they were pruned")
+    go = {"consent", "request", "restraint"}
+    stay = [hash for at, hash, fact in facts if at < told["entries"] and not go & fact.keys()]
+    need(len(stay) == told["kept"], "entries that must stay are not there")
+    if told["kept"]:
+        need(root(stay).hex() == told["root"], "other entries are there than must stay")
+    if told["entries"]:
+        print(f"pruned: the first {told['entries']} entries, but for {told['kept']}")
 
 
 def log(directory: pathlib.Path, vkey: str, seen: str | None, witness: str | None) -> None:
     size, head = checkpoint((directory / "checkpoint").read_text(), vkey)
     hashes: list[bytes] = []
-    for at, width, bundle in parts(directory, "entries", size):
-        while bundle:
-            length = 2 + int.from_bytes(bundle[:2], "big")
-            need(length <= len(bundle), "a bundle is cut short")
-            hashes.append(leaf(bundle[2:length]))
-            bundle = bundle[length:]
+    facts, gone = [], 0
+    files = (parts(directory, kind, size) for kind in ("entries", "kept", "0"))
+    for (at, width, bundle), (_, _, kept), (_, _, tile) in zip(*files):
+        if bundle is None:
+            need(width == W and len(tile or b"") == 32 * W, "a bundle is not there")
+            here, gone = entries(kept or b"", True), at + W
+            hashes += [tile[32 * place : 32 * place + 32] for place in range(W)]
+        else:
+            here = entries(bundle, False)
+            hashes += [leaf(entry) for _, entry in here]
         need(len(hashes) == at + width, "a bundle has entries too many or too few")
+        for place, entry in here:
+            need(leaf(entry) == hashes[at + place], "an entry stayed that is not in the log")
+            if fact := json.loads(entry)["fact"]:
+                facts.append((at + place, leaf(entry), fact))
+    pruned(facts, gone)
     need(root(hashes) == head, "the entries do not make up the signed root")
     level, kind = hashes, 0
     while level:

@@ -20,6 +20,7 @@ mod keys;
 mod leaves;
 mod made;
 mod model;
+mod pruning;
 mod records;
 mod requests;
 mod reserve;

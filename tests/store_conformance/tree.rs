@@ -60,8 +60,8 @@ fn entries_are_leaves_alone_in_their_order() {
         house.append(leaves).wait().unwrap();
         let text = |text: &str| text.as_bytes().to_vec();
         let entries = house.read(|rows| rows.entries(0, 2));
-        assert_eq!(entries, [text("a"), text("b")]);
-        assert_eq!(house.read(|rows| rows.entries(2, 9)), [text("c")]);
+        assert_eq!(entries, [(1, text("a")), (2, text("b"))]);
+        assert_eq!(house.read(|rows| rows.entries(2, 9)), [(3, text("c"))]);
         assert!(house.read(|rows| rows.entries(3, 9)).is_empty());
         assert_eq!(house.read(|rows| rows.newest_entry()), 3);
         let (told, heard) = std::sync::mpsc::channel();

@@ -7,6 +7,7 @@ mod plot;
 pub use page::page;
 
 use super::checkpoint::{Checkpoint, Note};
+use super::history::{complete_from, lag};
 use crate::clock::Instant;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -63,6 +64,9 @@ pub struct Report {
     pub bin: i64,
     /// The numbers of the first and the last entry that was looked at.
     pub looked_at: (u64, u64),
+    /// Where entries of the period were pruned: from when on none was, in
+    /// microseconds since 1970.
+    pub complete_from: Option<i64>,
     /// Entries of the period.
     pub entries: u64,
     /// Of these, those that no signed checkpoint covers yet.
@@ -159,9 +163,7 @@ pub fn count(
     let bins = usize::try_from(bins).unwrap_or(0);
     let first = rows.sealed_before(from)?;
     // A call's last entry may come long after the call.
-    let lag = limits::STREAM_TIME + limits::COMMIT_TIME + limits::CALL_TIME;
-    let lag = i64::try_from(lag.as_micros()).unwrap_or(i64::MAX);
-    let end = match rows.sealed_after(to.saturating_add(lag))? {
+    let end = match rows.sealed_after(to.saturating_add(lag()))? {
         Some(end) => end,
         None => rows.newest_entry()?,
     };
@@ -179,15 +181,17 @@ pub fn count(
         if entries.is_empty() {
             break;
         }
-        for entry in entries {
-            seen += 1;
+        for (number, entry) in entries {
+            seen = number;
             if let Ok(line) = serde_json::from_slice::<Line>(&entry) {
                 counting.add(seen, &line);
             }
         }
-        progress(seen - first, end - first);
+        progress(seen.min(end) - first, end - first);
     }
     counting.report.looked_at = (first + 1, seen);
+    let complete = complete_from(rows)?.map(Instant::micros);
+    counting.report.complete_from = complete.filter(|since| *since > from);
     Ok(counting.report)
 }
 
@@ -201,6 +205,7 @@ impl Report {
             to,
             bin,
             looked_at: (0, 0),
+            complete_from: None,
             entries: 0,
             unsealed: 0,
             verdicts: Counts::new(),

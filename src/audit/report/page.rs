@@ -43,6 +43,12 @@ pub fn page(report: &Report) -> Result<String> {
     let (from, to) = (time(report.from), time(report.to));
     page.line("h1", "Audit report");
     page.line("p", &format!("{}, {from} to {to} (UTC)", report.origin));
+    if let Some(since) = report.complete_from {
+        let note = "Older entries of the log were pruned: this is complete from";
+        let since = jiff::Timestamp::from_microsecond(since);
+        let since = since.map_or_else(|_| String::new(), |at| at.to_string());
+        page.line("p", &format!("{note} {since} on."));
+    }
     summary(&mut page, report);
     let label = |at: usize| bin_label(report, at);
     let reads = "Records whose fields were opened for a purpose.";

@@ -3,6 +3,7 @@
 //! could not be written, and nothing left the vault), or was cut off together
 //! with its server.
 
+use crate::audit::Numbered;
 use crate::limits;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -59,6 +60,41 @@ impl Calls {
             start.unwritten += start.explain(first, last);
         }
         Ok(())
+    }
+
+    /// How far the newest start of each node has come: what stands for it once
+    /// its entries are pruned.
+    pub fn numbered(&self) -> Vec<Numbered> {
+        let mut newest = BTreeMap::new();
+        // By rising start.
+        for ((node, boot), start) in &self.0 {
+            newest.insert(node, (*boot, start));
+        }
+        let newest = newest.into_iter();
+        let told = newest.map(|(node, (boot, start))| Numbered {
+            node: node.clone(),
+            boot,
+            highest: start.highest,
+            missing: start.missing.iter().map(|(f, (l, _))| (*f, *l)).collect(),
+        });
+        told.collect()
+    }
+
+    /// Takes the entries as seen that were pruned when a node's newest start had
+    /// come so far.
+    pub fn pruned(&mut self, of: &Numbered) {
+        // Of an older start no entry is left to count.
+        let Some(start) = self.0.get_mut(&(of.node.clone(), of.boot)) else {
+            return;
+        };
+        let mut next = 1;
+        let end = (of.highest.saturating_add(1), 0);
+        for (first, last) in of.missing.iter().chain([&end]) {
+            if next < *first {
+                start.explain(next, first - 1);
+            }
+            next = last.saturating_add(1);
+        }
     }
 
     /// How many starts left an entry.
@@ -133,6 +169,31 @@ mod tests {
         calls.see(("1", 3, 1), 0, None).unwrap();
         assert_eq!((calls.gaps(), calls.starts()), ((0, Vec::new()), 2));
         assert!(calls.see(("1", 1, 0), 0, None).is_err());
+    }
+
+    #[test]
+    fn what_was_pruned_is_not_missing_and_what_was_missing_then_still_is() {
+        let mut whole = Calls::default();
+        whole.see(("1", 1, 9), 0, None).unwrap();
+        for call in [1, 2, 4, 7, 8] {
+            whole.see(("1", 2, call), 0, None).unwrap();
+        }
+        let told = whole.numbered();
+        assert_eq!((told.len(), told[0].boot, told[0].highest), (1, 2, 8));
+        assert_eq!(told[0].missing, [(3, 3), (5, 6)]);
+        let mut left = Calls::default();
+        for (call, time) in [(5, 0), (10, 0), (9, 0), (11, 400 * SECOND)] {
+            left.see(("1", 2, call), time, None).unwrap();
+        }
+        left.pruned(&told[0]);
+        let (cut_off, gaps) = left.gaps();
+        let first = "calls 3 to 3 of node 1, start 2, have no entry";
+        let second = "calls 6 to 6 of node 1, start 2, have no entry";
+        assert_eq!(
+            (cut_off, gaps),
+            (0, vec![first.to_owned(), second.to_owned()])
+        );
+        assert_eq!(left.starts(), 1);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::super::caller::Caller;
 use super::super::out::{Out, printable};
 use super::super::stop::{Done, Stop};
+use super::super::value::instant_text;
 use crate::pb;
 use clap::Args;
 use prost_types::Timestamp;
@@ -200,11 +201,21 @@ impl List {
             shown
         });
         let documents: Vec<Value> = documents.collect();
-        out.document(&json!({"entries": documents, "truncated": reply.truncated}));
+        let since = reply.complete_from_time.map(instant_text);
+        out.document(&json!({
+            "entries": documents,
+            "truncated": reply.truncated,
+            "complete_from": since,
+        }));
         let rows: Vec<Vec<String>> = reply.entries.iter().map(|of| cells(&entry(of))).collect();
         out.table(&HEADER, &rows);
         if reply.truncated {
             out.line("There are more; ask for a shorter span.");
+        }
+        if let Some(since) = since {
+            out.line(&format!(
+                "Older entries were pruned: this is complete from {since} on."
+            ));
         }
         Ok(())
     }

@@ -41,6 +41,7 @@ impl Export {
         out.document(&json!({
             "origin": done.origin,
             "entries": done.entries,
+            "pruned": done.pruned,
             "unsealed": done.unsealed,
             "out": self.out,
         }));
@@ -49,6 +50,13 @@ impl Export {
             "{}: {} entries and their hash tiles are in {place}",
             done.origin, done.entries
         ));
+        if done.pruned > 0 {
+            out.line(&format!(
+                "The first {} entries were pruned: of those that an earlier export did not write \
+                 there, only hashes and what must stay are",
+                done.pruned
+            ));
+        }
         if done.unsealed > 0 {
             out.line(&format!(
                 "{} newer entries are under no checkpoint yet; a running vault signs one within a \

@@ -2,6 +2,7 @@
 
 mod ask;
 mod export;
+mod prune;
 mod report;
 mod verify;
 
@@ -23,6 +24,11 @@ pub enum Audit {
     Proof(export::Proof),
     /// Make the report of a period that an auditor is sent: a page with plots
     Report(report::Report),
+    /// Remove old entries for good; hashes, proofs and what tells of keys stay
+    ///
+    /// It takes a second person's approval. Export first: what is in an export
+    /// is verified with it for ever.
+    Prune(prune::Prune),
     /// Check an exported log, or a proof, offline
     ///
     /// Exit codes: 0 verified, 1 refused, 2 when --require-anchor was given and
@@ -38,6 +44,7 @@ impl Audit {
             Self::Tail(tail) => tail.caller.json,
             Self::Export(export) => export.json,
             Self::Proof(_) => false,
+            Self::Prune(prune) => prune.caller.json,
             Self::Report(report) => report.json,
             Self::Verify(verify) => verify.json,
         }
@@ -50,6 +57,7 @@ impl Audit {
             Self::Tail(tail) => super::block_on(tail.run()),
             Self::Export(export) => export.run(),
             Self::Proof(proof) => proof.run(),
+            Self::Prune(prune) => super::block_on(prune.run()),
             Self::Report(report) => report.run(),
             Self::Verify(verify) => verify.run(),
         }

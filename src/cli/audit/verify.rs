@@ -3,7 +3,7 @@
 use super::super::out::{Out, note, printable};
 use super::super::progress::Progress;
 use super::super::stop::{Done, Stop};
-use super::super::value::seconds_text;
+use super::super::value::{micros_text, seconds_text};
 use super::{config_of, read_text};
 use crate::audit::cosignature::WitnessKey;
 use crate::audit::proof;
@@ -144,6 +144,12 @@ impl Verify {
                 "entries": of.size,
                 "by": of.by.iter().map(|(name, time)| json!({"name": name, "time": time})).collect::<Vec<_>>(),
             })),
+            "pruned": report.pruned.as_ref().map(|of| json!({
+                "entries": of.entries,
+                "complete_from": micros_text(of.until.saturating_add(1)),
+                "kept": of.kept,
+                "missing": of.missing,
+            })),
             "verdicts": report.verdicts,
             "starts": report.starts,
             "calls_unwritten": report.unwritten,
@@ -181,6 +187,14 @@ impl Verify {
             let name = printable(name);
             out.line(&format!(
                 "{name} cosigned the first {size} entries at {time}"
+            ));
+        }
+        if let Some(of) = &report.pruned {
+            let since = micros_text(of.until.saturating_add(1));
+            out.line(&format!(
+                "The first {} entries were pruned, as an entry says, but for {} that stay: the \
+                 log is complete from {since} on. {} of them are not in this export",
+                of.entries, of.kept, of.missing
             ));
         }
         let end = if report.unproven() > 0 {

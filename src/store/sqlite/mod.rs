@@ -18,6 +18,7 @@ mod ledger;
 mod loot;
 mod pack;
 mod person;
+mod pruning;
 mod reader;
 mod reads;
 mod reserve;

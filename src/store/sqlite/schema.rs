@@ -236,6 +236,11 @@ CREATE TABLE sweeps (
     one INTEGER PRIMARY KEY CHECK (one = 1), day INTEGER NOT NULL, looked INTEGER NOT NULL,
     fields INTEGER NOT NULL, late INTEGER NOT NULL) STRICT;
 ",
+    "
+CREATE TABLE pruned (
+    one INTEGER PRIMARY KEY CHECK (one = 1), entries INTEGER NOT NULL, removed INTEGER NOT NULL,
+    until INTEGER NOT NULL, leaf INTEGER NOT NULL) STRICT;
+",
 ];
 
 /// Makes a file that must not be there yet.

@@ -1,5 +1,6 @@
 //! Tiles and checkpoints in `vault.db`.
 
+use super::pruning::pruned;
 use super::reader::Reader;
 use super::{Sqlite, reader};
 use crate::clock::Day;
@@ -95,21 +96,24 @@ impl TreeRows for Reader {
             .optional()?)
     }
 
-    fn entries(&mut self, after: u64, most: usize) -> Result<Vec<Vec<u8>>> {
+    fn entries(&mut self, after: u64, most: usize) -> Result<Vec<(u64, Vec<u8>)>> {
+        let removed = pruned(self.vault.db()?)?.map_or(0, |of| of.removed);
         let mut statement = self.vault.db()?.prepare_cached(
             "SELECT number, leaf FROM leaves WHERE number > ?1 ORDER BY number LIMIT ?2",
         )?;
         let rows = statement.query_map(params![after, most], |row| {
             Ok((reader::number::<u64>(row, 0)?, row.get(1)?))
         })?;
-        let mut entries = Vec::new();
-        for (expected, row) in (after.saturating_add(1)..).zip(rows) {
+        let (mut entries, mut last) = (Vec::new(), after);
+        for row in rows {
             let (number, leaf) = row?;
-            if number != expected {
+            let expected = last.max(removed).saturating_add(1);
+            if number > expected {
                 tracing::error!(number, expected, "the log has a hole");
                 return Err(Error::DataLoss(Lost::Row));
             }
-            entries.push(leaf);
+            entries.push((number, leaf));
+            last = number;
         }
         Ok(entries)
     }

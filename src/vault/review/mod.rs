@@ -100,8 +100,8 @@ impl Vault {
             if leaves.is_empty() {
                 break;
             }
-            seen += leaves.len() as u64;
-            for leaf in &leaves {
+            for (number, leaf) in &leaves {
+                seen = *number;
                 usage.take(leaf);
             }
         }

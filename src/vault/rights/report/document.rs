@@ -36,6 +36,10 @@ pub struct Report {
     pub records: Vec<Record>,
     /// Why, and on which basis.
     pub purposes: Vec<PurposeOf>,
+    /// Where older entries of the audit log were pruned: from when on what
+    /// follows is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complete_from: Option<String>,
     /// Every read: when, for which purpose, by which service, which fields.
     pub reads: Vec<Seen>,
     /// Every denial that named the customer.

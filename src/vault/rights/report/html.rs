@@ -59,6 +59,12 @@ pub fn page(report: &Report) -> String {
         );
     }
     page.push_str("</table>\n");
+    if let Some(since) = &report.complete_from {
+        let note = format!(
+            "What is listed below is complete from {since} on; what is older is kept no more."
+        );
+        put(&mut page, "<p>", &note, "</p>\n");
+    }
     entries(&mut page, "Who read it", &report.reads);
     entries(&mut page, "Who was refused", &report.denials);
     entries(&mut page, "What else was done", &report.others);

@@ -10,7 +10,7 @@ use super::super::find::{customer_name, owner_of, record_name};
 use super::super::keyring::{CustomerKeyring, Keyring, Tenant};
 use super::super::open::{open_record, permit};
 use crate::access::{Grant, Read, ReadTarget};
-use crate::audit::history::{Entry, in_slot, slot};
+use crate::audit::history::{Entry, complete_from, in_slot, slot};
 use crate::audit::{Call, Verdict};
 use crate::catalog::{Basis, Catalog, Field, Purpose, RecordType};
 use crate::clock::{Day, Instant};
@@ -52,6 +52,8 @@ struct Known {
     /// Numbers and revisions of the records that were opened.
     opened: Vec<(u64, u64)>,
     entries: Vec<Entry>,
+    /// From when on these are all that there were, where older ones were pruned.
+    complete_from: Option<Instant>,
     /// The export is the first read of its kind.
     first: Option<FirstRead>,
 }
@@ -148,6 +150,7 @@ impl Vault {
             records: Vec::new(),
             opened: Vec::new(),
             entries: Vec::new(),
+            complete_from: None,
             first: None,
         };
         let mut bytes = 0;
@@ -189,10 +192,11 @@ impl Vault {
         );
         let keys = loop {
             let (tenant, grant) = (Arc::clone(&tenant), Arc::clone(first));
-            let (keys, entries, next) = self
+            let (keys, entries, next, complete) = self
                 .on_rows(move |rows, keyring| history(rows, keyring, &tenant, &grant, from..=until))
                 .await?;
             known.entries.extend(entries);
+            known.complete_from = complete;
             if known.entries.len() > limits::EXPORT_ENTRIES {
                 return Err(Error::TooMuch("entries of the audit log in one export"));
             }
@@ -241,6 +245,10 @@ impl Vault {
             since: day_text(known.since),
             records: known.records,
             purposes: catalog.purposes().map(|purpose| told(purpose)).collect(),
+            complete_from: known
+                .complete_from
+                .filter(|since| since.micros() > midnight(known.since))
+                .map(|since| time_text(since.micros())),
             reads,
             denials,
             others,
@@ -299,8 +307,9 @@ fn seen(catalog: &Catalog, entry: &Entry) -> Seen {
     }
 }
 
-/// The next few slots, until there are entries enough for one job.
-type Slots = (CustomerKeyring, Vec<Entry>, Option<i64>);
+/// The next few slots, until there are entries enough for one job; and from when
+/// on the log is complete.
+type Slots = (CustomerKeyring, Vec<Entry>, Option<i64>, Option<Instant>);
 
 fn history(
     rows: &mut dyn Rows,
@@ -310,14 +319,14 @@ fn history(
     slots: std::ops::RangeInclusive<i64>,
 ) -> Result<Slots> {
     let keys = keyring.keys_of(rows, tenant, customer_of(grant)?)?;
-    let mut entries = Vec::new();
+    let (mut entries, complete) = (Vec::new(), complete_from(rows)?);
     for (looked, slot) in slots.enumerate() {
         if looked >= limits::HISTORY_SLOTS_A_JOB || entries.len() >= limits::HISTORY_ENTRIES_A_JOB {
-            return Ok((keys, entries, Some(slot)));
+            return Ok((keys, entries, Some(slot), complete));
         }
         entries.extend(in_slot(rows, &keys.identity, slot)?);
     }
-    Ok((keys, entries, None))
+    Ok((keys, entries, None, complete))
 }
 
 fn customer_of(grant: &Grant<Read>) -> Result<&crate::id::CustomerId> {
