@@ -70,6 +70,8 @@ pub enum Action {
     Object,
     /// ConsentService.AssertBasis.
     AssertBasis,
+    /// ConsentService.ImportSignal.
+    ImportSignal,
     /// ConsentService.GetConsentState.
     GetConsentState,
     /// ConsentService.ListConsentHistory.
@@ -132,7 +134,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 62] = [
+    pub const ALL: [Self; 63] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -166,6 +168,7 @@ impl Action {
         Self::WithdrawConsent,
         Self::Object,
         Self::AssertBasis,
+        Self::ImportSignal,
         Self::GetConsentState,
         Self::ListConsentHistory,
         Self::GetReceipt,
@@ -233,6 +236,7 @@ impl Action {
             Self::WithdrawConsent => "withdraw_consent",
             Self::Object => "object",
             Self::AssertBasis => "assert_basis",
+            Self::ImportSignal => "import_signal",
             Self::GetConsentState => "get_consent_state",
             Self::ListConsentHistory => "list_consent_history",
             Self::GetReceipt => "get_receipt",
