@@ -216,6 +216,13 @@ async fn a_consent_string_gives_only_what_it_says_yes_to_with_the_notice_that_wa
     let stands = became([("brief", NotSaid, 0), (OFFERS, Stands, 0)]);
     assert_eq!(w.import(tcf("a", &all)).await.expect("heard"), stands);
 
+    // It is kept, and in no file in the clear.
+    for file in fs::read_dir(place.data()).expect("files") {
+        let bytes = fs::read(file.expect("a file").path()).expect("read");
+        let mut windows = bytes.windows(all.len());
+        assert!(!windows.any(|window| window == all.as_bytes()));
+    }
+
     // A string that lacks one of what the purpose does is a no, also an older
     // one; an interest that it does not tell is an objection.
     let less = tcf("a", &string(2 * DAY, &[2], &[]));

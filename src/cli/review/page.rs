@@ -28,9 +28,9 @@ table { border-collapse: collapse; width: 100%; }
 td { border-bottom: 1px solid color-mix(in srgb, gray 35%, transparent); padding: 0.35rem 0.6rem;
   text-align: left; vertical-align: top; overflow-wrap: anywhere; }
 td:first-child { width: 38%; }
-.facts { display: flex; flex-wrap: wrap; gap: 1rem; margin: 1.5rem 0; }
+.facts { display: flex; flex-wrap: wrap; gap: 0.75rem; margin: 1.5rem 0; }
 .facts div { border: 1px solid color-mix(in srgb, gray 40%, transparent); border-radius: 6px;
-  padding: 0.5rem 1rem; min-width: 7rem; }
+  padding: 0.5rem 0.8rem; min-width: 5rem; }
 .facts b { display: block; font-size: 1.5rem; font-variant-numeric: tabular-nums; }
 svg { width: 100%; height: auto; } svg text { fill: currentColor; font: 13px system-ui, sans-serif; }
 .bar { fill: var(--bar); } .none { fill: var(--none); } .axis { stroke: gray; stroke-width: 1; }
@@ -65,8 +65,8 @@ pub fn page(seen: &pb::GetReviewResponse, today: Day) -> String {
         heading(
             &mut page,
             "What each purpose may see, and what it looked at",
-            "Reads of a field for a purpose; the darker the more. An empty box is a field that \
-             the purpose may see and never read: it could be taken away.",
+            "Reads of a field for a purpose; the stronger the colour the more. An empty box is a \
+             field that the purpose may see and never read: it could be taken away.",
         );
         grid(&mut page, &seen.uses);
     }
