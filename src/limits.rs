@@ -36,6 +36,15 @@ pub const NOTICE_BYTES: usize = 16 << 10;
 pub const LANGUAGE_BYTES: usize = 35;
 /// What proves a consent.
 pub const EVIDENCE_BYTES: usize = 64 << 10;
+/// Purposes of the Transparency and Consent Framework that a string has bits for.
+pub const TCF_PURPOSES: u8 = 24;
+/// A consent string of it: as long as a cookie may be.
+pub const TC_STRING_BYTES: usize = 4_096;
+/// How long a consent string is relied on: thirteen months of thirty days, as
+/// its cookie lives.
+pub const TCF_DAYS: u32 = 390;
+/// A customer's newest events that are looked at for a no that a signal would lift.
+pub const SIGNAL_EVENTS: usize = 2_000;
 /// Entries of the ledger that are carried out together at start.
 pub const REPLAY_ENTRIES: usize = 1_000;
 /// What is on record of a customer's say: two for each purpose at most.

@@ -94,6 +94,19 @@ pub enum Fact {
         /// The event that says it, by its number.
         event: u32,
     },
+    /// What a signal from elsewhere says was put on record, purpose by purpose.
+    Imported {
+        /// `gpc` or `tcf`.
+        signal: &'static str,
+        /// The first event of it, by its number.
+        first: u32,
+        /// The last.
+        last: u32,
+        /// The numbers of the purposes that it says yes to.
+        yes: Vec<u16>,
+        /// And no.
+        no: Vec<u16>,
+    },
     /// An epoch's closing began: a new one is open.
     EpochOpened {
         /// The new epoch.
@@ -376,7 +389,18 @@ mod tests {
         let mut told = Leaf::new(Verdict::Failed, "LONGEST");
         told.fact = Some(Fact::Unwritten { calls });
         let told = told.bytes(&label, u64::MAX, &call, &subject).len();
+        let half = vec![u16::MAX; limits::CATALOG_ENTRIES / 2];
+        leaf.fields.clear();
+        leaf.fact = Some(Fact::Imported {
+            signal: "gpc",
+            first: u32::MAX,
+            last: u32::MAX,
+            yes: half.clone(),
+            no: half,
+        });
+        let imported = leaf.bytes(&label, u64::MAX, &call, &subject).len();
         let most = limits::LEAF_BYTES;
+        assert!(imported <= most, "{imported} of {most}");
         assert!(widest.max(told) <= most, "{widest} and {told} of {most}");
         assert!(widest.min(told) > most / 2, "{widest} and {told} of {most}");
     }

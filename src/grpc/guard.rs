@@ -54,7 +54,7 @@ pub struct Guard {
 }
 
 /// The RPCs' names, so that a label or a leaf never repeats a caller's text.
-const METHODS: [&str; 61] = [
+const METHODS: [&str; 62] = [
     "/oubliette.v1.RecordService/PutRecord",
     "/oubliette.v1.RecordService/GetRecord",
     "/oubliette.v1.RecordService/BatchGetRecords",
@@ -88,6 +88,7 @@ const METHODS: [&str; 61] = [
     "/oubliette.v1.ConsentService/WithdrawConsent",
     "/oubliette.v1.ConsentService/Object",
     "/oubliette.v1.ConsentService/AssertBasis",
+    "/oubliette.v1.ConsentService/ImportSignal",
     "/oubliette.v1.ConsentService/GetConsentState",
     "/oubliette.v1.ConsentService/ListConsentHistory",
     "/oubliette.v1.ConsentService/GetReceipt",

@@ -57,6 +57,13 @@ pub enum Fact {
     Unwritten { calls: Vec<(u64, u64)> },
     /// What a customer said, and in which event.
     Consent { status: String, event: u32 },
+    Imported {
+        signal: String,
+        first: u32,
+        last: u32,
+        yes: Vec<u16>,
+        no: Vec<u16>,
+    },
     /// Something is wrong with what the principal did.
     Signal {
         kind: String,
