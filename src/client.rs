@@ -424,6 +424,8 @@ unary! {
     consent.object(ObjectRequest) -> ObjectResponse, "Objects to a purpose.";
     consent.assert_basis(AssertBasisRequest) -> AssertBasisResponse,
         "Puts on record that a contract or an obligation is in force, or has ended.";
+    consent.import_signal(ImportSignalRequest) -> ImportSignalResponse,
+        "Puts on record what a signal from elsewhere says.";
     consent.get_consent_state(GetConsentStateRequest) -> GetConsentStateResponse,
         "Says what stands of every purpose.";
     consent.list_consent_history(ListConsentHistoryRequest) -> ListConsentHistoryResponse,

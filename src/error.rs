@@ -63,8 +63,8 @@ pub enum Error {
     ErasureQueued,
     /// The key is gone, remnants are not: the erasure finishes on a retry.
     ErasurePending,
-    /// The key is gone, the copy of the ledger does not say so yet: the
-    /// erasure finishes on a retry.
+    /// The key is gone, or blocked, and the copy of the ledger does not say so
+    /// yet: a retry finishes it.
     LedgerPending,
     /// The call took longer than its deadline.
     DeadlineExceeded,
@@ -343,7 +343,7 @@ impl fmt::Display for Error {
                  still holds remnants on disk; repeat the call to finish"
             }
             Self::LedgerPending => {
-                "the key is destroyed and nothing can be read any more, but the copy of the \
+                "this is done and nothing can be read any more, but the copy of the \
                  ledger cannot be written, and it must be before this is confirmed; see to the \
                  directory that [backup] ledger_to names, and repeat the call to finish"
             }

@@ -7,7 +7,7 @@
 //!
 //! | floor | rooms |
 //! | --- | --- |
-//! | 1 | [`id`] [`secret`] [`error`] [`clock`] [`limits`] [`metrics`]: words |
+//! | 1 | [`id`] [`secret`] [`error`] [`clock`] [`durable`] [`limits`] [`metrics`]: words |
 //! | 2 | [`crypto`], [`catalog`]: sealing; what may be stored and why |
 //! | 3 | [`access`]: policy and the customer's state become a permit |
 //! | 4 | [`store`], [`keys`]: rows; where master keys are kept |
@@ -27,6 +27,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod crypto;
+pub mod durable;
 pub mod error;
 pub mod grpc;
 pub mod id;

@@ -36,6 +36,15 @@ pub const NOTICE_BYTES: usize = 16 << 10;
 pub const LANGUAGE_BYTES: usize = 35;
 /// What proves a consent.
 pub const EVIDENCE_BYTES: usize = 64 << 10;
+/// Purposes of the Transparency and Consent Framework that a string has bits for.
+pub const TCF_PURPOSES: u8 = 24;
+/// A consent string of it: as long as a cookie may be.
+pub const TC_STRING_BYTES: usize = 4_096;
+/// How long a consent string is relied on: thirteen months of thirty days, as
+/// its cookie lives.
+pub const TCF_DAYS: u32 = 390;
+/// A customer's newest events that are looked at for a no that a signal would lift.
+pub const SIGNAL_EVENTS: usize = 2_000;
 /// Entries of the ledger that are carried out together at start.
 pub const REPLAY_ENTRIES: usize = 1_000;
 /// What is on record of a customer's say: two for each purpose at most.
@@ -262,8 +271,10 @@ pub const RESTORE_BATCH: usize = 4_096;
 /// Numbers of lost customers that a restore tells one by one.
 pub const LOST_TOLD: usize = 100;
 /// How often the copy of the ledger is brought up to date where nothing was
-/// erased.
+/// erased and no key compromised.
 pub const LEDGER_LOOK: Duration = Duration::from_secs(60);
+/// How often it is looked how far a copy of the data has come.
+pub const COPY_LOOK: Duration = Duration::from_millis(20);
 /// Pages that a closing epoch's pass reads at a time.
 pub const CLOSE_PAGES_READ: usize = 64;
 /// Dirty pages, of up to 512 keys each, that it stores together.
@@ -452,11 +463,37 @@ pub const IMPORT_IN_FLIGHT: usize = 32;
 /// Bad rows of an import that are told one by one; the rest are counted.
 pub const IMPORT_TOLD: usize = 100;
 
+/// How often it is written down how many calls were shed.
+pub const SHED_TOLD: Duration = Duration::from_secs(1);
+/// What a caller is told ahead of its own deadline, so that the answer reaches
+/// it.
+pub const HEAD_START: Duration = Duration::from_millis(2);
+/// How often at most it is looked whether a key provider answers.
+pub const PROVIDER_LOOK_LEAST: Duration = Duration::from_secs(1);
+/// How often the server looks whether its storage is sound, and old request
+/// ids are swept.
+pub const STORAGE_LOOK: Duration = Duration::from_secs(1);
+/// Ranges of unwritten entries that are kept apart; past that neighbours are
+/// taken together.
+pub const UNWRITTEN_RANGES: usize = 1_024;
+/// Findings of a verification that are told one by one; the rest are counted.
+pub const FINDINGS_TOLD: usize = 20;
+/// Entries of the vault, beyond an export, that a verification reads at a time.
+pub const VERIFY_ENTRIES: usize = 1_000;
+/// How often a look-up that met a split of its index page looks.
+pub const INDEX_TRIES: usize = 4;
+/// A record's body with its groups' slack, as it is stored.
+pub const BODY_BYTES: usize = RECORD_BYTES + (64 << 10);
+/// How long a purge waits before it tries again after a failure.
+pub const PURGE_PAUSE: Duration = Duration::from_secs(1);
+
 // What must hold between them: a change that breaks one of these does not compile.
 const _: () = {
     assert!(RECORD_BYTES <= BATCH_BYTES && BATCH_BYTES + RECORD_BYTES < REPLY_BYTES);
     assert!(STREAM_CHUNK_BYTES + RECORD_BYTES < REPLY_BYTES);
     assert!(RECORD_BYTES < REQUEST_BYTES);
+    assert!(HEAD_START.as_millis() < CALL_TIME.as_millis());
+    assert!(PROVIDER_LOOK_LEAST.as_millis() <= PROVIDER_LOOK.as_millis());
     assert!(RECORDS_PER_CUSTOMER < 1 << 24);
     assert!(FIELDS_PER_TYPE <= FIELD_NUMBER_MAX as usize);
     assert!(STANDINGS <= u16::MAX as usize);

@@ -431,3 +431,103 @@ fn a_changed_catalog_under_an_old_version_may_not_follow() {
         .unwrap_err();
     assert!(refused.to_string().contains("version"), "{refused}");
 }
+
+/// A purpose that customers object to, with these keys.
+const OFFERS: &str = "number = 2\ntitle = \"Offers\"\nbasis = \"legitimate_interest\"\n\
+    mechanism = \"opt_out\"\ncallers = [\"nurse\"]\n";
+
+#[test]
+fn signals_that_a_purpose_cannot_hear_are_refused_by_their_key() {
+    let hears = |keys: &str| {
+        let dir = good();
+        let text = format!("{OFFERS}{keys}\n[grants.person]\nname = \"raw\"\n");
+        write(dir.path(), "purposes/offers.toml", &text);
+        dir
+    };
+    let heard = hears("gpc = true\ntcf = [2, 7, 24]\ntcf_vendor = 65535");
+    let catalog = Catalog::load(heard.path()).unwrap();
+    let hears_now = &catalog.purpose("offers").unwrap().scope.hears;
+    assert!(hears_now.gpc && hears_now.tcf.iter().eq(&[2, 7, 24]));
+    assert_eq!(hears_now.tcf_vendor, Some(65_535));
+    for (keys, key) in [
+        ("gpc = \"yes\"", "gpc"),
+        ("tcf = []", "tcf"),
+        ("tcf = [0]", "tcf"),
+        ("tcf = [25]", "tcf"),
+        ("tcf = [7, 7]", "tcf"),
+        ("tcf = [\"7\"]", "tcf"),
+        ("tcf = 7", "tcf"),
+        // The framework allows no legitimate interest for these.
+        ("tcf = [2, 3]", "tcf"),
+        ("tcf = [1]", "tcf"),
+        ("tcf_vendor = 5", "tcf_vendor"),
+        ("tcf = [7]\ntcf_vendor = 0", "tcf_vendor"),
+        ("tcf = [7]\ntcf_vendor = 65536", "tcf_vendor"),
+    ] {
+        let what = refusal(hears(keys).path());
+        assert!(what.contains("purposes/offers.toml:"), "{keys}: {what}");
+        assert!(what.contains(&format!(" {key}: ")), "{keys}: {what}");
+    }
+    // Nobody has a say in care.
+    for (keys, key) in [("gpc = true", "gpc"), ("tcf = [7]", "tcf")] {
+        let now = format!("callers = [\"nurse\"]\n{keys}");
+        refused_with("purposes/care.toml", "callers = [\"nurse\"]", &now, key);
+    }
+}
+
+#[test]
+fn a_notice_that_tells_other_signals_adds_its_own_until_the_next() {
+    let dir = good();
+    let text = format!("{OFFERS}tcf = [7]\n[grants.person]\nname = \"raw\"\n");
+    write(dir.path(), "purposes/offers.toml", &text);
+    let tells = "[versions.1]\npublished = 2026-01-01\n[versions.1.text]\nen = \"Offers.\"\n\
+        [versions.1.tells]\nbasis = \"legitimate_interest\"\nmechanism = \"opt_out\"\n\
+        callers = [\"nurse\"]\ngpc = true\ntcf = [2]\ntcf_vendor = 9\n\
+        [versions.1.tells.grants.person]\nname = \"raw\"\n";
+    write(dir.path(), "notices/offers.toml", tells);
+    let catalog = Catalog::load(dir.path()).unwrap();
+    let hears = &catalog.purpose("offers").unwrap().scope.hears;
+    assert!(hears.gpc && hears.tcf.iter().eq(&[2, 7]));
+    assert_eq!(hears.tcf_vendor, Some(9));
+}
+
+#[test]
+fn a_controller_is_named_whole_or_not_at_all() {
+    let keys = [
+        ("name", "Acme"),
+        ("address", "1 Example Street"),
+        ("country", "DE"),
+        ("representative", "Ada"),
+        ("email", "privacy@acme.example"),
+        ("url", "https://acme.example"),
+        ("officer", "Bo"),
+        ("officer_email", "officer@acme.example"),
+        ("authority", "The commissioner"),
+    ];
+    let with = |of: &str, change: &dyn Fn(&str, &str) -> Option<String>| {
+        let dir = good();
+        let table: String = keys
+            .iter()
+            .filter_map(|(key, value)| change(key, value))
+            .collect();
+        let text = format!("{CATALOG}[controllers.{of}]\n{table}");
+        write(dir.path(), "catalog.toml", &text);
+        dir
+    };
+    let line = |key: &str, value: &str| format!("{key} = \"{value}\"\n");
+    assert!(Catalog::load(with("acme", &|k, v| Some(line(k, v))).path()).is_ok());
+    for (missing, _) in keys {
+        let dir = with("acme", &|k, v| (k != missing).then(|| line(k, v)));
+        let what = refusal(dir.path());
+        assert!(what.contains(&format!("{missing}: is missing")), "{what}");
+    }
+    for (key, value) in [("country", "Germany"), ("url", "http://acme.example")] {
+        let dir = with("acme", &|k, v| {
+            Some(line(k, if k == key { value } else { v }))
+        });
+        let what = refusal(dir.path());
+        assert!(what.contains(&format!("{key}: must")), "{what}");
+    }
+    let strange = with("\"A b\"", &|k, v| Some(line(k, v)));
+    assert!(refusal(strange.path()).contains("named by a tenant"));
+}

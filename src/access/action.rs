@@ -70,6 +70,8 @@ pub enum Action {
     Object,
     /// ConsentService.AssertBasis.
     AssertBasis,
+    /// ConsentService.ImportSignal.
+    ImportSignal,
     /// ConsentService.GetConsentState.
     GetConsentState,
     /// ConsentService.ListConsentHistory.
@@ -134,7 +136,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 63] = [
+    pub const ALL: [Self; 64] = [
         Self::PutRecord,
         Self::GetRecord,
         Self::BatchGetRecords,
@@ -168,6 +170,7 @@ impl Action {
         Self::WithdrawConsent,
         Self::Object,
         Self::AssertBasis,
+        Self::ImportSignal,
         Self::GetConsentState,
         Self::ListConsentHistory,
         Self::GetReceipt,
@@ -236,6 +239,7 @@ impl Action {
             Self::WithdrawConsent => "withdraw_consent",
             Self::Object => "object",
             Self::AssertBasis => "assert_basis",
+            Self::ImportSignal => "import_signal",
             Self::GetConsentState => "get_consent_state",
             Self::ListConsentHistory => "list_consent_history",
             Self::GetReceipt => "get_receipt",

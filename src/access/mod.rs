@@ -14,6 +14,7 @@ mod facts;
 mod gate;
 mod grant;
 mod guard;
+mod import;
 mod policy;
 mod read;
 mod restraint;
@@ -37,6 +38,7 @@ pub use grant::{
     OpenRequest, Permit, PruneEntries, Read, ReadTarget, Restrain, Review, Rotate, RotateWhat,
     Seal, SealStatus, Show, ShowCertificate, Unseal, WatchJob, Withheld, Write, WriteOrigin,
 };
+pub use import::{GPC, Heard, Import, ImportAsk, ShownNotice, SignalAsk, TcString, Untaken};
 pub use read::{ReadAsk, ReadMode};
 pub use restraint::{Cause, Restrained, Restraint, Scope};
 pub use roles::{Principal, Quotas, Roles};

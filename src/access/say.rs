@@ -311,7 +311,7 @@ fn ends_later(expires: Option<Day>, now: Instant) -> Result<()> {
     }
 }
 
-fn checked(purpose: &Purpose, ask: AnswerAsk, now: Instant) -> Result<Answer> {
+pub(super) fn checked(purpose: &Purpose, ask: AnswerAsk, now: Instant) -> Result<Answer> {
     let scope = &purpose.scope;
     let is_explicit = scope.special_basis == Some(SpecialBasis::ExplicitConsent);
     if ask.explicit && !is_explicit {
@@ -370,7 +370,7 @@ fn checked(purpose: &Purpose, ask: AnswerAsk, now: Instant) -> Result<Answer> {
 }
 
 /// The hash of the text that was shown; `None` where nothing was.
-fn shown(purpose: &Purpose, notice: u32, language: &str) -> Result<Option<[u8; 32]>> {
+pub(super) fn shown(purpose: &Purpose, notice: u32, language: &str) -> Result<Option<[u8; 32]>> {
     if notice == 0 {
         return Ok(None);
     }

@@ -94,6 +94,19 @@ pub enum Fact {
         /// The event that says it, by its number.
         event: u32,
     },
+    /// What a signal from elsewhere says was put on record, purpose by purpose.
+    Imported {
+        /// `gpc` or `tcf`.
+        signal: &'static str,
+        /// The first event of it, by its number.
+        first: u32,
+        /// The last.
+        last: u32,
+        /// The numbers of the purposes that it says yes to.
+        yes: Vec<u16>,
+        /// And no.
+        no: Vec<u16>,
+    },
     /// An epoch's closing began: a new one is open.
     EpochOpened {
         /// The new epoch.
@@ -189,6 +202,8 @@ pub enum Fact {
         taking: Vec<&'static str>,
         /// The kinds that only open and destroy what they have.
         retiring: Vec<&'static str>,
+        /// Who approved; empty: it takes nobody's approval.
+        approver: String,
     },
     /// Something is wrong with what the principal did.
     Signal {
@@ -344,7 +359,7 @@ fn digits<'a>(bytes: &[u8], out: &'a mut [u8]) -> &'a str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::unwritten::{RANGES, Unwritten};
+    use super::super::unwritten::Unwritten;
     use super::*;
     use crate::clock::Instant;
     use crate::limits;
@@ -367,14 +382,25 @@ mod tests {
         let widest = leaf.bytes(&label, u64::MAX, &call, &subject).len();
 
         let calls = Unwritten::default();
-        for call in 0..2 * RANGES as u64 {
+        for call in 0..2 * limits::UNWRITTEN_RANGES as u64 {
             calls.add((u64::MAX - 2 * call, u64::MAX - 2 * call));
         }
         let calls = calls.take();
         let mut told = Leaf::new(Verdict::Failed, "LONGEST");
         told.fact = Some(Fact::Unwritten { calls });
         let told = told.bytes(&label, u64::MAX, &call, &subject).len();
+        let half = vec![u16::MAX; limits::CATALOG_ENTRIES / 2];
+        leaf.fields.clear();
+        leaf.fact = Some(Fact::Imported {
+            signal: "gpc",
+            first: u32::MAX,
+            last: u32::MAX,
+            yes: half.clone(),
+            no: half,
+        });
+        let imported = leaf.bytes(&label, u64::MAX, &call, &subject).len();
         let most = limits::LEAF_BYTES;
+        assert!(imported <= most, "{imported} of {most}");
         assert!(widest.max(told) <= most, "{widest} and {told} of {most}");
         assert!(widest.min(told) > most / 2, "{widest} and {told} of {most}");
     }

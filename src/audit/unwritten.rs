@@ -2,10 +2,8 @@
 //! left the vault for them. Their numbers are kept until an entry can say so:
 //! then no gap in the call numbers goes without a reason.
 
+use crate::limits;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Ranges that are kept apart; past that neighbours are taken together.
-pub(super) const RANGES: usize = 1_024;
 
 /// Numbers of calls, as ranges: first and last.
 #[derive(Default)]
@@ -24,7 +22,7 @@ impl Unwritten {
             }
             touches
         });
-        if ranges.len() > RANGES
+        if ranges.len() > limits::UNWRITTEN_RANGES
             && let Some((_, last)) = ranges.pop()
             && let Some(before) = ranges.last_mut()
         {
@@ -58,6 +56,9 @@ mod tests {
             unwritten.add((call * 2, call * 2));
         }
         let ranges = unwritten.take();
-        assert_eq!((ranges.len(), ranges[RANGES - 1].1), (RANGES, 9_998));
+        assert_eq!(
+            (ranges.len(), ranges[limits::UNWRITTEN_RANGES - 1].1),
+            (limits::UNWRITTEN_RANGES, 9_998)
+        );
     }
 }

@@ -12,6 +12,7 @@ use super::merkle::Hash;
 use super::tiles::{Edge, path, widths};
 use crate::error::{Error, Result};
 use crate::keys::signing::PublicKey;
+use crate::limits;
 use crate::store::{EpochRow, EpochState, Rows, TileRow};
 use calls::Calls;
 pub use gone::PrunedTold;
@@ -21,11 +22,6 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-
-/// Findings that are told one by one; the rest are counted.
-const FINDINGS: usize = 20;
-/// Entries of the vault, beyond the export, that one read takes.
-const ENTRIES: usize = 1_000;
 
 /// What to check an export against.
 #[derive(Default)]
@@ -90,7 +86,7 @@ pub struct Findings {
 
 impl Findings {
     fn add(&mut self, finding: impl Into<String>) {
-        if self.told.len() < FINDINGS {
+        if self.told.len() < limits::FINDINGS_TOLD {
             self.told.push(finding.into());
         } else {
             self.more += 1;
@@ -380,7 +376,7 @@ impl Report {
         let mut after = self.head.size;
         loop {
             rows.refresh();
-            let entries = rows.entries(after, ENTRIES)?;
+            let entries = rows.entries(after, limits::VERIFY_ENTRIES)?;
             for (number, entry) in &entries {
                 let fact = serde_json::from_slice::<Entry>(entry).ok();
                 let fact = fact.and_then(|entry| entry.fact);
@@ -388,7 +384,7 @@ impl Report {
                 closed.extend(fact.as_ref().and_then(self::closed));
                 after = *number;
             }
-            if entries.len() < ENTRIES {
+            if entries.len() < limits::VERIFY_ENTRIES {
                 break;
             }
         }

@@ -6,6 +6,7 @@ use super::checkpoint::{Checkpoint, NotGenuine, Note};
 use super::cosignature::cosign;
 use super::merkle::{Hash, continues};
 use crate::clock::Instant;
+use crate::durable;
 use crate::error::{Error, Result};
 use crate::keys::signing::{PublicKey, SigningKey};
 use crate::limits;
@@ -13,8 +14,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -159,14 +160,7 @@ impl Remembered {
         if self.newest == newest {
             return Ok(());
         }
-        let beside = self.file.with_extension("new");
-        let mut file = File::create(&beside)?;
-        file.write_all(note.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, &self.file)?;
-        if let Some(dir) = self.file.parent() {
-            File::open(dir)?.sync_all()?;
-        }
+        durable::replace(&self.file, note.as_bytes(), durable::PUBLIC)?;
         self.newest = newest;
         Ok(())
     }

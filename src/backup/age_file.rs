@@ -2,6 +2,7 @@
 //! whoever takes backups needs no secret, and who restores has the identity.
 
 use super::failed;
+use crate::durable;
 use crate::error::{Error, Result};
 use age::secrecy::ExposeSecret;
 use std::fs::{File, OpenOptions};
@@ -48,17 +49,10 @@ impl Identity {
     pub fn create(path: &Path) -> Result<String> {
         let identity = age::x25519::Identity::generate();
         let (secret, recipient) = (identity.to_string(), identity.to_public().to_string());
-        let write = || {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)?;
-            writeln!(file, "# public key: {recipient}")?;
-            writeln!(file, "{}", secret.expose_secret())?;
-            file.sync_all()
-        };
-        write().map_err(|why| failed(path, &why))?;
+        let secret = secret.expose_secret();
+        let text = Zeroizing::new(format!("# public key: {recipient}\n{secret}\n"));
+        durable::create(path, text.as_bytes(), durable::PRIVATE)
+            .map_err(|why| failed(path, &why))?;
         Ok(recipient)
     }
 

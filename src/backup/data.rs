@@ -1,7 +1,9 @@
 //! Backing up `vault.db`, and laying a backup where the vault finds it.
 
 use super::failed;
+use crate::durable;
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::store::CopyMark;
 use crate::store::sqlite::{VAULT_FILE, copy_data, mark_of_data, settle_log};
 use std::fs::{self, File, OpenOptions};
@@ -9,8 +11,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Copies the `vault.db` of `data` beside a running server. `to` is the new
-/// file, or a directory in which one is named after the time.
-pub fn back_up_data(data: &Path, to: &Path, time: i64) -> Result<(PathBuf, CopyMark)> {
+/// file, or a directory in which one is named after the time. `tell` hears now
+/// and then how many bytes are written, and of how many.
+pub fn back_up_data(
+    data: &Path,
+    to: &Path,
+    time: i64,
+    mut tell: impl FnMut(u64, u64),
+) -> Result<(PathBuf, CopyMark)> {
     let names_a_directory = to.as_os_str().as_encoded_bytes().ends_with(b"/");
     if names_a_directory && !to.is_dir() {
         let to = to.display();
@@ -21,11 +29,18 @@ pub fn back_up_data(data: &Path, to: &Path, time: i64) -> Result<(PathBuf, CopyM
     } else {
         to.to_owned()
     };
-    let mark = copy_data(data, &path, time)?;
-    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-        let synced = File::open(dir).and_then(|dir| dir.sync_all());
-        synced.map_err(|why| failed(dir, &why))?;
-    }
+    let length = |of: &Path| fs::metadata(of).map_or(0, |of| of.len());
+    let total = length(&data.join(VAULT_FILE));
+    let mark = std::thread::scope(|scope| {
+        let copy = scope.spawn(|| copy_data(data, &path, time));
+        while !copy.is_finished() {
+            std::thread::sleep(limits::COPY_LOOK);
+            tell(length(&path).min(total), total);
+        }
+        let ended = Err(Error::Internal("a copy ended by itself"));
+        copy.join().unwrap_or(ended)
+    })?;
+    durable::sync_directory_of(&path).map_err(|why| failed(&path, &why))?;
     Ok((path, mark))
 }
 
@@ -68,10 +83,6 @@ pub fn place_data(data: &Path, from: &Path, time: i64) -> Result<(CopyMark, Opti
             let _ = fs::remove_file(data.join(format!("{VAULT_FILE}{log}")));
         }
     }
-    let place = || {
-        fs::rename(&draft, &path)?;
-        File::open(data)?.sync_all()
-    };
-    place().map_err(|why| failed(&path, &why))?;
+    durable::settle(&draft, &path).map_err(|why| failed(&path, &why))?;
     Ok((mark, aside))
 }

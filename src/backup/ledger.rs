@@ -4,6 +4,7 @@
 //! nothing. `docs/FORMAT.md` gives the bytes.
 
 use crate::clock::Day;
+use crate::durable;
 use crate::error::{Error, Result};
 use crate::id::CustomerNumber;
 use crate::keys::signing::{PublicKey, SigningKey};
@@ -13,7 +14,6 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -230,7 +230,7 @@ impl LedgerCopy {
     pub fn open(dir: &Path, deployment: [u8; 16], key: SigningKey) -> Result<Self> {
         let path = dir.join(LEDGER_FILE);
         if !path.try_exists().map_err(|why| failed(&path, &why))? {
-            begin(dir, &path, &deployment)?;
+            begin(&path, &deployment)?;
         }
         let (of, end) = read(&path, key.public(), |_| {})?;
         if of != deployment {
@@ -307,21 +307,10 @@ impl LedgerCopy {
     }
 }
 
-fn begin(dir: &Path, path: &Path, deployment: &[u8; 16]) -> Result<()> {
-    let write = || {
-        let draft = dir.join(format!(".{LEDGER_FILE}.new"));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&draft)?;
-        file.write_all(opening(deployment).as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&draft, path)?;
-        File::open(dir)?.sync_all()
-    };
-    write().map_err(|why| failed(path, &why))
+fn begin(path: &Path, deployment: &[u8; 16]) -> Result<()> {
+    let opening = opening(deployment);
+    let begun = durable::replace(path, opening.as_bytes(), durable::PRIVATE);
+    begun.map_err(|why| failed(path, &why))
 }
 
 #[cfg(test)]

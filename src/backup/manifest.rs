@@ -4,6 +4,7 @@
 
 use super::failed;
 use crate::crypto::Deployment;
+use crate::durable;
 use crate::error::{Error, Result};
 use crate::keys::signing::{PublicKey, SigningKey};
 use crate::limits;
@@ -13,9 +14,8 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 const FIRST_LINE: &str = "oubliette key backup, version 1";
@@ -88,21 +88,9 @@ impl Manifest {
         let text = format!("{FIRST_LINE}\n{json}\n");
         let signature = BASE64_STANDARD.encode(key.sign(text.as_bytes()));
         let path = dir.join(Self::file_name(self.sequence));
-        let draft = dir.join(format!(".{}.new", Self::file_name(self.sequence)));
-        let write = || {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&draft)?;
-            file.write_all(text.as_bytes())?;
-            file.write_all(format!("{signature}\n").as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&draft, &path)?;
-            File::open(dir)?.sync_all()
-        };
-        write().map_err(|why| failed(&path, &why))
+        let signed = format!("{text}{signature}\n");
+        let written = durable::replace(&path, signed.as_bytes(), durable::PRIVATE);
+        written.map_err(|why| failed(&path, &why))
     }
 
     /// Of which vault.

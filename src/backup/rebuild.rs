@@ -6,6 +6,7 @@ use super::age_file::Identity;
 use super::failed;
 use super::ledger::Ledger;
 use super::manifest::{Manifest, digest_of};
+use crate::durable;
 use crate::error::{Error, Result};
 use crate::store::sqlite::{Image, KEYS_FILE, KeysBuild, Traces, mark_of_keys};
 use crate::store::{CopyMark, LedgerEntry, Part};
@@ -134,11 +135,7 @@ pub fn rebuild_keys(
     let unlisted = build.shred_unlisted(shredded, floor)?;
     build.skip_numbers(numbers.0, numbers.1)?;
     build.finish()?;
-    let place = || {
-        fs::rename(&draft, &path)?;
-        fs::File::open(data)?.sync_all()
-    };
-    place().map_err(|why| failed(&path, &why))?;
+    durable::settle(&draft, &path).map_err(|why| failed(&path, &why))?;
     clear(&draft);
     let (sequence, time) = (manifest.sequence, manifest.time);
     Ok(Rebuilt {

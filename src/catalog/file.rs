@@ -211,6 +211,25 @@ impl<'a> Entry<'a> {
             .ok_or_else(|| self.wrong(&format!("must be a whole number from {least} to {most}")))
     }
 
+    /// A list of whole numbers from `least` to `most`, at least one, none twice.
+    pub fn numbers(&self, least: u64, most: u64) -> Result<Vec<u64>> {
+        let rule = format!("must be a list of whole numbers from {least} to {most}, none twice");
+        let array = self.value.get_ref().as_array();
+        let mut list = Vec::new();
+        for item in array.ok_or_else(|| self.wrong(&rule))?.iter() {
+            let integer = item.get_ref().as_integer();
+            let number = integer
+                .and_then(|n| u64::from_str_radix(n.as_str(), n.radix()).ok())
+                .filter(|n| (least..=most).contains(n) && !list.contains(n));
+            let refused = || self.source.wrong(&item.span(), &self.path, &rule);
+            list.push(number.ok_or_else(refused)?);
+        }
+        match list.is_empty() {
+            true => Err(self.wrong(&rule)),
+            false => Ok(list),
+        }
+    }
+
     /// True or false.
     pub fn flag(&self) -> Result<bool> {
         let flag = self.value.get_ref().as_bool();

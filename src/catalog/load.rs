@@ -1,6 +1,6 @@
 //! Loads a catalog from its directory, all of it or nothing.
 
-use super::{Catalog, Notice, Purpose, RecordType, Section, read_text};
+use super::{Catalog, Controller, Notice, Purpose, RecordType, Section, read_text};
 use crate::error::{Error, Result};
 use crate::id::{CatalogName, FieldNumber};
 use crate::limits;
@@ -29,6 +29,7 @@ impl Catalog {
         let mut section = Section::parse(&shown, &text)?;
         let version = section.need("version")?.number(1, u32::MAX.into())?;
         let title = section.need("title")?.text(limits::TITLE_BYTES)?.to_owned();
+        let controllers = Controller::read_all(section.take("controllers"))?;
         section.finish()?;
 
         let mut types = BTreeMap::new();
@@ -63,6 +64,7 @@ impl Catalog {
         Ok(Self {
             version: u32::try_from(version).unwrap_or(u32::MAX),
             title,
+            controllers,
             hash: hash.finalize().into(),
             collectors: collectors(purposes.values()),
             types,

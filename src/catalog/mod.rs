@@ -2,18 +2,21 @@
 //! TOML files in a directory, checked as a whole before any of it is used:
 //!
 //! ```text
-//! catalog.toml            version, title
+//! catalog.toml            version, title, [controllers.<tenant>]
 //! types/<name>.toml       a record type: number, version, title, [fields.<name>]
 //! purposes/<name>.toml    a purpose: number, version, title, dpv, fides, basis,
 //!                         mechanism, callers, recipients, jurisdictions,
-//!                         retention_days, expires, [grants.<record type>]
+//!                         retention_days, expires, gpc, tcf, tcf_vendor,
+//!                         [grants.<record type>]
 //! notices/<purpose>.toml  what customers are told of it: [versions.<number>]
 //! ```
 
+mod controller;
 mod date;
 mod derive;
 mod file;
 mod form;
+mod hears;
 mod json;
 mod load;
 mod mask;
@@ -24,9 +27,11 @@ mod retention;
 mod scope;
 mod value;
 
+pub use controller::Controller;
 pub use date::Date;
 pub use file::{Entry, Section, read_text};
 pub use form::{CityIn, Derivation, Form, Mask};
+pub use hears::Hears;
 pub use notice::{Notice, NoticeVersion};
 pub use purpose::Purpose;
 pub use record_type::{Classification, Field, Normaliser, RecordType};
@@ -35,7 +40,7 @@ pub use scope::{Basis, Mechanism, Scope, SpecialBasis, is_jurisdiction};
 pub use value::{Kind, Value};
 
 use crate::clock::Day;
-use crate::id::{CatalogName, FieldNumber};
+use crate::id::{CatalogName, FieldNumber, TenantName};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -44,6 +49,7 @@ use std::sync::Arc;
 pub struct Catalog {
     version: u32,
     title: String,
+    controllers: BTreeMap<TenantName, Controller>,
     hash: [u8; 32],
     types: BTreeMap<CatalogName, Arc<RecordType>>,
     types_by_number: HashMap<u16, Arc<RecordType>>,
@@ -62,6 +68,11 @@ impl Catalog {
     /// What it is, for people.
     pub fn title(&self) -> &str {
         &self.title
+    }
+
+    /// Who answers for a tenant's data, where the catalog says it.
+    pub fn controller(&self, tenant: &TenantName) -> Option<&Controller> {
+        self.controllers.get(tenant)
     }
 
     /// SHA-256 over the names and contents of its files.

@@ -5,6 +5,7 @@
 use super::date::Date;
 use super::file::{Entry, Section};
 use super::form::Form;
+use super::hears::Hears;
 use super::record_type::RecordType;
 use crate::clock::Day;
 use crate::error::Result;
@@ -93,6 +94,8 @@ pub struct Scope {
     pub retention_days: Option<u32>,
     /// The first day on which it is no longer allowed, UTC.
     pub expires: Option<Day>,
+    /// The signals that it hears.
+    pub hears: Hears,
     grants: BTreeMap<u16, BTreeMap<FieldNumber, Form>>,
 }
 
@@ -196,6 +199,7 @@ impl Scope {
             },
             retention_days: least(self.retention_days, told.retention_days),
             expires: least(self.expires, told.expires),
+            hears: self.hears.within(&told.hears),
             grants: self.grants_within(told),
         }
     }
@@ -242,6 +246,7 @@ impl Scope {
                 .then_some("is for the exceptions of art. 18(2) that need no consent; leave it out")
         })?;
         let handles = flag(table, "handles", false, |_| None)?;
+        let hears = Hears::read(table, mechanism)?;
         let grants = read_all_grants(table.need("grants")?, types, special_basis.is_some());
         Ok(Self {
             basis,
@@ -270,6 +275,7 @@ impl Scope {
                 .transpose()?
                 .and_then(|days| u32::try_from(days).ok()),
             expires: table.take("expires").map(|e| read_day(&e)).transpose()?,
+            hears,
             grants: grants?,
         })
     }
@@ -293,7 +299,7 @@ fn least<T: Ord + Copy>(a: Option<T>, b: Option<T>) -> Option<T> {
     a.into_iter().chain(b).min()
 }
 
-fn flag(
+pub(super) fn flag(
     table: &mut Section<'_>,
     key: &str,
     otherwise: bool,

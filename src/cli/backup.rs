@@ -86,7 +86,12 @@ impl Backup {
 impl Data {
     fn run(self) -> Done {
         let config = self.place.load()?;
-        let (path, mark) = serve::backup_data(&config, &self.to)?;
+        let mut bar = None;
+        let (path, mark) = serve::backup_data(&config, &self.to, |done, of| {
+            let bar = bar.get_or_insert_with(|| Progress::start("backup of data", of));
+            bar.set(done, &format!("{} MiB", done >> 20));
+        })?;
+        drop(bar);
         let mut out = Out::new(self.json);
         out.document(&json!({
             "file": path,

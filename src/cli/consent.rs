@@ -1,6 +1,8 @@
 //! `oubliette consent`: what customers say of purposes, put on record and
 //! looked at; and receipts, which anybody checks without a server.
 
+mod import;
+
 use super::caller::Caller;
 use super::customer::full_name;
 use super::out::printable;
@@ -12,6 +14,7 @@ use crate::keys::note;
 use crate::keys::signing::PublicKey;
 use crate::pb;
 use clap::{Args, Subcommand, ValueEnum};
+use import::Import;
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
 
@@ -24,6 +27,8 @@ pub enum Consent {
     Withdraw(Of),
     /// Object to a purpose that needs no consent; holds from the reply on
     Object(Of),
+    /// Put on record what a signal says of every purpose that hears it
+    Import(Import),
     /// Show what stands of every purpose
     Show(Whose),
     /// List what was said, oldest first
@@ -156,6 +161,7 @@ impl Consent {
         match self {
             Self::Give(give) => give.caller.json,
             Self::Withdraw(of) | Self::Object(of) => of.caller.json,
+            Self::Import(import) => import.caller.json,
             Self::Show(whose) | Self::History(whose) => whose.caller.json,
             Self::Receipt(Receipt::Get(get)) => get.caller.json,
             Self::Receipt(Receipt::Verify(verify)) => verify.json,
@@ -168,6 +174,7 @@ impl Consent {
             Self::Give(give) => give.run().await,
             Self::Withdraw(of) => of.withdraw().await,
             Self::Object(of) => of.object().await,
+            Self::Import(import) => import.run().await,
             Self::Show(whose) => whose.show().await,
             Self::History(whose) => whose.history().await,
             Self::Receipt(Receipt::Get(get)) => get.run().await,
@@ -355,6 +362,7 @@ fn event_json(event: &pb::ConsentEvent) -> Json {
         "actor": event.actor,
         "evidence": event.evidence,
         "principal": event.principal,
+        "signal": event.signal,
     })
 }
 

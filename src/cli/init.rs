@@ -9,16 +9,13 @@
 
 mod sample;
 
+use super::lock::{Holders, Locked};
 use super::pki::{Authority, ORGANISATION, make_private_dir, write_new};
-use super::secret::{Asked, ask, lines_of};
 use crate::access::{Access, Sources};
 use crate::catalog::read_text;
 use crate::config::{Config, Keeper};
 use crate::error::{Error, Result};
-use crate::keys::HeldBy;
-use crate::keys::lock::Lock;
 use crate::keys::signing::SigningKey;
-use crate::limits;
 use crate::secret::SecretText;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -65,15 +62,6 @@ pub struct Layout {
     /// How many of them are needed
     #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=32))]
     pub threshold: u8,
-}
-
-/// How key files are locked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Locked {
-    /// By a passphrase.
-    Passphrase,
-    /// By a key that is split among people (Shamir's scheme).
-    Shares,
 }
 
 fn default_listen() -> SocketAddr {
@@ -184,52 +172,30 @@ fn fill(dir: &Path, layout: &Layout) -> Result<Made> {
         SigningKey::create(key)?;
     }
     let shares = match layout.lock {
-        Some(locked) => lock(&key_directory(&config)?, locked, layout)?,
+        Some(locked) => {
+            let directory = key_directory(&config)?;
+            if !directory.exists() {
+                make_private_dir(&directory)?;
+            }
+            let draft = Holders::of(layout).draft(locked)?;
+            draft.place(&directory)?;
+            draft.into_shares()
+        }
         None => Vec::new(),
     };
     crate::serve::found(&config)?;
     Ok(Made { principals, shares })
 }
 
-fn key_directory(config: &Config) -> Result<PathBuf> {
+/// Where the configuration keeps key files.
+pub(super) fn key_directory(config: &Config) -> Result<PathBuf> {
     let directory = config.providers.iter().find_map(|one| match &one.keeper {
         Keeper::File { directory } => Some(directory.clone()),
         _ => None,
     });
-    let directory = directory.ok_or_else(|| {
-        Error::Setup("--lock is for key files, and no provider keeps any".to_owned())
-    })?;
-    if !directory.exists() {
-        make_private_dir(&directory)?;
-    }
-    Ok(directory)
-}
-
-/// Locks the directory of the key files that are made from here on.
-fn lock(keys: &Path, locked: Locked, layout: &Layout) -> Result<Vec<SecretText>> {
-    let (threshold, shares) = (layout.threshold, layout.shares);
-    if locked == Locked::Shares {
-        if threshold > shares {
-            return Err(Error::Setup(format!(
-                "{threshold} shares cannot be needed where there are {shares}; \
-                 give --threshold at most --shares"
-            )));
-        }
-        return Lock::create(keys, HeldBy::Shares { threshold, shares }, None);
-    }
-    let passphrase = match &layout.passphrase_file {
-        Some(file) => lines_of(file).map(|lines| lines.into_iter().next()),
-        None => ask("A passphrase for the keys: ", Asked::Twice).map(Some),
-    };
-    let passphrase = passphrase.map_err(|why| Error::Setup(why.to_string()))?;
-    let long_enough = |text: &SecretText| text.expose().len() >= limits::PASSPHRASE_LEAST;
-    let passphrase = passphrase.filter(long_enough).ok_or_else(|| {
-        let least = limits::PASSPHRASE_LEAST;
-        Error::Setup(format!(
-            "a passphrase has at least {least} characters; nothing was made"
-        ))
-    })?;
-    Lock::create(keys, HeldBy::Passphrase, Some(&passphrase))
+    directory.ok_or_else(|| {
+        Error::Setup("a lock is for key files, and no provider keeps any".to_owned())
+    })
 }
 
 /// Key files, the provider that needs nothing else.

@@ -18,6 +18,7 @@ mod hold;
 mod import;
 pub mod init;
 mod key;
+pub mod lock;
 mod out;
 pub mod pki;
 mod policy;
@@ -126,6 +127,9 @@ enum Command {
     Unseal(seal::Unseal),
     /// Show whether the vault is sealed, and what it waits for
     SealStatus(seal::SealStatus),
+    /// Put a lock on key files, give it to others, take it off; no server runs
+    #[command(subcommand)]
+    Lock(lock::LockOf),
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::Config),
@@ -190,6 +194,7 @@ impl Command {
             Self::Seal(seal) => block_on(seal.run()),
             Self::Unseal(unseal) => block_on(unseal.run()),
             Self::SealStatus(status) => block_on(status.run()),
+            Self::Lock(lock) => lock.run(),
             Self::Config(config) => config.run(),
             Self::Catalog(catalog) => catalog.run(),
             Self::Policy(policy) => policy.run(),
@@ -216,6 +221,7 @@ impl Command {
             Self::Seal(seal) => seal.caller.json,
             Self::Unseal(unseal) => unseal.caller.json,
             Self::SealStatus(status) => status.caller.json,
+            Self::Lock(lock) => lock.json(),
             Self::Bench(bench) => bench.json(),
             Self::Audit(audit) => audit.json(),
             Self::Signals(signals) => signals.json(),

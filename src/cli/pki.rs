@@ -4,15 +4,15 @@
 //! `spiffe://<trust domain>/<tenant>/<service>`.
 
 use crate::clock::{Day, Instant};
+use crate::durable;
 use crate::error::{Error, Result};
 use crate::id::{ServiceName, TenantName};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -195,16 +195,7 @@ pub(super) fn make_private_dir(path: &Path) -> Result<()> {
 
 /// Writes a file that must not be there yet, and syncs it.
 pub(super) fn write_new(path: &Path, content: &str, mode: u32) -> Result<()> {
-    let write = || {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(path)?;
-        file.write_all(content.as_bytes())?;
-        file.sync_all()
-    };
-    write().map_err(|why| unwritten(path, &why))
+    durable::create(path, content.as_bytes(), mode).map_err(|why| unwritten(path, &why))
 }
 
 fn unwritten(path: &Path, why: &std::io::Error) -> Error {

@@ -2,6 +2,7 @@
 //! and its callers can run.
 
 use super::init::{self, Layout, PKI, TRUST_DOMAIN};
+use super::lock::shares_text;
 use super::out::Out;
 use super::pki::{Authority, ORGANISATION};
 use super::stop::{Done, Stop};
@@ -33,11 +34,7 @@ impl Init {
             "dir": self.dir, "principals": made.principals, "shares": shares,
         }));
         if !shares.is_empty() {
-            out.line(&format!(
-                "The shares of the lock. They are kept nowhere and never shown again; give each \
-                 to one person:\n\n{}\n",
-                shares.join("\n")
-            ));
+            out.line(&shares_text(&shares));
         }
         let dir = self.dir.display();
         let then = match self.layout.lock.is_some() {

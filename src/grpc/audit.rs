@@ -1,9 +1,9 @@
 //! AuditService.
 
 use super::call::Guarded;
+use super::outflow::{Outflow, Outlet, in_time};
 use super::prune::{self, Pruning};
-use super::status::status;
-use super::stream::{Place, Places, room};
+use super::stream::Places;
 use super::value::{instant, timestamp};
 use crate::access::{Action, Entries, Grant};
 use crate::clock::Instant;
@@ -14,8 +14,6 @@ use crate::pb;
 use crate::pb::audit_service_server::AuditService;
 use crate::vault::{EntryFilter, EntryView, Vault};
 use std::sync::Arc;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 /// The service over a vault.
@@ -27,7 +25,7 @@ pub struct Audit {
 }
 
 type Reply<T> = std::result::Result<Response<T>, Status>;
-type Watched = std::result::Result<pb::WatchEntriesResponse, Status>;
+type Watched = pb::WatchEntriesResponse;
 
 fn filter(asked: Option<pb::EntryFilter>) -> Result<EntryFilter> {
     let asked = asked.unwrap_or_default();
@@ -140,7 +138,7 @@ impl Audit {
         &self,
         guarded: &Arc<Guarded>,
         asked: pb::WatchEntriesRequest,
-    ) -> Result<ReceiverStream<Watched>> {
+    ) -> Result<Outflow<Watched>> {
         let place = self.streams.take(&guarded.principal)?;
         let (after, filter) = (number("after", asked.after)?, filter(asked.filter)?);
         let grant = watching(guarded)?;
@@ -150,17 +148,10 @@ impl Audit {
             guarded: Arc::clone(guarded),
             seen: seen.await?,
             filter,
-            _place: place,
         };
-        let (sender, messages) = mpsc::channel(1);
-        tokio::spawn(async move {
-            let all = watching.send(&sender);
-            let ended = tokio::time::timeout(limits::STREAM_TIME, all).await;
-            if let Err(error) = ended.unwrap_or(Err(Error::DeadlineExceeded)) {
-                let _gone = sender.try_send(Err(status(&error)));
-            }
-        });
-        Ok(ReceiverStream::new(messages))
+        Ok(Outflow::of(place, move |outlet| async move {
+            in_time(watching.send(&outlet)).await
+        }))
     }
 
     async fn checkpoint(&self, guarded: &Guarded) -> Result<pb::GetCheckpointResponse> {
@@ -201,17 +192,16 @@ struct Watching {
     guarded: Arc<Guarded>,
     seen: u64,
     filter: EntryFilter,
-    _place: Place,
 }
 
 impl Watching {
     /// Sends what comes, by the rules that are in force then, until the caller
     /// goes away or may watch no more.
-    async fn send(&mut self, sender: &mpsc::Sender<Watched>) -> Result<()> {
+    async fn send(&mut self, outlet: &Outlet<Watched>) -> Result<()> {
         let mut look = tokio::time::interval(limits::SEAL_EVERY);
         loop {
             tokio::select! {
-                () = sender.closed() => return Ok(()),
+                () = outlet.gone() => return Ok(()),
                 _ = look.tick() => {}
             }
             self.guarded = self.guarded.renewed()?;
@@ -223,20 +213,20 @@ impl Watching {
             if page.entries.is_empty() {
                 continue;
             }
-            let Some(room) = room(sender).await? else {
+            let Some(room) = outlet.room().await? else {
                 return Ok(());
             };
-            room.send(Ok(pb::WatchEntriesResponse {
+            room.send(pb::WatchEntriesResponse {
                 seen: page.seen.cast_signed(),
                 entries: page.entries.into_iter().map(wire).collect(),
-            }));
+            });
         }
     }
 }
 
 #[tonic::async_trait]
 impl AuditService for Audit {
-    type WatchEntriesStream = ReceiverStream<Watched>;
+    type WatchEntriesStream = Outflow<Watched>;
     type PruneEntriesStream = Pruning;
 
     async fn list_entries(

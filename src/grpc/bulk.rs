@@ -3,7 +3,7 @@
 
 use super::call::Guarded;
 use super::erased::erased;
-use super::status::status;
+use super::outflow::{Outflow, Outlet, in_time};
 use super::stream::Place;
 use crate::error::{Error, Result, Violation};
 use crate::id::CustomerId;
@@ -11,21 +11,16 @@ use crate::limits;
 use crate::pb;
 use crate::vault::{Refused, Vault};
 use std::sync::Arc;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
 
 type Message = pb::EraseCustomersResponse;
 
 /// The answers of one call.
-pub type Answers = ReceiverStream<std::result::Result<Message, Status>>;
+pub type Answers = Outflow<Message>;
 
 /// A list under way.
 struct Erasing {
     vault: Vault,
     guarded: Arc<Guarded>,
-    /// Given back when the list is done.
-    _place: Place,
 }
 
 /// Begins to erase a list. The call's own entry is durable when this returns;
@@ -44,38 +39,22 @@ pub async fn begin(
     }
     let grant = guarded.rules.erase_many(&guarded.principal)?;
     vault.begin_erasures(&guarded.call, &grant, count).await?;
-    // As many answers wait as the client takes; none is erased ahead of that.
-    let (sender, answers) = mpsc::channel(1);
     let erasing = Erasing {
         vault,
         guarded: Arc::clone(guarded),
-        _place: place,
     };
-    tokio::spawn(async move {
-        let all = erasing.all(asked.names, &sender);
-        if tokio::time::timeout(limits::STREAM_TIME, all)
-            .await
-            .is_err()
-        {
-            // What is left has no answer and is to be asked for again.
-            let late = status(&Error::DeadlineExceeded);
-            let _gone = sender.send(Err(late)).await;
-        }
-    });
-    Ok(ReceiverStream::new(answers))
+    // What has no answer when it ends is to be asked for again.
+    Ok(Outflow::of(place, move |outlet| async move {
+        in_time(erasing.all(asked.names, &outlet)).await
+    }))
 }
 
 impl Erasing {
-    async fn all(
-        &self,
-        names: Vec<String>,
-        sender: &mpsc::Sender<std::result::Result<Message, Status>>,
-    ) {
+    /// None is erased ahead of the answers that the client takes.
+    async fn all(&self, names: Vec<String>, outlet: &Outlet<Message>) -> Result<()> {
         for name in names {
-            let Ok(Ok(room)) =
-                tokio::time::timeout(limits::STREAM_STALL_TIME, sender.reserve()).await
-            else {
-                return;
+            let Some(room) = outlet.room().await? else {
+                return Ok(());
             };
             let message = match self.one(&name).await {
                 Ok(response) => Message {
@@ -89,8 +68,9 @@ impl Erasing {
                     )),
                 },
             };
-            room.send(Ok(message));
+            room.send(message);
         }
+        Ok(())
     }
 
     /// By the rules that are in force when it is this one's turn. A failure is

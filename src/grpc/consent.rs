@@ -2,7 +2,10 @@
 
 use super::call::Guarded;
 use super::value::{date, day};
-use crate::access::{Action, AnswerAsk, Grant, Look, Method, Say, Standing, Status};
+use crate::access::{
+    Action, AnswerAsk, Grant, ImportAsk, Look, Method, Say, ShownNotice, SignalAsk, Standing,
+    Status, Untaken,
+};
 use crate::catalog::Purpose;
 use crate::clock::Instant;
 use crate::error::{Error, Result, Violation};
@@ -10,8 +13,8 @@ use crate::id::{CustomerId, RequestId};
 use crate::limits;
 use crate::pb;
 use crate::pb::consent_service_server::ConsentService;
-use crate::secret::SecretBytes;
-use crate::vault::{Event, PurposeView, Said, Vault};
+use crate::secret::{SecretBytes, SecretText};
+use crate::vault::{Event, Imported, PurposeView, Said, Vault};
 use tonic::{Request, Response, Status as Refusal};
 
 /// The service over a vault.
@@ -125,7 +128,47 @@ fn event(event: &Event) -> pb::ConsentEvent {
         actor: event.actor.clone(),
         evidence: event.evidence.clone(),
         principal: event.principal.clone(),
+        signal: event.signal.clone(),
     }
+}
+
+fn outcome(untaken: Option<Untaken>) -> pb::ImportOutcome {
+    match untaken {
+        None => pb::ImportOutcome::Recorded,
+        Some(Untaken::NotSaid) => pb::ImportOutcome::NotSaid,
+        Some(Untaken::NoNotice) => pb::ImportOutcome::NoNotice,
+        Some(Untaken::NeedsConfirmation) => pb::ImportOutcome::NeedsConfirmation,
+        Some(Untaken::TooOld) => pb::ImportOutcome::TooOld,
+        Some(Untaken::Stands) => pb::ImportOutcome::Stands,
+        Some(Untaken::StricterStands) => pb::ImportOutcome::StricterStands,
+    }
+}
+
+fn imported(of: &Imported) -> pb::ImportedPurpose {
+    let said = &of.said;
+    let (standing, explicit) = (&said.standing, &said.explicit);
+    pb::ImportedPurpose {
+        outcome: outcome(of.untaken).into(),
+        event: said.event.into(),
+        state: Some(state(&of.purpose, standing, explicit, said.denied_by)),
+    }
+}
+
+/// The notices that were shown, one a purpose at most.
+fn shown(notices: Vec<pb::ShownNotice>) -> Result<Vec<ShownNotice>> {
+    if notices.len() > limits::CATALOG_ENTRIES {
+        return wrong("notices", "must be at most 256");
+    }
+    let notices = notices.into_iter();
+    let one = |notice: pb::ShownNotice| match u32::try_from(notice.notice_version) {
+        Ok(version) => Ok(ShownNotice {
+            purpose: notice.purpose,
+            version,
+            language: notice.language,
+        }),
+        Err(_) => wrong("notices", "must have versions that are not negative"),
+    };
+    notices.map(one).collect()
 }
 
 impl Consent {
@@ -230,6 +273,34 @@ impl Consent {
         let (who, now) = (&guarded.principal, guarded.call.time);
         let grant = guarded.rules.assert_basis(who, of, basis, now)?;
         self.say(guarded, grant, request).await
+    }
+
+    async fn signal(
+        &self,
+        guarded: &Guarded,
+        asked: pb::ImportSignalRequest,
+    ) -> Result<pb::ImportSignalResponse> {
+        guarded.about(&asked.name);
+        let customer = CustomerId::parse_name("name", &asked.name)?;
+        let request = RequestId::parse(&asked.request_id)?;
+        let signal = match asked.signal {
+            Some(pb::import_signal_request::Signal::Gpc(value)) => SignalAsk::Gpc(value),
+            Some(pb::import_signal_request::Signal::Tcf(text)) => {
+                SignalAsk::Tcf(SecretText::new(text))
+            }
+            None => return wrong("signal", "must be gpc or tcf"),
+        };
+        let ask = ImportAsk {
+            signal,
+            channel: asked.channel,
+            notices: shown(asked.notices)?,
+        };
+        let (who, now) = (&guarded.principal, guarded.call.time);
+        let grant = guarded.rules.import(who, customer, ask, now)?;
+        let became = self.vault.import(&guarded.call, grant, request).await?;
+        Ok(pb::ImportSignalResponse {
+            purposes: became.iter().map(imported).collect(),
+        })
     }
 
     fn look(guarded: &Guarded, action: Action, name: &str) -> Result<Grant<Look>> {
@@ -343,6 +414,15 @@ impl ConsentService for Consent {
             state: Some(state),
             event,
         }))
+    }
+
+    async fn import_signal(
+        &self,
+        request: Request<pb::ImportSignalRequest>,
+    ) -> Reply<pb::ImportSignalResponse> {
+        let guarded = Guarded::of(&request)?;
+        let became = self.signal(&guarded, request.into_inner()).await;
+        guarded.answer(became)
     }
 
     async fn get_consent_state(

@@ -1,8 +1,8 @@
 //! EventService.
 
 use super::call::Guarded;
-use super::status::status;
-use super::stream::{Place, Places, room};
+use super::outflow::{Outflow, Outlet, in_time};
+use super::stream::Places;
 use super::value::{date, timestamp};
 use crate::access::{Action, Events as Hearing, Grant};
 use crate::error::{Error, Result, Violation};
@@ -11,8 +11,6 @@ use crate::pb;
 use crate::pb::event_service_server::EventService;
 use crate::vault::{EventKind, EventView, Unheard, Vault};
 use std::sync::Arc;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 /// The service over a vault.
@@ -24,7 +22,7 @@ pub struct Events {
 }
 
 type Reply<T> = std::result::Result<Response<T>, Status>;
-type Watched = std::result::Result<pb::WatchEventsResponse, Status>;
+type Watched = pb::WatchEventsResponse;
 
 fn wrong<T>(field: &str, rule: impl Into<String>) -> Result<T> {
     Err(Error::invalid(Violation::new(field, rule)))
@@ -76,7 +74,7 @@ impl Events {
         &self,
         guarded: &Arc<Guarded>,
         asked: pb::WatchEventsRequest,
-    ) -> Result<ReceiverStream<Watched>> {
+    ) -> Result<Outflow<Watched>> {
         let place = self.streams.take(&guarded.principal)?;
         let Ok(after) = u64::try_from(asked.after) else {
             return wrong("after", "must not be negative");
@@ -87,17 +85,10 @@ impl Events {
             vault: self.vault.clone(),
             guarded: Arc::clone(guarded),
             seen: seen.await?,
-            _place: place,
         };
-        let (sender, messages) = mpsc::channel(1);
-        tokio::spawn(async move {
-            let all = watching.send(&sender);
-            let ended = tokio::time::timeout(limits::STREAM_TIME, all).await;
-            if let Err(error) = ended.unwrap_or(Err(Error::DeadlineExceeded)) {
-                let _gone = sender.try_send(Err(status(&error)));
-            }
-        });
-        Ok(ReceiverStream::new(messages))
+        Ok(Outflow::of(place, move |outlet| async move {
+            in_time(watching.send(&outlet)).await
+        }))
     }
 
     async fn acknowledge(
@@ -161,17 +152,16 @@ struct Watching {
     vault: Vault,
     guarded: Arc<Guarded>,
     seen: u64,
-    _place: Place,
 }
 
 impl Watching {
     /// Sends what comes, by the rules that are in force then, until the caller
     /// goes away or may watch no more.
-    async fn send(&mut self, sender: &mpsc::Sender<Watched>) -> Result<()> {
+    async fn send(&mut self, outlet: &Outlet<Watched>) -> Result<()> {
         let mut look = tokio::time::interval(limits::EVENTS_LOOK);
         loop {
             tokio::select! {
-                () = sender.closed() => return Ok(()),
+                () = outlet.gone() => return Ok(()),
                 _ = look.tick() => {}
             }
             self.guarded = self.guarded.renewed()?;
@@ -181,20 +171,20 @@ impl Watching {
             if page.events.is_empty() {
                 continue;
             }
-            let Some(room) = room(sender).await? else {
+            let Some(room) = outlet.room().await? else {
                 return Ok(());
             };
-            room.send(Ok(pb::WatchEventsResponse {
+            room.send(pb::WatchEventsResponse {
                 seen: page.seen.cast_signed(),
                 events: page.events.into_iter().map(event).collect(),
-            }));
+            });
         }
     }
 }
 
 #[tonic::async_trait]
 impl EventService for Events {
-    type WatchEventsStream = ReceiverStream<Watched>;
+    type WatchEventsStream = Outflow<Watched>;
 
     async fn watch_events(
         &self,

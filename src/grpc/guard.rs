@@ -54,7 +54,7 @@ pub struct Guard {
 }
 
 /// The RPCs' names, so that a label or a leaf never repeats a caller's text.
-const METHODS: [&str; 61] = [
+const METHODS: [&str; 62] = [
     "/oubliette.v1.RecordService/PutRecord",
     "/oubliette.v1.RecordService/GetRecord",
     "/oubliette.v1.RecordService/BatchGetRecords",
@@ -88,6 +88,7 @@ const METHODS: [&str; 61] = [
     "/oubliette.v1.ConsentService/WithdrawConsent",
     "/oubliette.v1.ConsentService/Object",
     "/oubliette.v1.ConsentService/AssertBasis",
+    "/oubliette.v1.ConsentService/ImportSignal",
     "/oubliette.v1.ConsentService/GetConsentState",
     "/oubliette.v1.ConsentService/ListConsentHistory",
     "/oubliette.v1.ConsentService/GetReceipt",
@@ -121,10 +122,6 @@ const METHODS: [&str; 61] = [
 /// Health and reflection: the only calls that are not guarded. A service that
 /// nobody knows is, so that looking for one is written down.
 const BESIDE: &str = "/grpc.";
-
-/// What a caller may be told ahead of its own deadline, so that the answer
-/// reaches it.
-const HEAD_START: Duration = Duration::from_millis(2);
 
 fn method_of(path: &str) -> &'static str {
     METHODS
@@ -271,7 +268,9 @@ fn deadline(request: &Request<Body>) -> Duration {
         .and_then(|value| value.to_str().ok())
         .and_then(parse_timeout);
     asked.map_or(limits::CALL_TIME, |asked| {
-        asked.saturating_sub(HEAD_START).min(limits::CALL_TIME)
+        asked
+            .saturating_sub(limits::HEAD_START)
+            .min(limits::CALL_TIME)
     })
 }
 

@@ -1,7 +1,7 @@
 //! WatchJob, and jobs as the wire knows them.
 
 use super::call::Guarded;
-use super::status::status;
+use super::outflow::{Outflow, Outlet, in_time};
 use super::stream::Place;
 use super::value::date;
 use crate::error::{Error, Result};
@@ -9,12 +9,7 @@ use crate::limits;
 use crate::pb;
 use crate::store::{JobKind, JobRow, JobState};
 use crate::vault::Vault;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use tokio::sync::mpsc;
-use tokio_stream::Stream;
-use tonic::Status;
 
 /// A job's number on the wire.
 pub fn number(job: i64) -> Result<u64> {
@@ -68,18 +63,7 @@ pub fn job(row: &JobRow) -> pb::Job {
 }
 
 /// What a watcher is sent.
-pub struct Watching {
-    ready: mpsc::Receiver<std::result::Result<pb::WatchJobResponse, Status>>,
-    _place: Place,
-}
-
-impl Stream for Watching {
-    type Item = std::result::Result<pb::WatchJobResponse, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.ready.poll_recv(cx)
-    }
-}
+pub type Watching = Outflow<pb::WatchJobResponse>;
 
 /// Begins to send a job as it stands; the first is written down, and what
 /// follows it as long as the caller may watch.
@@ -91,42 +75,35 @@ pub async fn watch(
 ) -> Result<Watching> {
     let grant = guarded.rules.watch_job(&guarded.principal, job)?;
     let first = vault.watch_job(&guarded.call, &grant).await?;
-    let (sender, ready) = mpsc::channel(1);
     let guarded = Arc::clone(guarded);
-    tokio::spawn(async move {
-        let all = send(vault, guarded, first, &sender);
-        let ended = tokio::time::timeout(limits::STREAM_TIME, all).await;
-        if let Err(error) = ended.unwrap_or(Err(Error::DeadlineExceeded)) {
-            // The watcher may be gone.
-            let _ = sender.send(Err(status(&error))).await;
-        }
-    });
-    Ok(Watching {
-        ready,
-        _place: place,
-    })
+    Ok(Outflow::of(place, move |outlet| async move {
+        in_time(send(vault, guarded, first, &outlet)).await
+    }))
 }
 
 async fn send(
     vault: Vault,
     mut guarded: Arc<Guarded>,
     first: JobRow,
-    sender: &mpsc::Sender<std::result::Result<pb::WatchJobResponse, Status>>,
+    outlet: &Outlet<pb::WatchJobResponse>,
 ) -> Result<()> {
     let mut row = first;
     let mut look = tokio::time::interval(limits::WATCH_LOOK);
     loop {
-        let response = pb::WatchJobResponse {
-            job: Some(job(&row)),
+        let Some(room) = outlet.room().await? else {
+            return Ok(());
         };
-        if sender.send(Ok(response)).await.is_err() || row.state != JobState::Running {
+        room.send(pb::WatchJobResponse {
+            job: Some(job(&row)),
+        });
+        if row.state != JobState::Running {
             return Ok(());
         }
         let sent = row.clone();
         while row == sent {
-            look.tick().await;
-            if sender.is_closed() {
-                return Ok(());
+            tokio::select! {
+                () = outlet.gone() => return Ok(()),
+                _ = look.tick() => {}
             }
             guarded = guarded.renewed()?;
             let grant = guarded.rules.watch_job(&guarded.principal, sent.job)?;

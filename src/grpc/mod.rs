@@ -18,6 +18,7 @@ mod job;
 mod key_status;
 mod keys;
 mod metadata;
+mod outflow;
 mod prune;
 mod records;
 mod retention;

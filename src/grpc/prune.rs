@@ -1,7 +1,7 @@
 //! AuditService: pruning, and how far it is.
 
 use super::call::Guarded;
-use super::status::status;
+use super::outflow::{Outflow, Outlet, in_time};
 use super::stream::Place;
 use super::value::{instant, timestamp};
 use crate::access::PruneEntries;
@@ -9,26 +9,10 @@ use crate::error::{Error, Result, Violation};
 use crate::limits;
 use crate::pb;
 use crate::vault::{PruneStage, PruneView, Vault};
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use tokio::sync::mpsc;
-use tokio_stream::Stream;
-use tonic::Status;
 
 /// What whoever asked is sent.
-pub struct Pruning {
-    views: mpsc::Receiver<Result<PruneView>>,
-    _place: Place,
-}
-
-impl Stream for Pruning {
-    type Item = std::result::Result<pb::PruneEntriesResponse, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = self.views.poll_recv(cx);
-        next.map(|view| view.map(|view| view.map(message).map_err(|error| status(&error))))
-    }
-}
+pub type Pruning = Outflow<pb::PruneEntriesResponse>;
 
 /// PruneEntries.
 pub async fn begin(
@@ -52,10 +36,24 @@ pub async fn begin(
         reason: asked.reason,
     };
     let grant = guarded.rules.prune_entries(&guarded.principal, target)?;
-    Ok(Pruning {
-        views: vault.prune_entries(&guarded.call, &grant).await?,
-        _place: place,
-    })
+    let views = vault.prune_entries(&guarded.call, &grant).await?;
+    Ok(Outflow::of(place, move |outlet| async move {
+        in_time(send(views, &outlet)).await
+    }))
+}
+
+/// Whoever goes away stops nothing: the vault prunes on.
+async fn send(
+    mut views: mpsc::Receiver<Result<PruneView>>,
+    outlet: &Outlet<pb::PruneEntriesResponse>,
+) -> Result<()> {
+    while let Some(view) = views.recv().await {
+        let Some(room) = outlet.room().await? else {
+            return Ok(());
+        };
+        room.send(message(view?));
+    }
+    Ok(())
 }
 
 fn message(view: PruneView) -> pb::PruneEntriesResponse {

@@ -3,11 +3,12 @@
 use super::call::Guarded;
 use super::value::{date, timestamp};
 use crate::access::{Action, Grant, Review as Looking};
+use crate::catalog::{Catalog, Controller, NoticeVersion};
 use crate::error::{Error, Missing, Result, Violation};
 use crate::limits;
 use crate::pb;
 use crate::pb::review_service_server::ReviewService;
-use crate::vault::{FindingKind, Vault, processing_record, scope_json};
+use crate::vault::{FindingKind, Telling, Usage, Vault, form_text, processing_record, scope_json};
 use std::collections::BTreeMap;
 use tonic::{Request, Response, Status};
 
@@ -56,6 +57,65 @@ fn counts(counts: BTreeMap<&str, u64>) -> Vec<pb::UseCount> {
     counts.map(count).collect()
 }
 
+/// Who answers for the data of the caller's tenant, for a notice that is told.
+fn controller<'a>(guarded: &'a Guarded, version: &NoticeVersion) -> Result<&'a Controller> {
+    if version.published.is_none() {
+        return wrong("tilt", "must be false for a draft: it tells nothing yet");
+    }
+    let tenant = guarded.principal.tenant();
+    match guarded.rules.catalog().controller(tenant) {
+        Some(controller) => Ok(controller),
+        None => wrong(
+            "tilt",
+            format!("needs [controllers.{tenant}] in catalog.toml: who answers for the data"),
+        ),
+    }
+}
+
+/// Every field that a purpose may see, and how often it looked.
+fn uses(catalog: &Catalog, usage: &Usage) -> Vec<pb::PurposeField> {
+    let mut uses = Vec::new();
+    for record_type in catalog.record_types() {
+        let of_type = record_type.name.as_str();
+        for field in record_type.fields() {
+            let reads = usage.of_field(of_type, field.number.0);
+            for purpose in catalog.purposes() {
+                let ceiling = purpose.scope.ceiling(record_type.number, field.number);
+                let name = purpose.name.as_str();
+                uses.extend(ceiling.map(|form| pb::PurposeField {
+                    purpose: name.to_owned(),
+                    field: format!("{of_type}.{}", field.name),
+                    form: form_text(form),
+                    calls: reads.get(name).copied().unwrap_or(0).cast_signed(),
+                }));
+            }
+        }
+    }
+    uses
+}
+
+/// What was said of purposes, by customers and by their signals.
+fn consents(catalog: &Catalog, usage: &Usage) -> Vec<pb::ConsentDay> {
+    let mut said = usage.said.clone();
+    for ((number, day), (yes, no)) in &usage.signalled {
+        if let Some(purpose) = catalog.purpose_by_number(*number) {
+            let sums = said.entry((purpose.name.to_string(), *day)).or_default();
+            (sums.0, sums.1) = (sums.0 + yes, sums.1 + no);
+        }
+    }
+    let said = said.into_iter().filter(|(_, sums)| *sums != (0, 0));
+    said.map(|((purpose, day), (yes, no))| pb::ConsentDay {
+        purpose,
+        day_time: Some(prost_types::Timestamp {
+            seconds: i64::from(day.0) * 86_400,
+            nanos: 0,
+        }),
+        given: yes.cast_signed(),
+        ended: no.cast_signed(),
+    })
+    .collect()
+}
+
 fn looking(guarded: &Guarded, action: Action) -> Result<Grant<Looking>> {
     guarded.rules.review(&guarded.principal, action)
 }
@@ -92,6 +152,8 @@ impl Review {
             }
         }
         Ok(pb::GetReviewResponse {
+            uses: uses(catalog, &seen.usage),
+            consents: consents(catalog, &seen.usage),
             findings: findings.collect(),
             purposes: counts(seen.usage.purposes()),
             fields,
@@ -145,15 +207,29 @@ impl Review {
             Err(_) => return wrong("version", "must not be negative"),
         };
         let (number, version) = found.ok_or(Error::NotFound(Missing::Notice))?;
+        let tilt = match asked.tilt {
+            true => Some(controller(guarded, version)?),
+            false => None,
+        };
         let is_asked = |language: &&str| asked.language.is_empty() || asked.language == **language;
         let texts = version.languages().filter(is_asked);
-        let texts: Vec<pb::NoticeText> = texts
-            .map(|language| pb::NoticeText {
+        let texts = texts.map(|language| {
+            let telling = tilt.map(|controller| Telling {
+                catalog,
+                controller,
+                purpose,
+                version: (number, version),
+                language,
+            });
+            let document = telling.map(|telling| telling.document()).transpose()?;
+            Ok(pb::NoticeText {
                 language: language.to_owned(),
                 text: version.text(language).unwrap_or_default().to_owned(),
                 hash: version.hash(language).map(hex::encode).unwrap_or_default(),
+                tilt: document.map_or_else(String::new, |document| document.to_string()),
             })
-            .collect();
+        });
+        let texts: Vec<pb::NoticeText> = texts.collect::<Result<_>>()?;
         if texts.is_empty() {
             return wrong("language", "must be a language of the notice");
         }

@@ -11,10 +11,6 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
-
-/// How often the counts are written down.
-const EVERY: Duration = Duration::from_secs(1);
 
 /// A principal's rate limiter, and the rate that it was made for.
 type Limiter = (u32, Arc<DefaultDirectRateLimiter>);
@@ -93,7 +89,7 @@ impl Shed {
 
     /// Writes the counts down, each second, for as long as the server lives.
     pub async fn write_down(self: Arc<Self>, vault: Vault) {
-        let mut tick = tokio::time::interval(EVERY);
+        let mut tick = tokio::time::interval(limits::SHED_TOLD);
         loop {
             tick.tick().await;
             let counts =

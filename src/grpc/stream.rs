@@ -4,22 +4,20 @@
 use super::asked::Asked;
 use super::call::Guarded;
 use super::metadata::record;
-use super::status::status;
+use super::outflow::{Outflow, Outlet, in_time};
 use crate::access::{Grant, Principal, Read, ReadTarget};
 use crate::error::{Error, Exhausted, Result};
 use crate::limits;
 use crate::pb;
 use crate::vault::{Chunk, Vault};
 use std::collections::{BTreeMap, HashMap};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio_stream::Stream;
-use tonic::Status;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 type Message = pb::StreamRecordsResponse;
+
+/// The chunks of one stream.
+pub type Chunks = Outflow<Message>;
 
 /// Room for streams: so many in all, and of one principal not all of them.
 /// Principals come from the roles file, so there are few.
@@ -46,9 +44,14 @@ impl Default for Places {
 impl Places {
     /// Room for one more stream of a principal.
     pub fn take(&self, principal: &Principal) -> Result<Place> {
+        self.one_of(principal.name())
+    }
+
+    /// The same, by the principal's name.
+    pub(super) fn one_of(&self, principal: &Arc<str>) -> Result<Place> {
         let own = {
             let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
-            let own = each.entry(Arc::clone(principal.name()));
+            let own = each.entry(Arc::clone(principal));
             let none = || Arc::new(Semaphore::new(limits::STREAMS_PER_PRINCIPAL));
             Arc::clone(own.or_insert_with(none))
         };
@@ -56,39 +59,6 @@ impl Places {
         Ok(Place {
             _of_principal: own.try_acquire_owned().map_err(full)?,
             _of_all: Arc::clone(&self.all).try_acquire_owned().map_err(full)?,
-        })
-    }
-}
-
-/// The chunks of one stream. It holds the stream's room, so that a reader who
-/// lets a chunk lie keeps the memory of no more than its share.
-pub struct Chunks {
-    ready: mpsc::Receiver<Message>,
-    end: Arc<End>,
-    _place: Place,
-}
-
-/// Why the stream ends after its last chunk; an error until it ends well, so
-/// that what was cut off never looks complete.
-struct End(Mutex<Option<Error>>);
-
-impl End {
-    fn is(&self, why: Option<Error>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = why;
-    }
-
-    fn take(&self) -> Option<Error> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl Stream for Chunks {
-    type Item = std::result::Result<Message, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.ready.poll_recv(cx).map(|ready| match ready {
-            Some(message) => Some(Ok(message)),
-            None => self.end.take().map(|error| Err(status(&error))),
         })
     }
 }
@@ -123,25 +93,12 @@ pub async fn open(
     if first.is_none() {
         streaming.record_empty().await?;
     }
-    // One chunk waits while another is on its way: a slow reader holds no more.
-    let (sender, ready) = mpsc::channel(1);
-    let end = Arc::new(End(Mutex::new(Some(Error::Internal(
-        "a stream ended by itself",
-    )))));
-    let chunks = Chunks {
-        ready,
-        end: Arc::clone(&end),
-        _place: place,
-    };
-    tokio::spawn(async move {
-        let all = streaming.send(first, &sender);
-        let ended = tokio::time::timeout(limits::STREAM_TIME, all).await;
-        end.is(match ended.unwrap_or(Err(Error::DeadlineExceeded)) {
-            Ok(()) => None,
-            Err(error) => Some(streaming.refuse(error).await),
-        });
-    });
-    Ok(chunks)
+    Ok(Outflow::of(place, move |outlet| async move {
+        match in_time(streaming.send(first, &outlet)).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(streaming.refuse(error).await),
+        }
+    }))
 }
 
 fn decide(guarded: &Guarded, asked: &pb::StreamRecordsRequest) -> Result<Grant<Read>> {
@@ -169,18 +126,18 @@ impl Streaming {
         }))
     }
 
-    async fn send(&mut self, first: Option<Chunk>, sender: &mpsc::Sender<Message>) -> Result<()> {
+    async fn send(&mut self, first: Option<Chunk>, outlet: &Outlet<Message>) -> Result<()> {
         let mut next = first;
         while let Some(chunk) = next {
             let message = self.message(&chunk);
             drop(chunk);
-            let Some(place) = room(sender).await? else {
+            let Some(place) = outlet.room().await? else {
                 return Ok(());
             };
             place.send(message);
             // The next one is opened when this one was taken, not before: an
             // erasure stops a stream within one chunk.
-            if room(sender).await?.is_none() {
+            if outlet.room().await?.is_none() {
                 return Ok(());
             }
             next = self.again().await?;
@@ -240,53 +197,5 @@ impl Streaming {
                 })
                 .collect(),
         }
-    }
-}
-
-/// Waits for room for a message; `None` where the caller went away.
-pub(super) async fn room<T>(sender: &mpsc::Sender<T>) -> Result<Option<mpsc::Permit<'_, T>>> {
-    tokio::time::timeout(limits::STREAM_STALL_TIME, sender.reserve())
-        .await
-        .map(std::result::Result::ok)
-        .map_err(|_| Error::DeadlineExceeded)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio_stream::StreamExt;
-    use tonic::Code;
-
-    fn chunks() -> (mpsc::Sender<Message>, Arc<End>, Chunks) {
-        let room = Arc::new(Semaphore::new(2));
-        let one = || Arc::clone(&room).try_acquire_owned().unwrap();
-        let place = Place {
-            _of_all: one(),
-            _of_principal: one(),
-        };
-        let (sender, ready) = mpsc::channel(1);
-        let end = Arc::new(End(Mutex::new(Some(Error::Internal("cut off")))));
-        let chunks = Chunks {
-            ready,
-            end: Arc::clone(&end),
-            _place: place,
-        };
-        (sender, end, chunks)
-    }
-
-    #[tokio::test]
-    async fn a_stream_that_was_cut_off_never_looks_complete() {
-        let (sender, _, mut stream) = chunks();
-        sender.send(Message::default()).await.unwrap();
-        drop(sender);
-        assert!(stream.next().await.unwrap().is_ok());
-        let last = stream.next().await.unwrap().err().unwrap();
-        assert_eq!(last.code(), Code::Internal);
-        assert!(stream.next().await.is_none());
-
-        let (sender, end, mut stream) = chunks();
-        end.is(None);
-        drop(sender);
-        assert!(stream.next().await.is_none(), "this one ended well");
     }
 }

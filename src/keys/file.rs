@@ -12,6 +12,7 @@
 use super::lock::{Lock, Opener};
 use super::{Assurance, KeyProvider, KeyState, Needs};
 use crate::crypto::{Deployment, MasterKey, Prk, WrapContext, random_key};
+use crate::durable;
 use crate::error::{Error, Result, Unavailable};
 use crate::secret::{Key32, SecretText};
 use base64::Engine;
@@ -19,7 +20,7 @@ use base64::prelude::BASE64_STANDARD;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use zeroize::Zeroizing;
@@ -90,8 +91,9 @@ impl FileProvider {
     fn open_all(&self, opener: &Opener) -> Result<BTreeMap<String, Key32>> {
         let mut opened = BTreeMap::new();
         for (_, name) in self.names()? {
-            let path = self.dir.join(&name);
-            match parse_locked(&read(&path)?).and_then(|sealed| opener.open(&sealed)) {
+            let text = read(&self.dir.join(&name))?;
+            let sealed = || parse_locked(&text).and_then(|sealed| opener.open(&sealed));
+            match sealed().or_else(|| parse(&text)) {
                 Some(key) => drop(opened.insert(name, key)),
                 None => tracing::warn!(name, "this key file does not open; it is left aside"),
             }
@@ -102,23 +104,85 @@ impl FileProvider {
         }
     }
 
-    /// The text of a new key's file.
-    fn text(&self, key: &Key32) -> Result<Zeroizing<String>> {
-        Ok(Zeroizing::new(match &self.lock {
-            None => {
-                let digits = Zeroizing::new(hex::encode(key.expose()));
-                let mut text = String::with_capacity(FILE_BYTES);
-                for part in [FIRST_LINE, "\n", digits.as_str(), "\n"] {
-                    text.push_str(part);
-                }
-                text
+    /// Seals what was there before the lock was. It may be cut off anywhere
+    /// and repeated. Answers how many files it sealed.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] where there is no lock or a file cannot be rewritten.
+    pub fn seal_files(&self) -> Result<usize> {
+        let lock = self.lock.as_ref().ok_or_else(|| no_lock(&self.dir))?;
+        let mut sealed = 0;
+        for (_, name) in self.names()? {
+            let path = self.dir.join(name);
+            if let Some(key) = parse(&read(&path)?) {
+                rewrite(&path, &locked(lock, &key)?)?;
+                sealed += 1;
             }
-            Some(lock) => {
-                let sealed = BASE64_STANDARD.encode(lock.seal(key)?);
-                format!("{LOCKED_LINE}\n{sealed}\n")
-            }
-        }))
+        }
+        Ok(sealed)
     }
+
+    /// Writes every key file in the clear, then takes the lock away. People
+    /// must have opened it. It may be cut off anywhere and repeated. Answers
+    /// how many files it opened.
+    ///
+    /// # Errors
+    /// [`Error::Setup`] where there is no lock or a file cannot be rewritten.
+    pub fn remove_lock(&mut self) -> Result<usize> {
+        if self.lock.is_none() || self.opened().is_empty() {
+            return Err(no_lock(&self.dir));
+        }
+        let mut opened = 0;
+        for (name, key) in self.opened().iter() {
+            let path = self.dir.join(name);
+            if parse(&read(&path)?).is_none() {
+                rewrite(&path, &plain(key))?;
+                opened += 1;
+            }
+        }
+        Lock::remove(&self.dir)?;
+        self.lock = None;
+        Ok(opened)
+    }
+}
+
+/// The text of a key's file where there is no lock.
+fn plain(key: &Key32) -> Zeroizing<String> {
+    let digits = Zeroizing::new(hex::encode(key.expose()));
+    let mut text = Zeroizing::new(String::with_capacity(FILE_BYTES));
+    for part in [FIRST_LINE, "\n", digits.as_str(), "\n"] {
+        text.push_str(part);
+    }
+    text
+}
+
+/// The text of a key's file where there is one.
+fn locked(lock: &Lock, key: &Key32) -> Result<Zeroizing<String>> {
+    let sealed = BASE64_STANDARD.encode(lock.seal(key)?);
+    Ok(Zeroizing::new(format!("{LOCKED_LINE}\n{sealed}\n")))
+}
+
+/// Puts `text` in the place of a key file, and overwrites what was there.
+fn rewrite(path: &Path, text: &str) -> Result<()> {
+    let rewritten = OpenOptions::new().write(true).open(path).and_then(|old| {
+        durable::replace(path, text.as_bytes(), durable::PRIVATE)?;
+        overwrite(old)
+    });
+    rewritten.map_err(|error| failed("rewrite the key file", path, &error))
+}
+
+/// Writes zeros over all of a file; as much as the medium honours.
+fn overwrite(mut file: File) -> std::io::Result<()> {
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(LOCKED_BYTES);
+    file.write_all(&vec![0; length.min(LOCKED_BYTES)])?;
+    file.sync_all()
+}
+
+fn no_lock(dir: &Path) -> Error {
+    Error::Setup(format!(
+        "the key files in {} have no lock that was opened; put one on with: oubliette lock add",
+        dir.display()
+    ))
 }
 
 /// Reads a key file, which must be its owner's alone.
@@ -183,27 +247,16 @@ impl KeyProvider for FileProvider {
         Assurance::BestEffort
     }
 
-    /// Atomic: written beside, synced, linked to its name, directory synced.
-    /// Linking refuses a name that is taken; a rename would replace it.
     fn create(&self, _: Deployment, epoch: u32) -> Result<String> {
         let name = format!("epoch-{epoch:08}.key");
-        let (path, draft) = (self.dir.join(&name), self.dir.join(format!(".{name}.new")));
+        let path = self.dir.join(&name);
         let key = random_key()?;
-        let text = self.text(&key)?;
-        let written = (|| {
-            let _ = fs::remove_file(&draft);
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&draft)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::hard_link(&draft, &path)?;
-            fs::remove_file(&draft)?;
-            File::open(&self.dir)?.sync_all()
-        })();
-        written.map_err(|error| failed("make the key file", &path, &error))?;
+        let text = match &self.lock {
+            None => plain(&key),
+            Some(lock) => locked(lock, &key)?,
+        };
+        durable::create(&path, text.as_bytes(), durable::PRIVATE)
+            .map_err(|error| failed("make the key file", &path, &error))?;
         if self.lock.is_some() {
             self.opened().insert(name.clone(), key);
         }
@@ -217,15 +270,13 @@ impl KeyProvider for FileProvider {
     fn destroy(&self, name: &str) -> Result<KeyState> {
         let path = self.dir.join(name);
         let destroyed = (|| {
-            let mut file = match OpenOptions::new().write(true).open(&path) {
+            let file = match OpenOptions::new().write(true).open(&path) {
                 Err(why) if why.kind() == ErrorKind::NotFound => return Ok(()),
                 opened => opened?,
             };
-            let length = usize::try_from(file.metadata()?.len()).unwrap_or(LOCKED_BYTES);
-            file.write_all(&vec![0; length.min(LOCKED_BYTES)])?;
-            file.sync_all()?;
+            overwrite(file)?;
             fs::remove_file(&path)?;
-            File::open(&self.dir)?.sync_all()
+            durable::sync_directory_of(&path)
         })();
         destroyed.map_err(|error| failed("destroy the key file", &path, &error))?;
         self.opened().remove(name);

@@ -13,19 +13,20 @@
 //!
 //! A share is a text, shown once: `oubliette-share-ID-INDEX-HEX-CHECKSUM`.
 
-use crate::crypto::shares::{Share, checksum, combine, split};
-use crate::crypto::{random_bytes, random_key};
+mod draft;
+
+pub use draft::Draft;
+
+use crate::crypto::shares::{Share, checksum, combine};
+use crate::durable;
 use crate::error::{Error, Exhausted, Result};
 use crate::limits;
 use crate::secret::{Key32, SecretBytes, SecretText};
-use age::secrecy::{ExposeSecret, SecretString};
+use age::secrecy::SecretString;
 use age::{scrypt, x25519};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use zeroize::Zeroizing;
@@ -83,53 +84,6 @@ struct Tries {
 pub struct Opener(x25519::Identity);
 
 impl Lock {
-    /// Makes a lock in a directory that has none; key files made from then on
-    /// are sealed to it. A lock held by shares answers them: they are nowhere
-    /// else.
-    pub fn create(
-        dir: &Path,
-        by: HeldBy,
-        passphrase: Option<&SecretText>,
-    ) -> Result<Vec<SecretText>> {
-        let identity = x25519::Identity::generate();
-        let id = hex::encode(random_bytes::<4>()?);
-        let (holders, secret, shares) = match (by, passphrase) {
-            (HeldBy::Passphrase, Some(passphrase)) => {
-                let secret = SecretString::from(passphrase.expose().to_owned());
-                ("passphrase".to_owned(), secret, Vec::new())
-            }
-            (HeldBy::Shares { threshold, shares }, None) => {
-                let key = random_key()?;
-                let split = split(&key, threshold, shares)?;
-                let texts = split.iter().map(|share| share_text(&id, share)).collect();
-                let line = format!("shares {threshold} {shares} {id}");
-                (line, SecretString::from(hex::encode(key.expose())), texts)
-            }
-            _ => return Err(Error::Internal("a lock without its passphrase")),
-        };
-        let mut to = scrypt::Recipient::new(secret);
-        to.set_work_factor(WORK);
-        let sealed = age::encrypt(&to, identity.to_string().expose_secret().as_bytes());
-        let sealed = sealed.map_err(|_| Error::Internal("age seals nothing"))?;
-        let text = format!(
-            "{FIRST_LINE}\n{}\n{holders}\n{}\n",
-            identity.to_public(),
-            BASE64_STANDARD.encode(sealed)
-        );
-        let path = dir.join(FILE);
-        let written = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .and_then(|mut file| {
-                file.write_all(text.as_bytes())?;
-                file.sync_all()
-            });
-        written.map_err(|why| refused(&path, &format!("cannot be made: {}", why.kind())))?;
-        Ok(shares)
-    }
-
     /// The lock of a directory, if it has one.
     pub fn load(dir: &Path) -> Result<Option<Self>> {
         let path = dir.join(FILE);
@@ -147,6 +101,14 @@ impl Lock {
             )
         };
         lock.map(Some).ok_or_else(not_one)
+    }
+
+    /// Takes the lock of a directory away: no key file may be sealed to it any
+    /// more.
+    pub(super) fn remove(dir: &Path) -> Result<()> {
+        let path = dir.join(FILE);
+        let removed = std::fs::remove_file(&path).and_then(|()| durable::sync_directory_of(&path));
+        removed.map_err(|why| refused(&path, &format!("cannot be removed: {}", why.kind())))
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -264,6 +226,15 @@ impl Tries {
 }
 
 impl Opener {
+    /// The same pair, to be opened by others from now on: key files stay as
+    /// they are.
+    ///
+    /// # Errors
+    /// As [`Draft::new`].
+    pub fn held_by(&self, by: HeldBy, passphrase: Option<&SecretText>) -> Result<Draft> {
+        Draft::of(&self.0, by, passphrase)
+    }
+
     /// Opens what [`Lock::seal`] sealed.
     pub fn open(&self, sealed: &[u8]) -> Option<Key32> {
         let opened = SecretBytes::new(age::decrypt(&self.0, sealed).ok()?);
@@ -304,24 +275,19 @@ fn parse_share(id: &str, text: &str) -> Option<Share> {
     Some(Share { index, bytes })
 }
 
-/// Where the lock of a directory is.
-pub fn lock_file(dir: &Path) -> PathBuf {
-    dir.join(FILE)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::random_key;
 
     fn lock(by: HeldBy, passphrase: Option<&str>) -> (Lock, Vec<SecretText>) {
         let dir = tempfile::tempdir().unwrap();
         let passphrase = passphrase.map(|p| SecretText::new(p.to_owned()));
-        let shares = Lock::create(dir.path(), by, passphrase.as_ref()).unwrap();
-        assert!(
-            Lock::create(dir.path(), by, passphrase.as_ref()).is_err(),
-            "never replaced"
-        );
-        (Lock::load(dir.path()).unwrap().unwrap(), shares)
+        let draft = Draft::new(by, passphrase.as_ref()).unwrap();
+        draft.place(dir.path()).unwrap();
+        assert!(draft.place(dir.path()).is_err(), "never replaced");
+        let lock = Lock::load(dir.path()).unwrap().unwrap();
+        (lock, draft.into_shares())
     }
 
     fn text(text: &str) -> SecretText {
@@ -380,9 +346,36 @@ mod tests {
     }
 
     #[test]
+    fn a_lock_changes_hands_and_what_it_sealed_opens_as_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let draft = Draft::new(HeldBy::Passphrase, Some(&text("first words"))).unwrap();
+        draft.place(dir.path()).unwrap();
+        let lock = Lock::load(dir.path()).unwrap().unwrap();
+        let key = random_key().unwrap();
+        let sealed = lock.seal(&key).unwrap();
+        let opener = lock.give(&text("first words")).unwrap().unwrap();
+        let by = HeldBy::Shares {
+            threshold: 2,
+            shares: 2,
+        };
+        let draft = opener.held_by(by, None).unwrap();
+        draft.replace(dir.path()).unwrap();
+        let lock = Lock::load(dir.path()).unwrap().unwrap();
+        assert_eq!(
+            lock.give(&text("first words")).err(),
+            Some(Error::NotAShare)
+        );
+        let shares = draft.into_shares();
+        assert!(lock.give(&shares[1]).unwrap().is_none());
+        let opener = lock.give(&shares[0]).unwrap().unwrap();
+        assert_eq!(opener.open(&sealed).unwrap().expose(), key.expose());
+    }
+
+    #[test]
     fn a_lock_that_is_cut_or_grown_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        Lock::create(dir.path(), HeldBy::Passphrase, Some(&text("x"))).unwrap();
+        let draft = Draft::new(HeldBy::Passphrase, Some(&text("x"))).unwrap();
+        draft.place(dir.path()).unwrap();
         let good = std::fs::read_to_string(dir.path().join(FILE)).unwrap();
         assert!(Lock::parse(&good).is_some());
         for bad in [

@@ -3,6 +3,7 @@
 //! Ed25519 (RFC 8032) through ring; names and texts as in C2SP signed-note.
 
 use crate::crypto::random_key;
+use crate::durable;
 use crate::error::{Error, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -11,9 +12,6 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -50,21 +48,11 @@ impl SigningKey {
     pub fn create(path: &Path) -> Result<()> {
         let seed = random_key()?;
         let der = Zeroizing::new([&PKCS8[..], seed.expose()].concat());
-        let text = Zeroizing::new(BASE64_STANDARD.encode(der.as_slice()));
-        let written = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .and_then(|mut file| {
-                file.write_all(b"-----BEGIN PRIVATE KEY-----\n")?;
-                for line in text.as_bytes().chunks(64) {
-                    file.write_all(line)?;
-                    file.write_all(b"\n")?;
-                }
-                file.write_all(b"-----END PRIVATE KEY-----\n")?;
-                file.sync_all()
-            });
+        // The 48 bytes of a PKCS#8 Ed25519 key are one line of base64.
+        let line = Zeroizing::new(BASE64_STANDARD.encode(der.as_slice()));
+        let (begin, end) = ("-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----");
+        let pem = Zeroizing::new([begin, line.as_str(), end, ""].join("\n"));
+        let written = durable::create(path, pem.as_bytes(), durable::PRIVATE);
         written.map_err(|why| {
             let path = path.display();
             Error::Setup(format!("cannot make the signing key {path}: {why}"))

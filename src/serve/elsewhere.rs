@@ -77,12 +77,17 @@ impl KeyBackup for KeyBackups {
     }
 }
 
-/// Backs up the data beside the server.
+/// Backs up the data beside the server; `told` hears how many bytes are
+/// written, and of how many.
 ///
 /// # Errors
 /// [`Error::Setup`] when `to` cannot be made.
-pub fn backup_data(config: &Config, to: &Path) -> Result<(PathBuf, CopyMark)> {
-    back_up_data(&config.data, to, Instant::now().seconds())
+pub fn backup_data(
+    config: &Config,
+    to: &Path,
+    told: impl FnMut(u64, u64),
+) -> Result<(PathBuf, CopyMark)> {
+    back_up_data(&config.data, to, Instant::now().seconds(), told)
 }
 
 /// Backs up the keys beside the server.

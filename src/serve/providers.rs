@@ -11,7 +11,7 @@ use crate::keys::transit::TransitProvider;
 use crate::keys::{KeyProvider, Providers, aws_kms};
 use crate::limits;
 use crate::store::ApprovalAction;
-use crate::vault::Vault;
+use crate::vault::{Approved, Vault};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -65,8 +65,8 @@ fn make(keeper: &Keeper) -> Result<Arc<dyn KeyProvider>> {
 /// Looks at the key providers for as long as the server runs. Where the vault
 /// is to seal itself soon after they are gone, it looks more often.
 pub(super) async fn keep(vault: Vault, access: Arc<Access>, without: Duration) {
-    const OFTEN: Duration = Duration::from_secs(1);
-    let mut look = interval((without / 4).clamp(OFTEN, limits::PROVIDER_LOOK));
+    let mut look =
+        interval((without / 4).clamp(limits::PROVIDER_LOOK_LEAST, limits::PROVIDER_LOOK));
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         look.tick().await;
@@ -95,13 +95,13 @@ impl Moving {
 impl Moving {
     /// Where changing providers takes two people: that somebody approved of
     /// just this file. Once they have, SIGHUP takes it up.
-    async fn approved(&self) -> Result<()> {
+    async fn approved(&self) -> Result<Approved> {
         let digest = fingerprint(&self.files());
         let part = digest.iter().take(6);
         let target = part.fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
         let reason = "the configuration names other key providers; SIGHUP takes it up then";
         let (room, action) = (self.vault.approvals(), ApprovalAction::ChangeProviders);
-        room.consume(action, target, "", reason).await.map(|_| ())
+        room.consume(action, target, "", reason).await
     }
 }
 
@@ -123,9 +123,9 @@ impl Reload for Moving {
         }
         let changed = built.changed(&configured)?;
         let runtime = Handle::try_current().map_err(|_| Error::Internal("no runtime"))?;
-        runtime.block_on(self.approved())?;
+        let approved = runtime.block_on(self.approved())?;
         self.vault.replace_providers(changed.providers()?)?;
         *built = changed;
-        runtime.block_on(self.vault.tell_providers())
+        runtime.block_on(self.vault.tell_providers(&approved))
     }
 }

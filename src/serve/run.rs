@@ -23,6 +23,7 @@ use crate::config::{Config, Epochs, Transport};
 use crate::error::{Error, Result, Unavailable};
 use crate::grpc::{Guard, Parts, SERVICES, Shed, routes};
 use crate::keys::Providers;
+use crate::limits;
 use crate::metrics::Metrics;
 use crate::pb;
 use crate::store::sqlite::{self, Sqlite};
@@ -32,16 +33,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 use tonic::service::Routes;
 
 /// The file in the data directory that says where the server listens.
 pub const ADDRESS_FILE: &str = "server.address";
-/// How often the server looks whether its storage is sound, and old request
-/// ids are swept.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// Founds the empty vault that a configuration describes.
 ///
@@ -355,7 +352,7 @@ async fn ended(
     metrics: Arc<Metrics>,
     trouble: watch::Receiver<Option<&'static str>>,
 ) {
-    let mut look = tokio::time::interval(LOOK);
+    let mut look = tokio::time::interval(limits::STORAGE_LOOK);
     let mut stop = std::pin::pin!(stop);
     loop {
         tokio::select! {

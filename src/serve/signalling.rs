@@ -5,14 +5,14 @@
 use super::reload::Reload;
 use crate::audit::signals::{Signal, Signals};
 use crate::config;
+use crate::durable;
 use crate::error::{Error, Result};
 use crate::id::{CustomerId, TenantName};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::vault::Vault;
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
@@ -62,8 +62,13 @@ impl Blocks {
         let mut blocks = Vec::new();
         for entry in entries.take(limits::PRINCIPALS) {
             let entry = entry.map_err(|why| self.refused(&why))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with('.') {
+                // Not written to its end.
+                continue;
+            }
             blocks.push(Block {
-                principal: entry.file_name().to_string_lossy().replace('.', "/"),
+                principal: name.replace('.', "/"),
                 why: fs::read_to_string(entry.path()).unwrap_or_default(),
             });
         }
@@ -89,11 +94,9 @@ impl Blocks {
             return Ok(());
         }
         fs::create_dir_all(&self.dir)?;
-        let mut file = File::create(path)?;
         let now = humantime::format_rfc3339_seconds(std::time::SystemTime::now());
-        writeln!(file, "{now} {}", signal.kind.word())?;
-        file.sync_all()?;
-        File::open(&self.dir)?.sync_all()?;
+        let line = format!("{now} {}\n", signal.kind.word());
+        durable::replace(&path, line.as_bytes(), durable::PRIVATE)?;
         self.kept().insert(Arc::clone(&signal.principal));
         Ok(())
     }

@@ -19,10 +19,9 @@ pub struct ConsentChange {
     pub state: Vec<u8>,
     /// Its MAC.
     pub state_mac: [u8; 32],
-    /// The event's number, from 1.
-    pub event: u32,
-    /// The event, sealed under a key of the customer's.
-    pub sealed: Vec<u8>,
+    /// The events by their numbers, from 1, each sealed under a key of the
+    /// customer's.
+    pub events: Vec<(u32, Vec<u8>)>,
     /// The request; none where nobody asked.
     pub request: Option<RequestClaim>,
     /// The leaf.
@@ -30,9 +29,9 @@ pub struct ConsentChange {
     /// Whether it only narrows: then the reserve is there for it.
     pub narrows: bool,
     /// What is told of it.
-    pub told: Option<Tidings>,
-    /// A day on which consent ends, so that what was kept for it is looked at.
-    pub ends: Option<Day>,
+    pub told: Vec<Tidings>,
+    /// Days on which consent ends, so that what was kept for it is looked at.
+    pub ends: Vec<Day>,
 }
 
 /// What a change of what a customer said, or of their state, came to.
@@ -67,9 +66,10 @@ pub struct Narrowing {
 
 /// Changes of consent.
 pub trait ConsentStore {
-    /// `keys.db`: notes a no in the ledger; the entry's number is set here.
-    fn note_narrowing(&self, narrowing: Narrowing, today: Day) -> Pending<()>;
-    /// `vault.db`: state, event, request and leaf.
+    /// `keys.db`: notes what was said no to in the ledger, all of it or none; the
+    /// entries' numbers are set here.
+    fn note_narrowings(&self, narrowings: Vec<Narrowing>, today: Day) -> Pending<()>;
+    /// `vault.db`: state, events, request and leaf.
     fn change_consent(&self, change: ConsentChange) -> Pending<ConsentOutcome>;
     /// `vault.db`: from here on the ledger up to `entry` is carried out.
     fn ledger_is_done(&self, entry: u64) -> Pending<()>;

@@ -23,10 +23,6 @@ use crate::limits;
 use crate::store::{DataFile, EraseIntent, ErasureRow, Fence, Pending, Tidings, Tombstone};
 use std::collections::HashSet;
 use std::sync::{Arc, MutexGuard, PoisonError};
-use std::time::Duration;
-
-/// How long a purge waits before it tries again after a failure.
-const PURGE_PAUSE: Duration = Duration::from_secs(1);
 
 /// An erasure that was asked for or approved: whom it is about, and what is
 /// written down of it.
@@ -253,7 +249,7 @@ impl Vault {
         if !self.truncated(DataFile::Keys).await? {
             return Err(Error::ErasurePending);
         }
-        self.copy_ledger_after_erasure().await?;
+        self.copy_ledger_before_answering().await?;
         let mut leaf = of.clone();
         leaf.verdict = Verdict::Shredded;
         leaf.fact = Some(Fact::Shredded {
@@ -305,7 +301,7 @@ impl Vault {
                 if !vault.is_sound() {
                     break;
                 }
-                tokio::time::sleep(PURGE_PAUSE).await;
+                tokio::time::sleep(limits::PURGE_PAUSE).await;
             }
             vault.purging().remove(&customer);
         });

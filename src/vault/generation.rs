@@ -67,7 +67,7 @@ impl Vault {
                 return Err(Error::ErasurePending);
             }
         }
-        self.copy_ledger_after_erasure().await?;
+        self.copy_ledger_before_answering().await?;
         Ok(destroyed)
     }
 

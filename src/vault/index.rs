@@ -49,8 +49,6 @@ pub struct IndexRows {
 
 /// Version of the row body: blinded id, number, tombstone flag.
 const ROW_BYTES: usize = 32 + 8 + 1;
-/// How often a look-up that met a split looks again.
-const TRIES: usize = 4;
 
 impl Place {
     /// The bits that choose the index page.
@@ -63,7 +61,7 @@ impl Keyring {
     /// Looks an id up.
     pub fn find(&self, rows: &mut dyn Rows, tenant: &Tenant, id: &CustomerId) -> Result<Place> {
         let blind = blind(&tenant.keys.index, id);
-        for _ in 0..TRIES {
+        for _ in 0..limits::INDEX_TRIES {
             let Some(page) = rows.index_ref(tenant.number, prefix(&blind))? else {
                 return Ok(Place {
                     blind,

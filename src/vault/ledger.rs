@@ -1,6 +1,6 @@
 //! Keeping the copy of the ledger in its second place up to date: after every
-//! erasure, before it is acknowledged where that is asked for, and now and
-//! then besides.
+//! erasure and compromise, before it is acknowledged where that is asked for,
+//! and now and then besides.
 
 use super::Vault;
 use super::unseal::at_start;
@@ -94,9 +94,9 @@ impl Vault {
         Ok(())
     }
 
-    /// After an erasure: LEDGER_PENDING where the copy must say so first and
-    /// cannot be written.
-    pub(super) async fn copy_ledger_after_erasure(&self) -> Result<()> {
+    /// After what no restore may undo, an erasure or a compromise:
+    /// LEDGER_PENDING where the copy must say so first and cannot be written.
+    pub(super) async fn copy_ledger_before_answering(&self) -> Result<()> {
         let Some(kept) = self.0.ledger.get() else {
             return Ok(());
         };

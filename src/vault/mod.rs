@@ -49,7 +49,7 @@ mod write;
 
 pub use approval::{Approvals, Approved, TwoPeople};
 pub use certificate::CertificateView;
-pub use consent::{ConsentView, Event, History, PurposeView, Receipt, Said};
+pub use consent::{ConsentView, Event, History, Imported, PurposeView, Receipt, Said};
 pub use customer::{CustomerView, Level, Waiting};
 pub use entries::{CustomerEntry, CustomerPage, EntryFilter, EntryPage, EntryView};
 pub use epoch::{ClosePlan, KeyBackup};
@@ -65,7 +65,9 @@ pub use request::step_id;
 pub use restore::{Restored, Unproven};
 pub use restraint::{HoldView, Holds, Released, Terms};
 pub use retention::{KeepingView, Swept};
-pub use review::{Finding, FindingKind, ReviewView, processing_record, scope_json};
+pub use review::{
+    Finding, FindingKind, ReviewView, Telling, Usage, form_text, processing_record, scope_json,
+};
 pub use rights::Office;
 pub use seal::{ProviderView, SealView, SealedBy};
 pub use seed::{Closed, Seeding, seeded_id};

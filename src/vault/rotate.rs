@@ -71,6 +71,7 @@ impl Vault {
                 return Err(Error::CustomerErased);
             }
             self.write_leaf(call, &leaf, Some(customer)).await?;
+            self.copy_ledger_before_answering().await?;
             self.begin_records(job, customer).await
         };
         self.run_after(job, begun.await).await

@@ -3,7 +3,7 @@
 //! back from the providers, and where these are locked, by the people who open
 //! the lock.
 
-use super::{Inner, Vault};
+use super::{Approved, Inner, Vault};
 use crate::access::{Grant, Seal, SealStatus, Unseal};
 use crate::audit::{Call, Fact, Leaf, Verdict};
 use crate::clock::Instant;
@@ -345,13 +345,17 @@ impl Vault {
     }
 
     /// Writes down which providers there are now.
-    pub async fn tell_providers(&self) -> Result<()> {
+    pub async fn tell_providers(&self, approved: &Approved) -> Result<()> {
         let providers = &self.0.providers;
         let taking: Vec<_> = providers.taking().map(|one| one.kind()).collect();
         let kinds = providers.iter().map(|one| one.kind());
         let retiring = kinds.filter(|kind| !taking.contains(kind)).collect();
-        self.write_down(Fact::Providers { taking, retiring }, "ReplaceProviders")
-            .await
+        let fact = Fact::Providers {
+            taking,
+            retiring,
+            approver: approved.approver().to_owned(),
+        };
+        self.write_down(fact, "ReplaceProviders").await
     }
 
     /// What destroying an epoch is worth that has its keys in these kinds.

@@ -30,9 +30,6 @@ enum Prepared {
     Put(Box<PutRecord>),
 }
 
-/// A record's body with the groups' slack: what a stored body may weigh.
-const BODY_BYTES: usize = limits::RECORD_BYTES + (64 << 10);
-
 impl Vault {
     /// Writes a record. `expected` is the revision that must be the current
     /// one; 0: there must be none.
@@ -310,7 +307,7 @@ impl Writing<'_> {
             body.push(group.as_ref())?;
         }
         let encoded = body.encode()?;
-        if encoded.len() > BODY_BYTES {
+        if encoded.len() > limits::BODY_BYTES {
             return Err(Error::TooMuch("bytes in one record"));
         }
         let mac = manifest(&newest.manifest, &manifest_place(place), &body);

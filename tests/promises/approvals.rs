@@ -4,13 +4,19 @@
 use crate::caller::{Answer, Caller, connect, customer, heard};
 use crate::log::{Fact, Log};
 use crate::place::{Place, Server, until};
+use oubliette::clock::Instant;
 use oubliette::pb;
 
 fn demanding(actions: &str) -> Place {
+    demanding_within(actions, "1h")
+}
+
+/// What is asked for and what is approved holds so long.
+fn demanding_within(actions: &str, time: &str) -> Place {
     let place = Place::quick();
     place.configure(
         "# [approvals]\n# demand = \"destroy-epoch compromise\"\n# time = \"24h\"\n",
-        &format!("[approvals]\ndemand = \"{actions}\"\ntime = \"1h\"\n"),
+        &format!("[approvals]\ndemand = \"{actions}\"\ntime = \"{time}\"\n"),
     );
     place
 }
@@ -150,5 +156,37 @@ async fn an_approval_is_used_up_by_what_it_was_given_for() {
     );
     let status = first.key_status().await.expect("counted");
     assert_eq!(status.generations[0].destroyed_compromised_keys, 1);
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_past_its_time_is_neither_decided_nor_used() {
+    let place = demanding_within("compromise", "1s");
+    let server = Server::start(&place);
+    let first = connect(&place, &server, "acme/w00").await;
+    let second = connect(&place, &server, "acme/w01").await;
+    first.create("somebody").await.expect("created");
+    let asked = async || {
+        let refused = compromise(&first).await.err().expect("two people");
+        assert!(refused.is("APPROVAL_NEEDED"), "{}", refused.reason);
+        listed(&second).await[0].clone()
+    };
+    let expired = async |approval: i64| {
+        until("its time is over", async || {
+            let rows = listed(&second).await;
+            let row = rows.iter().find(|row| row.approval == approval);
+            row.is_some_and(|row| row.expire_seconds < Instant::now().seconds())
+        })
+        .await;
+    };
+    let unseen = asked().await.approval;
+    expired(unseen).await;
+    let late = decide(&second, unseen, true).await;
+    assert!(late.is_err_and(|f| f.is("APPROVAL_NOT_FOUND")));
+    let approved = asked().await.approval;
+    assert_ne!(approved, unseen, "it is asked for anew");
+    decide(&second, approved, true).await.expect("in time");
+    expired(approved).await;
+    assert_ne!(asked().await.approval, approved, "it holds no more");
     server.stop();
 }

@@ -173,6 +173,16 @@ async fn with_aws_kms() {
     service.time_passes(7);
     let done = resumed(last.job).await;
     assert_eq!(done.state(), pb::JobState::Done, "{}", done.reason);
+    service.deletions_are_called_off(true);
+    is_over(&house);
+
+    let moving = moved_to_files(&house, &w, &table).await;
+    assert_eq!(moving.state(), pb::JobState::Waiting);
+    service.time_passes(7);
+    let moved = resumed(moving.job).await;
+    assert_eq!(moved.state(), pb::JobState::Done, "{}", moved.reason);
+    assert!(service.keys().is_empty(), "a key stays in the old provider");
+    lives_on_files_alone(&house, &w, &table).await;
 }
 
 /// Each of two providers opens an epoch by itself, so that it is closed only

@@ -221,9 +221,9 @@ impl PruneStore for Faulty {
 }
 
 impl ConsentStore for Faulty {
-    fn note_narrowing(&self, narrowing: Narrowing, today: Day) -> Pending<()> {
+    fn note_narrowings(&self, narrowings: Vec<Narrowing>, today: Day) -> Pending<()> {
         self.act(Step::NoteNarrowing, move |s| {
-            s.note_narrowing(narrowing, today)
+            s.note_narrowings(narrowings, today)
         })
     }
     fn change_consent(&self, change: ConsentChange) -> Pending<ConsentOutcome> {

@@ -57,6 +57,13 @@ pub enum Fact {
     Unwritten { calls: Vec<(u64, u64)> },
     /// What a customer said, and in which event.
     Consent { status: String, event: u32 },
+    Imported {
+        signal: String,
+        first: u32,
+        last: u32,
+        yes: Vec<u16>,
+        no: Vec<u16>,
+    },
     /// Something is wrong with what the principal did.
     Signal {
         kind: String,
@@ -112,6 +119,7 @@ pub enum Fact {
     Providers {
         taking: Vec<String>,
         retiring: Vec<String>,
+        approver: String,
     },
     /// The vault let go of every key.
     Sealed { by: String },
@@ -147,10 +155,15 @@ impl Leaf {
         }
     }
 
-    /// The providers that take new epochs, and those that are retiring.
-    pub fn providers(&self) -> Option<(&[String], &[String])> {
+    /// The providers that take new epochs, those that are retiring, and who
+    /// approved of it.
+    pub fn providers(&self) -> Option<(&[String], &[String], &str)> {
         match self.fact.as_ref()? {
-            Fact::Providers { taking, retiring } => Some((taking, retiring)),
+            Fact::Providers {
+                taking,
+                retiring,
+                approver,
+            } => Some((taking, retiring, approver)),
             _ => None,
         }
     }

@@ -101,6 +101,13 @@ impl Process {
         let _waited = self.child.wait();
     }
 
+    /// SIGHUP: it looks at its configuration at once.
+    pub fn hangs_up(&self) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-HUP", &id]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
     /// Lets it drain and end.
     pub fn stop(mut self) {
         drop(self.child.stdin.take());

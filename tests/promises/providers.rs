@@ -237,9 +237,51 @@ async fn providers_are_replaced_while_serving_but_none_that_an_open_epoch_needs(
         told.iter().any(|leaf| leaf.providers().is_some())
     })
     .await;
-    let (taking, retiring) = told.iter().find_map(|leaf| leaf.providers()).expect("told");
-    assert_eq!(
-        (taking, retiring),
-        (&["transit".to_owned()][..], &["file".to_owned()][..])
+    let told = told.iter().find_map(|leaf| leaf.providers());
+    let (taking, retiring) = (["transit".to_owned()], ["file".to_owned()]);
+    assert_eq!(told, Some((&taking[..], &retiring[..], "")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_it_takes_two_people_providers_are_replaced_once_somebody_approved() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (_engine, table) = keepers::engine(dir.path());
+    let (place, _) = Place::laid_out(Layout::default());
+    place.configure(
+        "# [approvals]\n",
+        "[approvals]\ndemand = \"change-providers\"\n",
     );
+    let server = Process::start(&place);
+    let w = connect(&place, &server, "acme/w00").await;
+    let mut log = Log::of(&place);
+    log.skip();
+    let only = "[provider]\nkind = \"file\"\ndirectory = \"keys\"\n";
+    let both = format!("{FILES}retiring = true\n[[providers]]\n{table}");
+    place.configure(only, &both);
+    let asked = async || {
+        let request = pb::ListApprovalsRequest {};
+        let listed = w.keys.clone().list_approvals(request).await;
+        listed.expect("listed").into_inner().approvals.pop()
+    };
+    until("somebody is asked", async || asked().await.is_some()).await;
+    let asked = asked().await.expect("asked");
+    assert_eq!(asked.action, "change-providers");
+    let kinds = async || status(&w).await.providers.len();
+    assert_eq!(kinds().await, 1, "nobody has approved");
+    let request = pb::DecideApprovalRequest {
+        approval: asked.approval,
+        approve: true,
+    };
+    let decided = w.keys.clone().decide_approval(request).await;
+    decided.expect("approved");
+    server.hangs_up();
+    until("there are two", async || kinds().await == 2).await;
+    let mut told = Vec::new();
+    until("it is written down", async || {
+        told.extend(log.new_leaves());
+        told.iter().any(|leaf| leaf.providers().is_some())
+    })
+    .await;
+    let approver = told.iter().find_map(|leaf| leaf.providers());
+    assert_eq!(approver.map(|(_, _, approver)| approver), Some("acme/w00"));
 }

@@ -4,6 +4,7 @@
 use crate::caller::{Caller, connect, customer, heard, named, record};
 use crate::needles::Needles;
 use crate::place::{Place, Server, is_long};
+use crate::restore::House;
 use oubliette::crypto::derive::expand_keys;
 use oubliette::crypto::{Deployment, KeyKind, WrapContext, message};
 use oubliette::pb;
@@ -155,18 +156,30 @@ async fn fill(w: &Caller, count: usize) {
 
 type Found = BTreeSet<(String, String)>;
 
-/// What is found in the vault's directory and in a backup taken now.
-fn search(needles: &Needles, place: &Place, when: &str) -> Found {
-    let backups = tempfile::tempdir().expect("a directory");
+/// Backups as the program makes them.
+fn back_up(house: &House, when: &str) {
+    house.done(&["backup", "keys"]);
+    let data = house.at(&format!("data {when}.db"));
+    house.done(&["backup", "data", data.to_str().expect("UTF-8")]);
+}
+
+/// What is found in the vault's directory, in bare copies taken now, and in
+/// every backup there is, also those that were made before.
+fn search(needles: &Needles, house: &House, when: &str) -> Found {
+    let place = &house.place;
+    let copies = tempfile::tempdir().expect("a directory");
     for (db, name) in [(place.keys(), "keys.db"), (place.vault(), "vault.db")] {
-        let path = backups.path().join(format!("backup of {name}"));
+        let path = copies.path().join(format!("copy of {name}"));
         let path = path.to_str().expect("a path");
-        db.execute("VACUUM INTO ?1", [path]).expect("a backup");
+        db.execute("VACUUM INTO ?1", [path]).expect("a copy");
     }
-    let (mut found, bytes) = needles.in_dir(&place.path());
-    let (copied, more) = needles.in_dir(backups.path());
-    found.extend(copied);
-    let (many, bytes) = (needles.len(), bytes + more);
+    let (mut found, mut bytes) = (Found::new(), 0);
+    for dir in [&place.path(), copies.path(), house.elsewhere.path()] {
+        let (here, read) = needles.in_dir(dir);
+        found.extend(here);
+        bytes += read;
+    }
+    let many = needles.len();
     println!("{when}: of {many} keys' bytes, raw and wrapped, found in {bytes} bytes: {found:?}");
     found
 }
@@ -174,11 +187,13 @@ fn search(needles: &Needles, place: &Place, when: &str) -> Found {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_byte_of_a_destroyed_key_is_left_in_any_file() {
     let count = if is_long() { 20_000 } else { 2_000 };
-    let place = Place::quick();
-    let server = Server::start(&place);
-    let w = connect(&place, &server, "acme/w00").await;
+    let house = House::new(true);
+    let place = &house.place;
+    let server = Server::start(place);
+    let w = connect(place, &server, "acme/w00").await;
     fill(&w, count).await;
-    let tree = Tree::open(&place);
+    back_up(&house, "before");
+    let tree = Tree::open(place);
     let all = tree.customers();
     let mut pages = Needles::default();
     for page in 0..=(count as u64 >> 8) {
@@ -220,15 +235,16 @@ async fn no_byte_of_a_destroyed_key_is_left_in_any_file() {
             .filter(|(_, what)| what.ends_with("raw"))
             .count()
     };
-    let before = search(&gone, &place, "after the shreds and rotations");
+    let before = search(&gone, &house, "after the shreds and rotations");
     assert_eq!(raw(&before), 0, "{before:?}");
     w.close_to_the_end().await;
-    let after = search(&gone, &place, "after the close");
+    back_up(&house, "after");
+    let after = search(&gone, &house, "after the close");
     assert!(after.is_empty(), "{after:?}");
-    let after = search(&pages, &place, "after the close, of the pages");
+    let after = search(&pages, &house, "after the close, of the pages");
     assert!(after.is_empty(), "{after:?}");
     server.stop();
-    let after = search(&gone, &place, "after an orderly end");
+    let after = search(&gone, &house, "after an orderly end");
     assert!(after.is_empty(), "{after:?}");
 }
 

@@ -378,6 +378,57 @@ async fn without_a_ledger_two_people_take_it_on_and_it_is_written_down() {
     assert_eq!(fact["reason"], "flood");
 }
 
+/// Neither the key table nor the records of before know that the key was
+/// compromised since: the ledger does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_was_compromised_since_comes_back_as_compromised() {
+    let house = House::new(true);
+    let mut server = Process::start(&house.place);
+    let w = connect(&house.place, &server, "acme/w00").await;
+    create(&w, 0..4).await;
+    house.done(&["backup", "keys"]);
+    let file = house.at("before.db");
+    let file = file.to_str().expect("UTF-8");
+    house.done(&["backup", "data", file]);
+    let request = pb::CompromiseKeysRequest {
+        customer: crate::caller::customer(&id(0)),
+        reason: "a laptop was lost".to_owned(),
+    };
+    let begun = w.keys.clone().compromise_keys(request).await;
+    let job = begun.expect("it begins").into_inner().job.expect("a job");
+    let seen = w.watch(job.job).await.expect("watched");
+    assert_eq!(seen.last().map(pb::Job::state), Some(pb::JobState::Done));
+    server.kill();
+    for file in ["keys.db", "keys.db-wal", "keys.db-shm"] {
+        let _ = fs::remove_file(house.place.data().join(file));
+    }
+    let ledger = house.ledger().display().to_string();
+    let words = house.restore_keys(&["--ledger", &ledger]);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    house.done(&words);
+    house.done(&["restore", "data", file]);
+    let flagged: i64 = house
+        .place
+        .keys()
+        .query_row("SELECT count(*) FROM compromised", [], |row| row.get(0))
+        .expect("a count");
+    assert_eq!(flagged, 1);
+    let server = Process::start(&house.place);
+    let w = connect(&house.place, &server, "acme/w00").await;
+    all_there(&w, 1..4).await;
+    let read = w.get(&record(&id(0), "second")).await;
+    assert!(read.is_err_and(|failure| failure.is("KEY_COMPROMISED")));
+    let request = pb::RotateKeysRequest {
+        customer: crate::caller::customer(&id(0)),
+        ..Default::default()
+    };
+    let begun = w.keys.clone().rotate_keys(request).await;
+    let job = begun.expect("it begins").into_inner().job.expect("a job");
+    let seen = w.watch(job.job).await.expect("watched");
+    assert_eq!(seen.last().map(pb::Job::state), Some(pb::JobState::Done));
+    all_there(&w, 0..4).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_old_key_table_is_not_served() {
     let house = House::new(true);

@@ -93,7 +93,8 @@ coming = "raw"
 kept = "raw"
 "#;
 
-fn place() -> Place {
+/// A vault with trails.
+pub fn place() -> Place {
     let place = Place::quick();
     let file = |name: &str, text: &str| {
         let path = place.config_file("catalog").join(name);
@@ -118,7 +119,8 @@ fn ago(days: i64) -> Option<prost_types::Timestamp> {
 }
 
 impl Caller {
-    async fn leave(&self, id: &str, names: &[&str], collected: i64) -> Answer<i64> {
+    /// Writes fields of a trail, collected so many days ago.
+    pub async fn leave(&self, id: &str, names: &[&str], collected: i64) -> Answer<i64> {
         let fields = names.iter().map(|name| ((*name).to_owned(), text("x")));
         self.put_as(pb::PutRecordRequest {
             name: record(id, "t"),
@@ -150,7 +152,8 @@ impl Caller {
         Ok(read.into_keys().collect())
     }
 
-    async fn keeping(&self) -> pb::GetRetentionStatusResponse {
+    /// What is kept and swept.
+    pub async fn keeping(&self) -> pb::GetRetentionStatusResponse {
         let mut retention =
             pb::retention_service_client::RetentionServiceClient::new(self.channel.clone());
         let request = pb::GetRetentionStatusRequest {};
@@ -163,7 +166,7 @@ fn count(db: &Connection, sql: &str) -> i64 {
 }
 
 /// Lets records of a customer be so many days older.
-fn age(db: &Connection, customers: &str, days: i64) {
+pub fn age(db: &Connection, customers: &str, days: i64) {
     for sql in [
         format!(
             "UPDATE records SET created_day = created_day - {days},

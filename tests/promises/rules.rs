@@ -99,6 +99,8 @@ title = "Offering"
 basis = "consent"
 mechanism = "opt_in"
 callers = ["worker"]
+gpc = true
+tcf = [2, 4]
 [grants.card]
 email = "raw"
 "#;
@@ -166,6 +168,7 @@ basis = "legitimate_interest"
 mechanism = "opt_out"
 handles = true
 callers = ["worker"]
+tcf = [7]
 [grants.card]
 born = "derived:age_band"
 email = "masked:email"
@@ -177,6 +180,7 @@ fides = "marketing.communications"
 basis = "legitimate_interest"
 mechanism = "opt_out"
 callers = ["worker"]
+gpc = true
 [grants.card]
 name = "raw"
 "#;

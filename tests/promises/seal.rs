@@ -4,7 +4,8 @@ use crate::caller::{Answer, Caller, connect, named, record};
 use crate::log::Log;
 use crate::place::{Place, Server, until};
 use crate::process::{Process, metrics};
-use oubliette::cli::init::{Layout, Locked};
+use oubliette::cli::init::Layout;
+use oubliette::cli::lock::Locked;
 use oubliette::client::Failure;
 use oubliette::pb;
 use std::process::{Command, Output};
@@ -230,4 +231,104 @@ async fn a_vault_locked_by_a_passphrase_is_opened_from_the_command_line() {
         (&true.into(), &"by-hand".into(), &"passphrase".into())
     );
     is_sealed(w.show("a").await);
+}
+
+/// Runs `oubliette lock`; with `fails` it must say so.
+fn lock(place: &Place, arguments: &[&str], fails: Option<&str>) -> Vec<serde_json::Value> {
+    let output = Command::new(env!("CARGO_BIN_EXE_oubliette"))
+        .arg("lock")
+        .args(arguments)
+        .args(["--json", "--dir"])
+        .arg(place.path())
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    match fails {
+        None => assert!(output.status.success(), "{arguments:?}: {said}"),
+        Some(why) => assert!(
+            !output.status.success() && said.contains(why),
+            "{arguments:?}: {said}"
+        ),
+    }
+    let documents = serde_json::Deserializer::from_slice(&output.stdout);
+    documents.into_iter().map(|of| of.expect("JSON")).collect()
+}
+
+/// The key files, as their first line tells.
+fn are_locked(place: &Place) -> bool {
+    let keys = place.path().join("keys").read_dir().expect("keys");
+    let epochs = keys
+        .flatten()
+        .filter(|of| of.file_name().to_string_lossy().starts_with("epoch-"));
+    let mut texts = epochs.map(|of| std::fs::read_to_string(of.path()).expect("a key file"));
+    texts.all(|text| text.starts_with("oubliette locked"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_is_put_on_given_to_others_and_taken_off_and_the_data_is_read_throughout() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.display().to_string()
+    };
+    let place = Place::quick();
+    let name = record("a", "r");
+    let server = Process::start(&place);
+    let w = connect(&place, &server, "acme/w00").await;
+    w.create("a").await.expect("created");
+    w.put(&name, named("A")).await.expect("written");
+    let first = file("first", "correct horse battery\n");
+    let add = ["add", "passphrase", "--passphrase-file", &first];
+    lock(&place, &add, Some("another process"));
+    server.stop();
+    let short = file("short", "short\n");
+    let too_short = ["add", "passphrase", "--passphrase-file", &short];
+    lock(&place, &too_short, Some("at least"));
+    lock(&place, &["change", "shares"], Some("oubliette lock add"));
+    lock(&place, &["remove"], Some("oubliette lock add"));
+    assert!(!are_locked(&place));
+    let plain = std::fs::read(place.path().join("keys/epoch-00000001.key")).expect("a key");
+
+    let told = lock(&place, &add, None);
+    assert_eq!(told[0]["sealed"], 1);
+    assert!(are_locked(&place));
+    lock(&place, &add, Some("oubliette lock change"));
+    // As a crash leaves it that came before this file's turn.
+    std::fs::write(place.path().join("keys/epoch-00000001.key"), plain).expect("written");
+    assert_eq!(lock(&place, &add, None)[0]["sealed"], 1);
+    assert!(are_locked(&place));
+    let server = Server::start(&place);
+    let w = connect(&place, &server, "acme/w00").await;
+    is_sealed(w.get(&name).await);
+    unseal(&w, "correct horse battery").await.expect("unsealed");
+    w.close_to_the_end().await;
+    server.stop();
+
+    let split = ["--shares", "3", "--threshold", "2"];
+    let change = [&["change", "shares", "--file"][..], &[&short], &split].concat();
+    lock(&place, &change, Some("does not open"));
+    let change = [&["change", "shares", "--file"][..], &[&first], &split].concat();
+    let told = lock(&place, &change, None);
+    let shares = told[0]["shares"].as_array().expect("shares").clone();
+    let share = |at: usize| shares[at].as_str().expect("a share").to_owned();
+    let server = Server::start(&place);
+    let w = connect(&place, &server, "acme/w00").await;
+    assert!(unseal(&w, "correct horse battery").await.is_err());
+    for at in [2, 0] {
+        unseal(&w, &share(at)).await.expect("taken");
+    }
+    assert!(w.get(&name).await.is_ok());
+    server.stop();
+
+    let few = file("few", &format!("{}\n", share(1)));
+    lock(&place, &["remove", "--file", &few], Some("too few"));
+    assert!(are_locked(&place));
+    let enough = file("enough", &format!("{}\n{}\n", share(1), share(2)));
+    let told = lock(&place, &["remove", "--file", &enough], None);
+    assert_eq!(told[0]["opened"], 1);
+    assert!(!are_locked(&place) && !place.path().join("keys/lock").exists());
+    let server = Server::start(&place);
+    let w = connect(&place, &server, "acme/w00").await;
+    assert!(w.get(&name).await.is_ok(), "it starts by itself");
 }

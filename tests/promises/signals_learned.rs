@@ -92,8 +92,7 @@ async fn a_field_more_customers_than_usual_and_denials_are_told_of_once_what_is_
     }
     let refused = read(&reader, "c4", &["name"])
         .await
-        .err()
-        .expect("one too many");
+        .expect_err("one too many");
     assert!(refused.is("PRINCIPAL_BLOCKED"), "{refused}");
     assert_eq!(
         next(&mut log).await,

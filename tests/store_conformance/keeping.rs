@@ -22,13 +22,12 @@ fn said(house: &House, customer: CustomerNumber, event: u32) -> ConsentChange {
         was: state(house, customer).0,
         state: format!("state {event}").into_bytes(),
         state_mac: [u8::try_from(event).unwrap(); 32],
-        event,
-        sealed: format!("event {event}").into_bytes(),
+        events: vec![(event, format!("event {event}").into_bytes())],
         request: Some(claim()),
         leaf: leaf("said"),
         narrows: false,
-        told: None,
-        ends: None,
+        told: Vec::new(),
+        ends: Vec::new(),
     }
 }
 
@@ -83,7 +82,7 @@ fn what_is_said_is_stored_whole_and_only_to_the_state_that_it_was_said_to() {
         let leaves = house.leaf_count();
         let late = ConsentChange {
             request: Some(claim()),
-            event: 2,
+            events: vec![(2, b"event 2".to_vec())],
             ..again
         };
         assert!(matches!(
@@ -123,7 +122,7 @@ fn a_no_stays_in_the_ledger_until_it_is_known_to_be_carried_out() {
                 about: purpose,
                 revision: 5,
             };
-            house.note_narrowing(no, TODAY).wait().unwrap();
+            house.note_narrowings(vec![no], TODAY).wait().unwrap();
         }
         house.reopen();
         let noes = house.read(|rows| rows.narrowings(0, 10));
@@ -190,13 +189,13 @@ fn events_are_told_with_their_change_until_they_are_acknowledged() {
             ));
         };
         unheard(ConsentChange {
-            told: Some(tidings(owner, 2, &["t/a"])),
+            told: vec![tidings(owner, 2, &["t/a"])],
             ..said(house, owner, 1)
         });
         let told = tidings(owner, 1, &["t/a", "t/b"]);
         let story = told.story;
         let change = ConsentChange {
-            told: Some(told),
+            told: vec![told],
             ..said(house, owner, 1)
         };
         house.change_consent(change).wait().unwrap();
@@ -299,7 +298,7 @@ fn what_has_come_due_is_found_by_its_day_and_goes_with_its_record() {
         let up_to = house.read(|rows| rows.field_swept_up_to(1, 1));
         assert_eq!(up_to, Some(Day(5)), "never back");
         let change = ConsentChange {
-            ends: Some(Day(TODAY.0 + 1)),
+            ends: vec![Day(TODAY.0 + 1)],
             ..said(house, owner, 1)
         };
         house.change_consent(change).wait().unwrap();

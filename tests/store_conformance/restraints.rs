@@ -108,7 +108,10 @@ fn the_ledger_notes_what_is_placed_and_what_was_lifted() {
                 about,
                 revision,
             };
-            house.note_narrowing(narrowing, TODAY).wait().unwrap();
+            house
+                .note_narrowings(vec![narrowing], TODAY)
+                .wait()
+                .unwrap();
         };
         note(LedgerKind::Hold, 3 << 16 | 9, 4);
         note(LedgerKind::Withdrawal, 7, 5);

@@ -3,10 +3,11 @@
 
 use super::{Anchor, Held, Shown, Slipped, rolled_back, written_anew};
 use crate::audit::checkpoint::Checkpoint;
+use crate::durable;
 use crate::keys::signing::PublicKey;
 use crate::limits;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// The file of the newest checkpoint.
@@ -71,11 +72,7 @@ impl FileAnchor {
     }
 
     fn write(&self, note: &str) -> io::Result<()> {
-        let beside = self.path.with_extension("new");
-        let mut file = File::create(&beside)?;
-        file.write_all(note.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, &self.path)
+        durable::replace(&self.path, note.as_bytes(), durable::PUBLIC)
     }
 }
 
@@ -97,6 +94,7 @@ impl Anchor for FileAnchor {
 mod tests {
     use super::super::tree::{Tree, key};
     use super::*;
+    use std::fs;
 
     #[test]
     fn an_anchor_holds_against_a_rollback_a_rewrite_and_a_second_writer() {

@@ -20,7 +20,7 @@ th, td { border-bottom: 1px solid color-mix(in srgb, gray 40%, transparent); pad
   text-align: left; vertical-align: top; overflow-wrap: anywhere; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
-svg { width: 100%; height: auto; background: white; border-radius: 4px; }
+svg { width: 100%; height: auto; } svg text { fill: currentColor; font-family: system-ui, sans-serif; }
 .key { display: inline-block; width: 0.8em; height: 0.8em; margin-right: 0.5em; border-radius: 2px; }
 .facts { display: flex; flex-wrap: wrap; gap: 1rem; margin: 1.5rem 0; }
 .facts div { border: 1px solid color-mix(in srgb, gray 40%, transparent); border-radius: 6px;

@@ -6,12 +6,15 @@ use super::story::Story;
 use crate::cli::customer::full_name;
 use crate::cli::record::fields_table;
 use crate::cli::stop::{Done, Stop};
-use crate::client::request_id;
+use crate::client::{Client, request_id};
 use crate::keys::note;
 use crate::keys::signing::PublicKey;
 use crate::pb;
+use std::time::Duration;
 
 const PURPOSE: &str = "direct_marketing";
+/// How long the story waits for an event that is on record.
+const EVENT_TIME: Duration = Duration::from_secs(10);
 
 /// Consent, a read, a withdrawal, a denial.
 pub async fn consent(story: &mut Story, stage: &Stage, crm: &Crm) -> Done {
@@ -70,12 +73,46 @@ pub async fn consent(story: &mut Story, stage: &Stage, crm: &Crm) -> Done {
         "CONSENT_WITHDRAWN",
         "the very next read is denied: the decision is part of the decrypt",
     );
-    receipt(story, stage, name).await
+    let office = stage.caller("acme/privacy-office").await?;
+    told(story, &mailer, &office).await?;
+    receipt(story, &office, name).await
+}
+
+/// Whoever read for the purpose hears of it, and says so.
+async fn told(story: &mut Story, mailer: &Client, office: &Client) -> Done {
+    story.say("Who read for that purpose is told, by a handle and never by data:");
+    let request = pb::WatchEventsRequest { after: 0 };
+    let mut stream = mailer.watch_events(request).await?;
+    let first = tokio::time::timeout(EVENT_TIME, stream.next()).await;
+    let none = |_| Stop::Failed("no event came in time".to_owned());
+    let events = first.map_err(none)??.unwrap_or_default().events;
+    for event in &events {
+        let kind = event.kind().as_str_name().trim_start_matches("EVENT_KIND_");
+        story.show(&format!("{kind}  {}  {}", event.purpose, event.handle));
+    }
+    let is_it = |event: &pb::LifecycleEvent| {
+        event.kind() == pb::EventKind::ConsentWithdrawn
+            && event.purpose == PURPOSE
+            && !event.handle.is_empty()
+    };
+    story.check(
+        events.iter().any(is_it),
+        "acme/mailer hears of the withdrawal",
+    );
+    let numbers = events.iter().map(|event| event.number).collect();
+    let request = pb::AcknowledgeEventsRequest { numbers };
+    let acknowledged = mailer.acknowledge_events(request).await?.acknowledged;
+    let request = pb::ListUnacknowledgedEventsRequest::default();
+    let left = office.list_unacknowledged_events(request).await?.events;
+    story.check(
+        acknowledged > 0 && left.is_empty(),
+        "it acknowledged, and the privacy office sees nobody left to hear of it",
+    );
+    Ok(())
 }
 
 /// What the customer keeps of it.
-async fn receipt(story: &mut Story, stage: &Stage, name: String) -> Done {
-    let office = stage.caller("acme/privacy-office").await?;
+async fn receipt(story: &mut Story, office: &Client, name: String) -> Done {
     let request = pb::GetReceiptRequest { name, event: 1 };
     let reply = office.get_receipt(request).await?;
     let key = PublicKey::parse(&reply.public_key);

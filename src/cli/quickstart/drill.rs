@@ -30,7 +30,7 @@ pub fn back_up(story: &mut Story, stage: &Stage) -> Done {
     let mut config = Config::load(&config_file(stage.dir()))?;
     config.backup.keys_to = Some(dir.join("keys"));
     config.backup.recipient = Recipient::parse(&recipient);
-    let (data, _) = serve::backup_data(&config, &dir)?;
+    let (data, _) = serve::backup_data(&config, &dir, |_, _| ())?;
     let keys = serve::backup_keys(&config, false, |_, _| {})?;
     story.say(&format!(
         "Beside the running server: {} and key backup {}, in {} packs\n\

@@ -2,12 +2,14 @@
 //! the vault tells customers and regulators.
 
 mod page;
+mod plot;
 mod told;
 
 pub use told::{Notice, Processing};
 
 use super::caller::Caller;
 use super::stop::{Done, Stop};
+use crate::clock::{Day, Instant};
 use crate::pb;
 use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
@@ -109,6 +111,30 @@ fn count_json(counts: &[pb::UseCount]) -> Json {
     all.map(one).collect()
 }
 
+fn use_json(of: &pb::PurposeField) -> Json {
+    json!({
+        "purpose": of.purpose,
+        "field": of.field,
+        "form": of.form,
+        "calls": of.calls,
+    })
+}
+
+fn said_json(of: &pb::ConsentDay) -> Json {
+    json!({
+        "purpose": of.purpose,
+        "day_time": since(of.day_time.as_ref()),
+        "given": of.given,
+        "ended": of.ended,
+    })
+}
+
+/// A day, as ISO 8601 writes it.
+fn day_text(day: Day) -> String {
+    let (year, month, day) = day.civil();
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
 fn since(from: Option<&prost_types::Timestamp>) -> String {
     let at = from.and_then(|at| jiff::Timestamp::from_second(at.seconds).ok());
     at.map_or_else(String::new, |at| at.to_string())
@@ -129,7 +155,8 @@ impl Look {
         let request = pb::GetReviewRequest { days: self.days };
         let seen = client.get_review(request).await?;
         if let Some(path) = &self.html {
-            std::fs::write(path, page::page(&seen))
+            let today = Instant::now().day();
+            std::fs::write(path, page::page(&seen, today))
                 .map_err(|error| Stop::file(path, "written", &error))?;
         }
         let findings = seen.findings.iter().map(|finding| {
@@ -147,6 +174,8 @@ impl Look {
             "findings": findings.collect::<Vec<_>>(),
             "purposes": count_json(&seen.purposes),
             "fields": count_json(&seen.fields),
+            "uses": seen.uses.iter().map(use_json).collect::<Vec<_>>(),
+            "consents": seen.consents.iter().map(said_json).collect::<Vec<_>>(),
         }));
         let rows: Vec<Vec<String>> = seen
             .findings

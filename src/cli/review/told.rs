@@ -20,6 +20,10 @@ pub struct Notice {
     /// The version; none: the newest published one
     #[arg(long, value_name = "N", default_value_t = 0)]
     version: i32,
+    /// Show it for programs: a document of the Transparency Information Language
+    /// (TILT) a language
+    #[arg(long)]
+    tilt: bool,
     #[command(flatten)]
     pub caller: Caller,
 }
@@ -46,21 +50,37 @@ impl Notice {
             purpose: self.purpose.clone(),
             language: self.language,
             version: self.version,
+            tilt: self.tilt,
         };
         let reply = self.caller.connect().await?.get_notice(request).await?;
         let published = reply.publish_date.as_ref().map(|day| date_text(Some(day)));
-        let texts = reply
-            .texts
-            .iter()
-            .map(|text| json!({ "language": text.language, "text": text.text, "hash": text.hash }));
+        let mut texts = Vec::new();
+        for text in &reply.texts {
+            let tilt = match self.tilt {
+                true => parsed(&text.tilt)?,
+                false => Json::Null,
+            };
+            texts.push(json!({
+                "language": text.language,
+                "text": text.text,
+                "hash": text.hash,
+                "tilt": tilt,
+            }));
+        }
         let mut out = self.caller.out();
+        if self.tilt && !out.is_json() {
+            for tilt in texts.iter().filter_map(|text| text.get("tilt")) {
+                out.raw(&format!("{tilt:#}\n"));
+            }
+            return Ok(());
+        }
         out.document(&json!({
             "purpose": self.purpose,
             "version": reply.version,
             "published": published,
             "material": reply.material,
             "versions": reply.versions,
-            "texts": texts.collect::<Vec<_>>(),
+            "texts": texts,
             "tells": parsed(&reply.tells)?,
         }));
         let state =

@@ -24,11 +24,14 @@ fn bits(kind: LedgerKind) -> u32 {
 }
 
 impl ConsentStore for Sqlite {
-    fn note_narrowing(&self, narrowing: Narrowing, today: Day) -> Pending<()> {
-        let number = narrowing.revision << bits(narrowing.kind) | u64::from(narrowing.about);
+    fn note_narrowings(&self, narrowings: Vec<Narrowing>, today: Day) -> Pending<()> {
         self.keys.change(move |db| {
             let epoch = keys_file::newest_epoch(db)?;
-            keys_file::note(db, narrowing.kind, narrowing.customer, number, epoch, today)
+            for no in &narrowings {
+                let number = no.revision << bits(no.kind) | u64::from(no.about);
+                keys_file::note(db, no.kind, no.customer, number, epoch, today)?;
+            }
+            Ok(())
         })
     }
 
@@ -83,22 +86,28 @@ fn change(db: &Connection, new: &ConsentChange) -> rusqlite::Result<ConsentOutco
     {
         return Ok(ConsentOutcome::Repeated(row));
     }
-    if !events::tells_all(db, new.told.as_ref())? {
-        return Ok(ConsentOutcome::Lost);
+    for told in &new.told {
+        if !events::tells_all(db, Some(told))? {
+            return Ok(ConsentOutcome::Lost);
+        }
     }
     if let Some(lost) = swap_state(db, new.customer, &new.was, &new.state, &new.state_mac)? {
         return Ok(lost);
     }
-    db.prepare_cached("INSERT INTO consent_events (customer, number, sealed) VALUES (?1, ?2, ?3)")?
-        .execute(params![new.customer.0, new.event, new.sealed])?;
-    if let Some(asked) = &new.request {
-        claim(db, asked, new.customer, u64::from(new.event))?;
+    let mut insert = db.prepare_cached(
+        "INSERT INTO consent_events (customer, number, sealed) VALUES (?1, ?2, ?3)",
+    )?;
+    for (number, sealed) in &new.events {
+        insert.execute(params![new.customer.0, number, sealed])?;
     }
-    if let Some(told) = &new.told {
+    if let (Some(asked), Some((last, _))) = (&new.request, new.events.last()) {
+        claim(db, asked, new.customer, u64::from(*last))?;
+    }
+    for told in &new.told {
         events::tell(db, told)?;
     }
-    if let Some(day) = new.ends {
-        retention::note_end(db, new.customer, day)?;
+    for day in &new.ends {
+        retention::note_end(db, new.customer, *day)?;
     }
     append_one(db, &new.leaf)?;
     Ok(ConsentOutcome::Done)

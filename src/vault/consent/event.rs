@@ -3,7 +3,8 @@
 //! customer's state holds the hash of the newest, so that a chain is whole or
 //! seen not to be.
 
-use crate::access::{Answer, Say, State, Status, Words};
+use crate::access::{Answer, State, Status, Words};
+use crate::catalog::Purpose;
 use crate::clock::Instant;
 use crate::crypto::mac::mac;
 use crate::crypto::{ConsentKeys, Deployment, Label, MessageContext, message};
@@ -61,6 +62,9 @@ pub struct Event {
     pub evidence: String,
     /// The first day on which it no longer counts, days since 1970.
     pub expires: Option<i32>,
+    /// The signal that says it, as it came; empty: none did.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub signal: String,
 }
 
 /// Where a customer's events are kept and under what.
@@ -76,31 +80,20 @@ pub struct Place<'a> {
 }
 
 impl Event {
-    /// The event of what is said, to follow on `state`.
-    pub fn of(say: &Say, status: Status, state: &State, keys: &ConsentKeys, now: Instant) -> Self {
+    /// The event of what is said of a purpose, to follow on `state`.
+    pub fn of(
+        (purpose, words): (&Purpose, &Words),
+        status: Status,
+        state: &State,
+        keys: &ConsentKeys,
+        now: Instant,
+    ) -> Self {
         let mut event = Self {
-            v: 1,
-            number: state.events.saturating_add(1),
-            previous: hex::encode(state.head),
-            recorded: now.micros(),
-            said: now.micros(),
-            principal: String::new(),
-            purpose: say.purpose.name.to_string(),
-            purpose_number: say.purpose.number,
-            purpose_version: say.purpose.version,
-            catalog: 0,
-            status: status.name().to_owned(),
-            explicit: false,
-            notice: 0,
-            language: String::new(),
-            notice_hash: String::new(),
-            method: String::new(),
-            channel: String::new(),
-            actor: String::new(),
-            evidence: String::new(),
-            expires: None,
+            purpose: purpose.name.to_string(),
+            purpose_version: purpose.version,
+            ..Self::following(state, purpose.number, status, now)
         };
-        match &say.words {
+        match words {
             Words::Answer(answer) => event.answered(answer, keys),
             Words::Basis(_, expires) => event.expires = expires.map(|day| day.0),
             Words::Withdraw | Words::Object => {}
@@ -108,7 +101,8 @@ impl Event {
         event
     }
 
-    fn answered(&mut self, answer: &Answer, keys: &ConsentKeys) {
+    /// What an answer says beside its status, and what proves it.
+    pub fn answered(&mut self, answer: &Answer, keys: &ConsentKeys) {
         self.said = answer.said.micros();
         self.explicit = answer.explicit;
         self.notice = answer.notice;
@@ -125,7 +119,11 @@ impl Event {
 
     /// The no of the ledger, put on record after a restore or a crash.
     pub fn replayed(kind: LedgerKind, purpose: u16, state: &State, now: Instant) -> Self {
-        let status = status_of(kind);
+        Self::following(state, purpose, status_of(kind), now)
+    }
+
+    /// What follows on `state`, told by nobody in particular.
+    fn following(state: &State, purpose: u16, status: Status, now: Instant) -> Self {
         Self {
             v: 1,
             number: state.events.saturating_add(1),
@@ -147,6 +145,7 @@ impl Event {
             actor: String::new(),
             evidence: String::new(),
             expires: None,
+            signal: String::new(),
         }
     }
 

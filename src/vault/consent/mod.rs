@@ -5,12 +5,14 @@
 
 mod event;
 mod history;
+mod import;
 mod receipt;
 mod replay;
 mod say;
 
 pub use event::Event;
 pub use history::{ConsentView, History, PurposeView};
+pub use import::Imported;
 pub use receipt::Receipt;
 pub use say::Said;
 

@@ -99,13 +99,12 @@ impl Vault {
             was: row.state,
             state: state.encode(),
             state_mac: state.mac(&keys.identity.state, keys.customer),
-            event: event.number,
-            sealed,
+            events: vec![(event.number, sealed)],
             request: None,
             leaf: self.subject_row(&call, &leaf, &keys, &[])?,
             narrows: true,
-            told: Some(no_is_told(rows, keyring, &keys, narrowing, now)?),
-            ends: Some(now.day()),
+            told: vec![no_is_told(rows, keyring, &keys, narrowing, now)?],
+            ends: vec![now.day()],
         };
         Ok(Some((change, call)))
     }

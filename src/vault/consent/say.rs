@@ -1,13 +1,14 @@
 //! Putting on record what a customer says.
 
-use super::event::{Event, head_of};
+use super::event::{Event, Place, head_of};
 use super::place;
 use crate::access::{Grant, Moment, Say, Standing, State, Status, Words, denied_by};
 use crate::audit::{Call, Fact, Leaf, Verdict};
-use crate::catalog::Mechanism;
+use crate::catalog::{Mechanism, Purpose};
 use crate::clock::{Day, Instant};
 use crate::error::{Error, Result, Violation};
 use crate::id::RequestId;
+use crate::keys::signing::SigningKey;
 use crate::limits;
 use crate::store::{
     ConsentChange, ConsentOutcome, CustomerRow, LedgerKind, Narrowing, Rows, Tidings,
@@ -83,7 +84,7 @@ impl Vault {
             };
             if let Some(narrowing) = narrowing {
                 let today = call.time.day();
-                self.reserved(|| self.0.store.note_narrowing(narrowing, today))
+                self.reserved(|| self.0.store.note_narrowings(vec![narrowing], today))
                     .await?;
             }
             let store = || self.0.store.change_consent(ConsentChange::clone(&change));
@@ -162,7 +163,7 @@ impl Saying {
             self.request.is_same(&keys.identity, &known)?;
             let event = u32::try_from(known.outcome).unwrap_or(u32::MAX);
             let at = keyring.at(self.call.time.day());
-            return Ok(Looked::Again(said(say, &state, event, at), keys));
+            return Ok(Looked::Again(said(&say.purpose, &state, event, at), keys));
         }
         self.change(rows, keyring, &keys, &row, state)
     }
@@ -180,52 +181,107 @@ impl Saying {
         if state.lineage < at.lineage {
             state.forget_consent(at.lineage);
         }
-        let (status, narrowing) = said_of(say, &state)?;
         let consent = keys.consent();
-        let mut event = Event::of(say, status, &state, &consent, now);
-        self.grant
-            .principal()
-            .name()
-            .as_ref()
-            .clone_into(&mut event.principal);
-        event.catalog = self.grant.catalog_version();
-        let place = place(keyring.deployment(), keys, &consent);
-        let sealed = event.seal(&place, self.vault.signing()?)?;
-        let narrowing = narrowing.map(|kind| Narrowing {
-            entry: 0,
-            kind,
-            customer: keys.customer,
-            about: say.purpose.number.into(),
-            revision: state.revision,
-        });
-        take_up(&mut state, say, status)?;
-        (state.events, state.head) = (event.number, head_of(&sealed));
-        state.revision += 1;
+        let speaking = Speaking {
+            place: place(keyring.deployment(), keys, &consent),
+            key: self.vault.signing()?,
+            principal: self.grant.principal().name(),
+            catalog: self.grant.catalog_version(),
+            now,
+        };
+        let of = (&*say.purpose, &say.words);
+        let spoken = speaking.speak(of, &mut state, |_| ())?;
         let mut leaf = self.vault.leaf(&self.grant, Verdict::Allowed);
-        told(&mut leaf, status, event.number);
-        let said = said(say, &state, event.number, at);
+        told(&mut leaf, spoken.status, spoken.number);
+        let said = said(&say.purpose, &state, spoken.number, at);
+        let narrowing = spoken.narrowing;
+        let tidings = narrowing.map(|no| no_is_told(rows, keyring, keys, no, now));
         let change = ConsentChange {
             customer: keys.customer,
             was: row.state.clone(),
             state: state.encode(),
             state_mac: state.mac(&keys.identity.state, keys.customer),
-            event: event.number,
-            sealed,
+            events: vec![(spoken.number, spoken.sealed)],
             request: Some(self.request.claim(&keys.identity, now.day())),
             leaf: self.vault.subject_row(&self.call, &leaf, keys, &[])?,
             narrows: narrowing.is_some(),
-            told: narrowing
-                .map(|no| no_is_told(rows, keyring, keys, no, now))
-                .transpose()?,
-            ends: ends_on(say, narrowing.is_some(), now.day()),
+            told: tidings.transpose()?.into_iter().collect(),
+            ends: spoken.ends.into_iter().collect(),
         };
         Ok(Looked::Change(Box::new(change), narrowing, said))
     }
 }
 
+/// By whom and where something is said.
+pub(super) struct Speaking<'a> {
+    /// Where the customer's events are kept.
+    pub place: Place<'a>,
+    /// What signs them.
+    pub key: &'a SigningKey,
+    /// Who puts it on record.
+    pub principal: &'a str,
+    /// The catalog's version.
+    pub catalog: u32,
+    /// When.
+    pub now: Instant,
+}
+
+/// One thing that was said: in the state already, not on record yet.
+pub(super) struct Spoken {
+    /// The purpose's number.
+    pub purpose: u16,
+    /// The event's number.
+    pub number: u32,
+    /// The event.
+    pub sealed: Vec<u8>,
+    /// What it came to.
+    pub status: Status,
+    /// What the ledger notes of it.
+    pub narrowing: Option<Narrowing>,
+    /// The day on which it ends a basis: today for a no.
+    pub ends: Option<Day>,
+}
+
+impl Speaking<'_> {
+    /// Makes the event of what is said of a purpose, and takes it up in the
+    /// state. `add` says what else the event tells.
+    pub(super) fn speak(
+        &self,
+        of: (&Purpose, &Words),
+        state: &mut State,
+        add: impl FnOnce(&mut Event),
+    ) -> Result<Spoken> {
+        let (purpose, words) = of;
+        let (status, narrows) = said_of(purpose, words, state)?;
+        let mut event = Event::of(of, status, state, self.place.keys, self.now);
+        self.principal.clone_into(&mut event.principal);
+        event.catalog = self.catalog;
+        add(&mut event);
+        let sealed = event.seal(&self.place, self.key)?;
+        let narrowing = narrows.map(|kind| Narrowing {
+            entry: 0,
+            kind,
+            customer: self.place.customer,
+            about: purpose.number.into(),
+            revision: state.revision,
+        });
+        take_up(state, purpose, words, status)?;
+        (state.events, state.head) = (event.number, head_of(&sealed));
+        state.revision += 1;
+        Ok(Spoken {
+            purpose: purpose.number,
+            number: event.number,
+            sealed,
+            status,
+            narrowing,
+            ends: ends_on(words, narrows.is_some(), self.now.day()),
+        })
+    }
+}
+
 /// The day on which what is said ends a basis: today for a no.
-fn ends_on(say: &Say, is_no: bool, today: Day) -> Option<Day> {
-    let expires = match &say.words {
+fn ends_on(words: &Words, is_no: bool, today: Day) -> Option<Day> {
+    let expires = match words {
         Words::Answer(answer) => answer.expires,
         Words::Basis(_, expires) => *expires,
         Words::Withdraw | Words::Object => None,
@@ -264,24 +320,28 @@ pub fn told(leaf: &mut Leaf, status: Status, event: u32) {
     });
 }
 
-fn said(say: &Say, state: &State, event: u32, at: Moment) -> Said {
+pub(super) fn said(purpose: &Purpose, state: &State, event: u32, at: Moment) -> Said {
     Said {
-        standing: state.standing(say.purpose.number, false),
-        explicit: state.standing(say.purpose.number, true),
+        standing: state.standing(purpose.number, false),
+        explicit: state.standing(purpose.number, true),
         event,
-        denied_by: denied_by(&say.purpose, state, at),
+        denied_by: denied_by(purpose, state, at),
     }
 }
 
 /// What the words come to after what was said before, and what the ledger notes
 /// of it.
-fn said_of(say: &Say, state: &State) -> Result<(Status, Option<LedgerKind>)> {
-    match &say.words {
+fn said_of(
+    purpose: &Purpose,
+    words: &Words,
+    state: &State,
+) -> Result<(Status, Option<LedgerKind>)> {
+    match words {
         Words::Withdraw => Ok((Status::Withdrawn, Some(LedgerKind::Withdrawal))),
         Words::Object => Ok((Status::Objected, Some(LedgerKind::Objection))),
         Words::Basis(true, _) => {
-            let before = state.standing(say.purpose.number, false).status;
-            match is_objected(say, before) {
+            let before = state.standing(purpose.number, false).status;
+            match is_objected(purpose, before) {
                 false => Ok((Status::Asserted, None)),
                 true => {
                     let rule =
@@ -292,10 +352,10 @@ fn said_of(say: &Say, state: &State) -> Result<(Status, Option<LedgerKind>)> {
         }
         Words::Basis(false, _) => Ok((Status::Revoked, Some(LedgerKind::BasisEnded))),
         Words::Answer(answer) => {
-            let before = state.standing(say.purpose.number, answer.explicit).status;
+            let before = state.standing(purpose.number, answer.explicit).status;
             match answer.status {
                 Status::Given if before.is_yes() => Ok((Status::Renewed, None)),
-                Status::Given if say.purpose.scope.confirm && before != Status::Requested => {
+                Status::Given if purpose.scope.confirm && before != Status::Requested => {
                     let rule = "must be REQUESTED first: the purpose has double opt-in, and a \
                                 GIVEN confirms what was requested";
                     Err(Error::invalid(Violation::new("decision", rule)))
@@ -304,10 +364,10 @@ fn said_of(say: &Say, state: &State) -> Result<(Status, Option<LedgerKind>)> {
                 Status::Refused if before.is_yes() => {
                     Ok((Status::Withdrawn, Some(LedgerKind::Withdrawal)))
                 }
-                Status::Refused if say.purpose.scope.mechanism == Mechanism::OptOut => {
+                Status::Refused if purpose.scope.mechanism == Mechanism::OptOut => {
                     Ok((Status::Objected, Some(LedgerKind::Objection)))
                 }
-                Status::Requested if stands(say, before) => Ok((before, None)),
+                Status::Requested if stands(purpose, before) => Ok((before, None)),
                 other => Ok((other, None)),
             }
         }
@@ -316,18 +376,18 @@ fn said_of(say: &Say, state: &State) -> Result<(Status, Option<LedgerKind>)> {
 
 /// Asking again takes nothing back: neither a yes, nor the no without which an
 /// opt-out purpose would be free again.
-fn stands(say: &Say, before: Status) -> bool {
-    before.is_yes() || is_objected(say, before)
+fn stands(purpose: &Purpose, before: Status) -> bool {
+    before.is_yes() || is_objected(purpose, before)
 }
 
-fn is_objected(say: &Say, before: Status) -> bool {
-    before.is_no() && say.purpose.scope.mechanism == Mechanism::OptOut
+fn is_objected(purpose: &Purpose, before: Status) -> bool {
+    before.is_no() && purpose.scope.mechanism == Mechanism::OptOut
 }
 
 /// Takes up in the state what was said.
-fn take_up(state: &mut State, say: &Say, status: Status) -> Result<()> {
-    let number = say.purpose.number;
-    match &say.words {
+fn take_up(state: &mut State, purpose: &Purpose, words: &Words, status: Status) -> Result<()> {
+    let number = purpose.number;
+    match words {
         Words::Withdraw => {
             for explicit in [false, true] {
                 let before = state.standing(number, explicit);
@@ -335,7 +395,7 @@ fn take_up(state: &mut State, say: &Say, status: Status) -> Result<()> {
                 let is_consent = if explicit {
                     before.status != Status::Unknown
                 } else {
-                    say.purpose.scope.mechanism == Mechanism::OptIn || before.status.is_yes()
+                    purpose.scope.mechanism == Mechanism::OptIn || before.status.is_yes()
                 };
                 if is_consent {
                     state.set(Standing { status, ..before })?;
@@ -354,7 +414,7 @@ fn take_up(state: &mut State, say: &Say, status: Status) -> Result<()> {
         }),
         Words::Answer(answer) => {
             let before = state.standing(number, answer.explicit);
-            if answer.status == Status::Requested && stands(say, before.status) {
+            if answer.status == Status::Requested && stands(purpose, before.status) {
                 return Ok(());
             }
             state.set(Standing {

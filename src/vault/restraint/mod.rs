@@ -241,7 +241,7 @@ impl Vault {
         let Some(narrowing) = narrowing else {
             return Ok(());
         };
-        let note = || self.0.store.note_narrowing(narrowing, today);
+        let note = || self.0.store.note_narrowings(vec![narrowing], today);
         self.reserved(note).await
     }
 
@@ -256,7 +256,7 @@ impl Vault {
                 about: 0,
                 revision: *placed,
             };
-            let noted = self.0.store.note_narrowing(narrowing, today);
+            let noted = self.0.store.note_narrowings(vec![narrowing], today);
             if let Err(error) = noted.in_time().await {
                 tracing::warn!(reason = error.reason(), "what was lifted is not noted");
             }

@@ -2,10 +2,12 @@
 
 mod findings;
 mod processing;
+mod tilt;
 mod usage;
 
 pub use findings::{Finding, FindingKind};
-pub use processing::{record as processing_record, scope_json};
+pub use processing::{form_text, record as processing_record, scope_json};
+pub use tilt::Telling;
 pub use usage::Usage;
 
 use super::Vault;

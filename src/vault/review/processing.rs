@@ -9,12 +9,14 @@ use crate::id::TenantName;
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeSet;
 
-fn day(day: Day) -> String {
+/// A day, as ISO 8601 writes it.
+pub(super) fn day(day: Day) -> String {
     let (year, month, day) = day.civil();
     format!("{year:04}-{month:02}-{day:02}")
 }
 
-fn form_text(form: Form) -> String {
+/// A form as a catalog writes it.
+pub fn form_text(form: Form) -> String {
     match form.transform() {
         "" => form.kind().to_owned(),
         transform => format!("{}:{transform}", form.kind()),
@@ -49,6 +51,11 @@ pub fn scope_json(catalog: &Catalog, scope: &Scope) -> Json {
         "places": scope.jurisdictions,
         "retention_days": scope.retention_days,
         "expires": scope.expires.map(day),
+        "signals": {
+            "gpc": scope.hears.gpc,
+            "tcf": scope.hears.tcf,
+            "tcf_vendor": scope.hears.tcf_vendor,
+        },
     })
 }
 

@@ -1,6 +1,6 @@
 //! What callers did, counted from the audit log.
 
-use crate::clock::Instant;
+use crate::clock::{Day, Instant};
 use crate::id::TenantName;
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -21,6 +21,10 @@ pub struct Usage {
     pub fields: BTreeMap<(String, String, u16), u64>,
     /// The same by service, for each type and field.
     pub field_services: BTreeMap<(String, u16, String), u64>,
+    /// How often yes and no were said of a purpose, by day.
+    pub said: BTreeMap<(String, Day), (u64, u64)>,
+    /// The same of what signals said, by the purpose's number.
+    pub signalled: BTreeMap<(u16, Day), (u64, u64)>,
     calls: HashSet<(u64, u64)>,
     is_first: bool,
 }
@@ -43,6 +47,28 @@ struct Line<'a> {
     record_type: Cow<'a, str>,
     fields: Vec<u16>,
     count: u64,
+    #[serde(borrow)]
+    fact: Option<Told<'a>>,
+}
+
+/// What an entry tells of consent; of anything else it is empty.
+#[derive(Deserialize)]
+struct Told<'a> {
+    #[serde(borrow)]
+    consent: Option<Said<'a>>,
+    imported: Option<Signalled>,
+}
+
+#[derive(Deserialize)]
+struct Said<'a> {
+    #[serde(borrow)]
+    status: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Signalled {
+    yes: Vec<u16>,
+    no: Vec<u16>,
 }
 
 const READS: [&str; 4] = [
@@ -63,6 +89,8 @@ impl Usage {
             services: BTreeMap::new(),
             fields: BTreeMap::new(),
             field_services: BTreeMap::new(),
+            said: BTreeMap::new(),
+            signalled: BTreeMap::new(),
             calls: HashSet::new(),
             is_first: true,
         }
@@ -88,6 +116,9 @@ impl Usage {
             .principal
             .split_once('/')
             .is_some_and(|(tenant, _)| tenant == self.tenant.as_str());
+        if let (true, Some(told)) = (is_own, &line.fact) {
+            self.hear(told, &line.purpose, Instant::from_micros(line.time).day());
+        }
         let is_read = line.verdict == "allowed" && READS.contains(&&*line.method);
         if !is_own || !is_read || line.count == 0 || !self.calls.insert((line.boot, line.call)) {
             return;
@@ -102,6 +133,25 @@ impl Usage {
             *self.field_services.entry(key).or_insert(0) += 1;
         }
         *self.services.entry((service, purpose)).or_insert(0) += 1;
+    }
+
+    fn hear(&mut self, told: &Told<'_>, purpose: &str, day: Day) {
+        if let Some(Said { status }) = &told.consent {
+            let sums = self.said.entry((purpose.to_owned(), day)).or_default();
+            match status.as_ref() {
+                "given" | "renewed" => sums.0 += 1,
+                "refused" | "withdrawn" | "objected" => sums.1 += 1,
+                _ => {}
+            }
+        }
+        if let Some(Signalled { yes, no }) = &told.imported {
+            for purpose in yes {
+                self.signalled.entry((*purpose, day)).or_default().0 += 1;
+            }
+            for purpose in no {
+                self.signalled.entry((*purpose, day)).or_default().1 += 1;
+            }
+        }
     }
 
     /// Reads by purpose.
