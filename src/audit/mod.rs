@@ -22,7 +22,7 @@ pub mod verify;
 pub mod witness;
 
 pub use call::Call;
-pub use leaf::{Fact, Leaf, Receipt, Verdict};
+pub use leaf::{Agreed, Fact, Leaf, Receipt, Verdict};
 pub use log::{Log, Recorded};
 pub use sealer::Sealer;
 pub use subject::{Detail, Subject};

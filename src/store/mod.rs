@@ -16,6 +16,7 @@ mod generations;
 mod jobs;
 mod ledger;
 mod part;
+mod partial;
 mod person;
 mod restraints;
 mod retention;
@@ -29,7 +30,8 @@ pub use approvals::{
     NewApproval,
 };
 pub use certificates::{
-    CertificateRows, CertificateStore, DestroyedKey, ErasureProgress, NewCertificate,
+    CertificateRows, CertificateStore, DestroyedKey, ErasureProgress, IntendedCertificate,
+    NewCertificate,
 };
 pub use change::{
     CreateCustomer, CreateKeys, CreateOutcome, DeleteRecord, EraseIntent, NewPage, PutOutcome,
@@ -49,6 +51,9 @@ pub use jobs::{
 };
 pub use ledger::{CopyMark, LedgerEntry, LedgerRows};
 pub use part::Part;
+pub use partial::{
+    LivingCertificate, PartialEnd, PartialIntent, PartialRow, PartialRows, PartialStore,
+};
 pub use person::PersonRows;
 pub use restraints::{ChangeRestraints, RestraintRow, RestraintRows, RestraintStore, StateChange};
 pub use retention::{
@@ -138,6 +143,7 @@ pub trait Store:
     + EventStore
     + GenerationStore
     + JobStore
+    + PartialStore
     + RestraintStore
     + RetentionStore
     + RightsStore
@@ -247,6 +253,7 @@ pub trait Rows:
     + GenerationRows
     + JobRows
     + LedgerRows
+    + PartialRows
     + PersonRows
     + RestraintRows
     + RetentionRows

@@ -15,6 +15,7 @@ mod find;
 #[cfg(test)]
 mod gate_table;
 mod generation;
+mod in_part;
 mod index;
 mod job;
 mod keyring;
@@ -56,6 +57,7 @@ pub use events::{EventKind, EventPage, EventView, Heard, Unheard};
 pub use job::Order;
 pub use list::Listed;
 pub use open::{OpenedRecord, RecordView};
+pub use queue::{CarriedOn, Held};
 pub use read::Outcomes;
 pub use refuse::Refused;
 pub use regroup::Keep;
@@ -72,6 +74,7 @@ pub use status::{EpochView, StatusView};
 pub use stream::Chunk;
 pub use unseal::found;
 
+use crate::access::Access;
 use crate::audit::Log;
 use crate::error::{Error, Result, Unavailable};
 use crate::id::{CustomerNumber, RequestNumber, TenantName, TenantNumber};
@@ -112,6 +115,8 @@ struct Inner {
     providers: Arc<Providers>,
     /// How keys are backed up before an epoch is destroyed, if they are.
     key_backup: OnceLock<Arc<dyn KeyBackup>>,
+    /// Whose catalog names what is erased; set once, at start.
+    access: OnceLock<Arc<Access>>,
     /// What takes two people; set once, at start.
     two_people: OnceLock<TwoPeople>,
     /// One epoch is opened at a time.

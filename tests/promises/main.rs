@@ -43,6 +43,7 @@ mod generations;
 mod guarded;
 #[path = "../provider_conformance/https.rs"]
 mod https;
+mod in_part;
 mod in_place;
 mod index;
 mod keepers;

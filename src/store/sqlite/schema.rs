@@ -236,6 +236,16 @@ CREATE TABLE sweeps (
     one INTEGER PRIMARY KEY CHECK (one = 1), day INTEGER NOT NULL, looked INTEGER NOT NULL,
     fields INTEGER NOT NULL, late INTEGER NOT NULL) STRICT;
 ",
+    "
+CREATE TABLE partial_erasures (
+    customer INTEGER NOT NULL, generation INTEGER NOT NULL, leaf INTEGER NOT NULL,
+    story INTEGER NOT NULL, destroyed INTEGER NOT NULL, keys INTEGER NOT NULL,
+    compromised INTEGER NOT NULL, epoch INTEGER NOT NULL, day INTEGER NOT NULL,
+    fingerprint BLOB NOT NULL, sealed BLOB NOT NULL,
+    PRIMARY KEY (customer, generation)) STRICT, WITHOUT ROWID;
+CREATE TABLE living_certificates (customer INTEGER PRIMARY KEY, sealed BLOB NOT NULL) STRICT;
+ALTER TABLE certificate_ids ADD COLUMN request INTEGER NOT NULL DEFAULT 0;
+",
 ];
 
 /// Makes a file that must not be there yet.
