@@ -61,6 +61,8 @@ pub enum Error {
     Unavailable(Unavailable),
     /// The customer is held: the erasure waits for the hold to be released.
     ErasureQueued,
+    /// What a hold is about is erased, or is being erased.
+    HoldTooLate,
     /// The key is gone, remnants are not: the erasure finishes on a retry.
     ErasurePending,
     /// The key is gone, or blocked, and the copy of the ledger does not say so
@@ -193,6 +195,7 @@ impl Error {
             Self::Exhausted(Exhausted::DistinctCustomers, _) => "DISTINCT_CUSTOMERS_EXCEEDED",
             Self::Unavailable(why) => why.reason(),
             Self::ErasureQueued => "ERASURE_QUEUED",
+            Self::HoldTooLate => "HOLD_TOO_LATE",
             Self::ErasurePending => "ERASURE_PENDING",
             Self::LedgerPending => "LEDGER_PENDING",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
@@ -337,6 +340,10 @@ impl fmt::Display for Error {
             Self::ErasureQueued => {
                 "the customer is held, so that the erasure waits and is carried out when the hold \
                  is released; until then nothing of theirs is used"
+            }
+            Self::HoldTooLate => {
+                "what is to be held is erased, or is being erased, which cannot be called off; \
+                 hold list shows what is kept; nothing was done"
             }
             Self::ErasurePending => {
                 "the key is destroyed and nothing can be read any more, but a long-running reader \

@@ -232,6 +232,9 @@ pub const COMMIT_PACE: Duration = Duration::from_micros(100);
 pub const COMMIT_PACE_MAX: Duration = Duration::from_millis(1);
 /// How long a change waits for its commit.
 pub const COMMIT_TIME: Duration = Duration::from_secs(5);
+/// Steps of erasing what is not held of a customer: three, as often as a hold
+/// ends meanwhile, and those that lost a race.
+pub const PART_STEPS: usize = 32;
 /// Tries at a change that lost a race for its revision.
 pub const REVISION_RETRIES: usize = 8;
 /// How long an erasure waits for the last reader before it says

@@ -74,6 +74,18 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// What two of them have in common.
+    pub fn meet(self, other: Self) -> Option<Self> {
+        let (this, that) = (self, other);
+        match (this, that) {
+            (Self::Customer, one) | (one, Self::Customer) => Some(one),
+            (Self::Type(of), Self::Type(other)) => (of == other).then_some(this),
+            (Self::Type(of), Self::Field(other, _)) => (of == other).then_some(that),
+            (Self::Field(of, _), Self::Type(other)) => (of == other).then_some(this),
+            (Self::Field(..), Self::Field(..)) => (this == that).then_some(this),
+        }
+    }
+
     /// Whether it keeps this field from use.
     pub fn covers(self, record_type: u16, field: FieldNumber) -> bool {
         match self {
@@ -124,6 +136,28 @@ impl Restrained {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_two_holds_have_in_common_is_held_by_both() {
+        let (all, card, memo) = (Scope::Customer, Scope::Type(1), Scope::Type(2));
+        let (name, email) = (
+            Scope::Field(1, FieldNumber(1)),
+            Scope::Field(1, FieldNumber(2)),
+        );
+        for (one, other, common) in [
+            (all, all, Some(all)),
+            (all, memo, Some(memo)),
+            (card, card, Some(card)),
+            (card, memo, None),
+            (card, name, Some(name)),
+            (memo, name, None),
+            (name, name, Some(name)),
+            (name, email, None),
+        ] {
+            assert_eq!(one.meet(other), common, "{one:?} {other:?}");
+            assert_eq!(other.meet(one), common, "{other:?} {one:?}");
+        }
+    }
 
     #[test]
     fn every_restraint_is_known_by_its_numbers_and_no_other_number_is_one() {

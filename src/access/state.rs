@@ -129,6 +129,12 @@ impl Status {
         matches!(self, Self::Given | Self::Renewed)
     }
 
+    /// Whether it ends a basis, or never was one.
+    fn keeps_from_use(self) -> bool {
+        let is_over = matches!(self, Self::Expired | Self::Revoked | Self::Invalidated);
+        self.is_no() || is_over
+    }
+
     /// Whether the customer said no.
     pub fn is_no(self) -> bool {
         matches!(self, Self::Refused | Self::Withdrawn | Self::Objected)
@@ -268,6 +274,13 @@ impl State {
             }
         }
         self.lineage = lineage;
+    }
+
+    /// The customer is forgotten in part: what they said is too, but for what
+    /// keeps data from use.
+    pub fn forget_said(&mut self) {
+        (self.events, self.head) = (0, [0; 32]);
+        self.standings.retain(|one| one.status.keeps_from_use());
     }
 
     fn find(&self, purpose: u16, special: bool) -> std::result::Result<usize, usize> {

@@ -71,6 +71,26 @@ pub struct Entry {
     pub count: u64,
     nonce: String,
     subject: String,
+    fact: Option<Said>,
+}
+
+/// Of what a leaf says beyond that, what is told to the customer.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+struct Said {
+    exported: Option<Exported>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+struct Exported {
+    types: Vec<String>,
+}
+
+impl Entry {
+    /// The record types of which records left with an export.
+    pub fn exported(&self) -> &[String] {
+        let said = self.fact.as_ref().and_then(|said| said.exported.as_ref());
+        said.map_or(&[], |exported| &exported.types)
+    }
 }
 
 /// The numbers of the leaves about a customer in one slot, in order.

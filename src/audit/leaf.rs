@@ -38,6 +38,21 @@ pub enum Fact {
         /// The epoch whose destruction makes it final (L4).
         epoch: u32,
     },
+    /// What nobody holds of a customer was erased; the rest goes on under the
+    /// next generation of the field key.
+    ShreddedInPart {
+        /// SHA-256 of the wrapped keys, in hexadecimal.
+        keys: String,
+        /// The epoch whose destruction makes it final (L4).
+        epoch: u32,
+        /// The newest generation that was destroyed.
+        generation: u32,
+    },
+    /// What is known of a customer left, or what they may take along.
+    Exported {
+        /// The names of the record types of which records left.
+        types: Vec<String>,
+    },
     /// Something happened to a person's request.
     Request {
         /// `requests/{request}`.
@@ -61,6 +76,9 @@ pub enum Fact {
         record_type: u32,
         /// The field that is held; 0: all of them.
         field: u32,
+        /// Of a hold whose release took an approval.
+        #[serde(flatten)]
+        agreed: Option<Agreed>,
     },
     /// Calls of this start of the server ended without a durable entry, so
     /// that nothing left the vault for them.
@@ -244,6 +262,15 @@ pub struct Numbered {
     pub missing: Vec<(u64, u64)>,
 }
 
+/// Two people who did something together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Agreed {
+    /// Who asked for it and did it.
+    pub requester: String,
+    /// Who approved it.
+    pub approver: String,
+}
+
 /// What a provider said of an epoch's key after it was told to destroy it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Receipt {
@@ -381,6 +408,11 @@ mod tests {
         let subject = Subject::nobody().unwrap();
         let widest = leaf.bytes(&label, u64::MAX, &call, &subject).len();
 
+        leaf.fact = Some(Fact::Exported {
+            types: vec![label.clone(); limits::CATALOG_ENTRIES],
+        });
+        let exported = leaf.bytes(&label, u64::MAX, &call, &subject).len();
+
         let calls = Unwritten::default();
         for call in 0..2 * limits::UNWRITTEN_RANGES as u64 {
             calls.add((u64::MAX - 2 * call, u64::MAX - 2 * call));
@@ -402,6 +434,7 @@ mod tests {
         let most = limits::LEAF_BYTES;
         assert!(imported <= most, "{imported} of {most}");
         assert!(widest.max(told) <= most, "{widest} and {told} of {most}");
+        assert!(exported <= most, "{exported} of {most}");
         assert!(widest.min(told) > most / 2, "{widest} and {told} of {most}");
     }
 }

@@ -23,7 +23,7 @@ pub mod verify;
 pub mod witness;
 
 pub use call::Call;
-pub use leaf::{Fact, Leaf, Numbered, Receipt, Verdict};
+pub use leaf::{Agreed, Fact, Leaf, Numbered, Receipt, Verdict};
 pub use log::{Log, Recorded};
 pub use sealer::Sealer;
 pub use subject::{Detail, Subject};

@@ -67,7 +67,14 @@ impl Attack {
                 "  and {left} more erased customers (--json tells all)"
             ));
         }
-        if found.erased_opened().next().is_some() {
+        for (customer, opened) in found.in_part_opened().take(TOLD) {
+            out.line(&format!(
+                "  customer {customer}, erased in part: {}",
+                part(opened)
+            ));
+        }
+        let is_some = |(_, opened): (&u64, &Opened)| !opened.erased_fields.is_empty();
+        if found.erased_opened().next().is_some() || found.in_part_opened().any(is_some) {
             out.line(
                 "They die in every backup when their epoch is closed: oubliette key epoch close",
             );
@@ -106,7 +113,23 @@ fn how(found: &Found, opened: &Opened) -> String {
     said.join(", ")
 }
 
+/// What was opened of a customer who is erased in part.
+fn part(opened: &Opened) -> String {
+    let erased: u64 = opened.erased_fields.values().sum();
+    format!(
+        "{} fields of what is held, {erased} of what is erased",
+        opened.fields
+    )
+}
+
 fn document(found: &Found) -> Json {
+    let in_part = |(customer, opened): (&u64, &Opened)| {
+        json!({
+            "customer": customer,
+            "fields": opened.fields,
+            "erased_fields": opened.erased_fields.values().sum::<u64>(),
+        })
+    };
     let of = |(customer, opened): (&u64, &Opened)| {
         json!({
             "customer": customer,
@@ -128,6 +151,7 @@ fn document(found: &Found) -> Json {
         "records_opened": found.records(),
         "erased": found.erased.len(),
         "erased_opened": found.erased_opened().count(),
+        "erased_in_part": found.in_part_opened().map(in_part).collect::<Vec<_>>(),
         "erased_customers": found.erased_opened().map(of).collect::<Vec<_>>(),
     })
 }

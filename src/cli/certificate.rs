@@ -9,7 +9,9 @@ use crate::config::Config;
 use crate::keys::signing::PublicKey;
 use crate::limits;
 use crate::pb;
-use crate::vault::certificate::document::{EpochOf, Reached, Signed};
+use crate::vault::certificate::document::{
+    Certificate as Certified, EpochOf, Exception, Part, Reached, Signed,
+};
 use crate::vault::certificate::verify::verify;
 use crate::vault::rights::report::document::{self as report, SignedReport};
 use clap::{Args, Subcommand};
@@ -212,28 +214,17 @@ fn words(signed: &Signed) -> Vec<String> {
     let events: Vec<String> = events
         .map(|event| format!("{} on {}", event.level.name(), event.day))
         .collect();
-    let kept = certificate.exceptions.iter();
-    let kept: Vec<String> = kept
-        .map(|one| format!("{} ({})", one.what, one.code))
-        .collect();
-    let kept = match kept.as_slice() {
-        [] => "nothing".to_owned(),
-        some => some.join(", "),
-    };
-    let records = &certificate.records;
     let mut lines = vec![
         format!("about:       {whom}"),
         format!("erased by:   {}", certificate.tenant),
         format!("level:       {}", meaning(certificate.level)),
         format!("reached:     {}", events.join(", ")),
-        format!(
-            "records:     {} of {} deleted",
-            records.purged, records.there_were
-        ),
-        format!("keys:        {} destroyed", certificate.keys.len()),
-        format!("backups:     {}", backups(&certificate.epoch)),
-        format!("kept by law: {kept}"),
     ];
+    lines.extend(certificate.parts.iter().map(part));
+    if certificate.level != Reached::Restricted {
+        lines.extend(whole(certificate));
+    }
+    lines.extend(kept_by_law(&certificate.exceptions));
     lines.extend(certificate.recipients.iter().map(|one| {
         let answer = match one.acknowledged {
             true => "confirmed",
@@ -241,15 +232,68 @@ fn words(signed: &Signed) -> Vec<String> {
         };
         format!("told:        {} ({answer})", one.service)
     }));
-    lines.push(match &certificate.log {
-        Some(_) => "audit log:   holds it, as the proof in this certificate shows".to_owned(),
-        None => "audit log:   no proof yet; fetch the certificate again to get one".to_owned(),
+    let mut logs = certificate.parts.iter().map(|part| part.log.is_some());
+    let is_whole = certificate.level == Reached::Restricted || certificate.log.is_some();
+    lines.push(match is_whole && logs.all(|has| has) {
+        true => "audit log:   holds it, as the proof in this certificate shows".to_owned(),
+        false => "audit log:   no proof yet; fetch the certificate again to get one".to_owned(),
     });
     lines
 }
 
+/// An erasure of a part, for people.
+fn part(part: &Part) -> String {
+    let what = match part.what.as_slice() {
+        [] => "all that was not held".to_owned(),
+        some => some.join(", "),
+    };
+    format!(
+        "erased:      {what}, on {}: {}; backups: {}",
+        part.day,
+        meaning(part.level),
+        backups(&part.epoch)
+    )
+}
+
+/// What is kept, a line each.
+fn kept_by_law(exceptions: &[Exception]) -> Vec<String> {
+    let each = exceptions.iter().map(|one| {
+        let authority = one.authority.as_ref();
+        let authority = authority.map_or_else(String::new, |name| format!(", for {name}"));
+        format!("kept by law: {} ({}{authority})", one.what, one.code)
+    });
+    match exceptions {
+        [] => vec!["kept by law: nothing".to_owned()],
+        _ => each.collect(),
+    }
+}
+
+/// The same of a certificate that was just given out.
+pub fn kept(made: &pb::Certificate) -> Vec<String> {
+    let signed: Option<Signed> = serde_json::from_str(&made.document).ok();
+    signed.map_or_else(Vec::new, |signed| {
+        kept_by_law(&signed.certificate.exceptions)
+    })
+}
+
+/// What only the end of all of it has.
+fn whole(certificate: &Certified) -> Vec<String> {
+    let records = &certificate.records;
+    vec![
+        format!(
+            "records:     {} of {} deleted",
+            records.purged, records.there_were
+        ),
+        format!("keys:        {} destroyed", certificate.keys.len()),
+        format!("backups:     {}", backups(&certificate.epoch)),
+    ]
+}
+
 fn meaning(level: Reached) -> &'static str {
     match level {
+        Reached::Restricted => {
+            "L0: what is held is kept and not used; all else is gone, as told below"
+        }
         Reached::Shredded => "L2: the keys are destroyed, nothing can be read",
         Reached::Purged => "L3: the unreadable rest is deleted too",
         Reached::Closed => "L4: no backup brings anything back",

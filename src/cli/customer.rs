@@ -152,6 +152,7 @@ pub fn document(customer: &pb::Customer) -> Json {
         "purge_done": customer.purge_done,
         "restricted": customer.restricted,
         "held": customer.held,
+        "erased_in_part": customer.erased_in_part,
     })
 }
 
@@ -189,6 +190,11 @@ pub fn shown(out: &mut Out, customer: &pb::Customer) {
                 "yes: `hold list --customer` says what",
             ),
             (!waits.is_empty(), "erasure", waits),
+            (
+                customer.erased_in_part,
+                "erased",
+                "in part: all that is not held is gone",
+            ),
         ] {
             if is_so {
                 rows.push(vec![name.to_owned(), text.to_owned()]);
@@ -282,6 +288,14 @@ pub fn certified(out: &mut Out, made: Option<&pb::Certificate>, file: Option<&Pa
     Ok(())
 }
 
+/// What is held, as the certificate of an erasure in part says it.
+pub fn held_back(out: &mut Out, made: Option<&pb::Certificate>) {
+    for line in made.map(certificate::kept).unwrap_or_default() {
+        out.line(&printable(&line));
+    }
+    out.line("It is kept, not used, and erased when its holds are released.");
+}
+
 impl Erase {
     async fn run(self) -> Done {
         if !self.yes {
@@ -297,13 +311,23 @@ impl Erase {
         out.document(&json!({
             "customer": document(&customer),
             "epoch": reply.epoch,
+            "in_part": reply.in_part,
             "certificate": reply.certificate.as_ref().map(certificate::document),
         }));
         shown(&mut out, &customer);
-        out.line(&format!(
-            "Nothing of this customer can be read any more. Backups die with key epoch {}.",
-            reply.epoch
-        ));
+        let epoch = reply.epoch;
+        match reply.in_part {
+            false => out.line(&format!(
+                "Nothing of this customer can be read any more. Backups die with key epoch {epoch}."
+            )),
+            true => {
+                out.line(&format!(
+                    "All that is not held is erased. What old backups have of it dies with key \
+                     epoch {epoch}."
+                ));
+                held_back(&mut out, reply.certificate.as_ref());
+            }
+        }
         certified(
             &mut out,
             reply.certificate.as_ref(),

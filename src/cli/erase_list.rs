@@ -42,6 +42,8 @@ pub struct EraseList {
 #[derive(Default)]
 struct Report {
     erased: u64,
+    /// Of these, customers of whom something is held.
+    in_part: u64,
     failed: Vec<(String, String)>,
 }
 
@@ -95,6 +97,7 @@ impl EraseList {
             match answer.outcome {
                 Some(Outcome::Erased(reply)) => {
                     report.erased += 1;
+                    report.in_part += u64::from(reply.in_part);
                     self.keep(reply.certificate.as_ref(), report.erased)?;
                 }
                 Some(Outcome::Failure(failure)) => {
@@ -128,8 +131,18 @@ impl EraseList {
             .iter()
             .map(|(name, reason)| json!({ "name": name, "reason": reason }))
             .collect();
-        out.document(&json!({ "erased": report.erased, "failed": failed }));
+        out.document(&json!({
+            "erased": report.erased,
+            "in_part": report.in_part,
+            "failed": failed,
+        }));
         out.line(&format!("{} erased.", report.erased));
+        if report.in_part > 0 {
+            out.line(&format!(
+                "{} of them in part: something of theirs is held, and erased when it is released.",
+                report.in_part
+            ));
+        }
         if report.failed.is_empty() {
             return Ok(());
         }

@@ -1,7 +1,8 @@
 //! `oubliette hold`: what is kept because somebody may demand it.
 
 use super::caller::Caller;
-use super::customer::full_name;
+use super::certificate;
+use super::customer::{full_name, held_back};
 use super::out::Out;
 use super::stop::{Done, Stop};
 use super::value::{date, date_text, seconds_text};
@@ -36,6 +37,9 @@ pub struct Place {
     /// Why
     #[arg(long)]
     reason: String,
+    /// By which law: a DPV justification, such as eu-gdpr:A17-3-e
+    #[arg(long, value_name = "CODE")]
+    code: Option<String>,
     /// Who looks at it again; several times for several
     #[arg(long, required = true)]
     reviewer: Vec<String>,
@@ -84,10 +88,23 @@ impl Hold {
             Self::Release(Release { name, .. }) => {
                 let reply = client.release_hold(pb::ReleaseHoldRequest { name }).await?;
                 let hold = reply.hold.unwrap_or_default();
-                out.document(&json!({ "hold": document(&hold), "erased": reply.erased }));
+                let made = reply.certificate.as_ref();
+                out.document(&json!({
+                    "hold": document(&hold),
+                    "erased": reply.erased,
+                    "erased_in_part": reply.erased_in_part,
+                    "certificate": made.map(certificate::document),
+                }));
                 out.line(&format!("{} is released.", hold.name));
                 if reply.erased {
                     out.line("The erasure that waited for it was carried out.");
+                }
+                if reply.erased_in_part {
+                    out.line("What it alone had kept is erased; something else is still held.");
+                    held_back(&mut out, made);
+                }
+                if let Some(made) = made {
+                    out.line(&format!("Its certificate is {}", made.name));
                 }
                 Ok(())
             }
@@ -120,6 +137,7 @@ impl Place {
                 reviewers: self.reviewer.clone(),
                 review_date: Some(review),
                 request_id: request_id(),
+                code: self.code.clone().unwrap_or_default(),
             };
             placed.extend(client.place_hold(request).await?.hold);
         }
@@ -161,6 +179,8 @@ fn document(hold: &pb::Hold) -> Json {
         "field": hold.field,
         "authority": hold.authority,
         "reason": hold.reason,
+        "code": hold.code,
+        "of_the_rest": hold.of_the_rest,
         "reviewers": hold.reviewers,
         "review_date": date_text(hold.review_date.as_ref()),
         "review_due": hold.review_due,
@@ -197,5 +217,8 @@ fn listed(out: &mut Out, holds: &[pb::Hold]) -> Done {
         "review", "by", "customer", "held", "for", "why", "since", "hold",
     ];
     out.table(&header, &rows);
+    if holds.iter().any(|hold| hold.of_the_rest) {
+        out.line("An erasure has begun: only what it had left by then is held.");
+    }
     Ok(())
 }

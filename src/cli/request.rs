@@ -3,7 +3,7 @@
 
 use super::caller::Caller;
 use super::certificate;
-use super::customer::full_name;
+use super::customer::{full_name, held_back};
 use super::out::Out;
 use super::restrict;
 use super::stop::Done;
@@ -266,6 +266,11 @@ impl Approve {
         }));
         shown(out, &request);
         match request.kind() {
+            pb::RequestKind::Erasure if request.erased_in_part => {
+                out.line("All that is not held is erased.");
+                held_back(out, made.as_ref());
+                super::customer::certified(out, made.as_ref(), self.certificate.as_deref())
+            }
             pb::RequestKind::Erasure if request.state() == pb::RequestState::Approved => {
                 out.line(match request.queued {
                     true => {
@@ -426,6 +431,7 @@ fn document(request: &pb::RightsRequest) -> Json {
         "purposes": request.purposes,
         "grace_end_date": date_text(request.grace_end_date.as_ref()),
         "queued": request.queued,
+        "erased_in_part": request.erased_in_part,
         "steps": steps.collect::<Vec<_>>(),
     })
 }
@@ -452,6 +458,9 @@ fn shown(out: &mut Out, request: &pb::RightsRequest) {
     if request.grace_end_date.is_some() {
         let day = date_text(request.grace_end_date.as_ref());
         rows.push(row("grace until", day));
+    }
+    if request.erased_in_part {
+        rows.push(row("erased", "all that is not held".to_owned()));
     }
     if request.queued {
         rows.push(row("waits", "for a hold to be released".to_owned()));

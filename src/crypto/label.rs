@@ -34,6 +34,12 @@ pub enum Label {
     /// What is said of a restriction or a hold, under the customer's request
     /// key.
     Restraint = 67,
+    /// What an erasure in part takes and leaves, under the customer's request
+    /// key.
+    Share = 68,
+    /// The id of the certificate of a customer who is still there, under the
+    /// customer's request key.
+    LivingCertificate = 69,
     /// Who read a customer's data for which purpose, under the customer's reader
     /// key.
     Reader = 88,

@@ -22,6 +22,7 @@ pub fn certificate(view: &CertificateView) -> pb::Certificate {
         document: view.document.expose().to_owned(),
         issue: view.issue.cast_signed(),
         level: match view.level {
+            Reached::Restricted => pb::ErasureLevel::Restricted.into(),
             Reached::Shredded => pb::ErasureLevel::Shredded.into(),
             Reached::Purged => pb::ErasureLevel::Purged.into(),
             Reached::Closed => pb::ErasureLevel::Closed.into(),

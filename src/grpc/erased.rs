@@ -15,6 +15,7 @@ pub fn customer(name: String, view: &CustomerView) -> pb::Customer {
             restricted,
             held,
             waiting,
+            in_part,
         } => pb::Customer {
             name,
             state: pb::CustomerState::Active.into(),
@@ -30,6 +31,7 @@ pub fn customer(name: String, view: &CustomerView) -> pb::Customer {
             purge_done: 0,
             restricted: *restricted,
             held: *held,
+            erased_in_part: in_part.is_some(),
         },
         CustomerView::Erased { level, purge, .. } => pb::Customer {
             name,
@@ -45,6 +47,7 @@ pub fn customer(name: String, view: &CustomerView) -> pb::Customer {
             purge_done: purge.done.cast_signed(),
             restricted: false,
             held: false,
+            erased_in_part: false,
         },
     }
 }
@@ -55,13 +58,14 @@ pub fn erased(
     view: &CustomerView,
     made: Option<&CertificateView>,
 ) -> pb::EraseCustomerResponse {
-    let epoch = match view {
-        CustomerView::Erased { epoch, .. } => i64::from(*epoch),
-        CustomerView::Active { .. } => 0,
+    let (epoch, in_part) = match view {
+        CustomerView::Erased { epoch, .. } => (i64::from(*epoch), false),
+        CustomerView::Active { in_part, .. } => (in_part.map_or(0, i64::from), in_part.is_some()),
     };
     pb::EraseCustomerResponse {
         customer: Some(customer(name, view)),
         epoch,
         certificate: made.map(certificate),
+        in_part,
     }
 }

@@ -36,6 +36,7 @@ fn kind(kind: EventKind) -> pb::EventKind {
         EventKind::RestrictionLifted => pb::EventKind::RestrictionLifted,
         EventKind::Rectified => pb::EventKind::Rectified,
         EventKind::Erased => pb::EventKind::Erased,
+        EventKind::ErasedInPart => pb::EventKind::ErasedInPart,
         EventKind::KeyRotated => pb::EventKind::KeyRotated,
         EventKind::RetentionSwept => pb::EventKind::RetentionSwept,
     }

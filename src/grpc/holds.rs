@@ -1,6 +1,7 @@
 //! HoldService.
 
 use super::call::Guarded;
+use super::certificates::certificate;
 use super::rights::words;
 use super::value::{date, day};
 use crate::clock::Day;
@@ -9,8 +10,9 @@ use crate::id::{CustomerId, HoldNumber, RequestId};
 use crate::limits;
 use crate::pb;
 use crate::pb::hold_service_server::HoldService;
+use crate::vault::rights::request::is_justification;
 use crate::vault::rights::{parse_token, token};
-use crate::vault::{HoldView, Terms, Vault};
+use crate::vault::{CarriedOn, HoldView, Terms, Vault};
 use tonic::{Request, Response, Status};
 
 /// The service over a vault.
@@ -36,6 +38,8 @@ fn message(hold: HoldView, today: Day) -> pb::Hold {
         review_due: hold.review.is_some_and(|review| today >= review),
         placed_by: hold.note.by,
         place_time_micros: hold.note.time,
+        code: hold.note.code,
+        of_the_rest: hold.of_the_rest,
     }
 }
 
@@ -55,7 +59,12 @@ fn terms(asked: &pb::PlaceHoldRequest, today: Day) -> Result<Terms> {
         let rule = format!("must be 1 to {most} names, each of 1 to {bytes} bytes");
         return wrong("reviewers", rule);
     }
+    if !asked.code.is_empty() && !is_justification(&asked.code) {
+        let rule = "must be a DPV justification with its prefix, such as eu-gdpr:A17-3-e";
+        return wrong("code", rule.to_owned());
+    }
     Ok(Terms {
+        code: asked.code.clone(),
         authority: words("authority", asked.authority.clone(), 1)?,
         reason: words("reason", asked.reason.clone(), 1)?,
         reviewers: reviewers.clone(),
@@ -79,21 +88,18 @@ impl Holds {
         let hold = HoldNumber::parse("name", name)?;
         let grant = guarded.rules.release_hold(&guarded.principal, hold)?;
         let released = self.vault.release_hold(&guarded.call, grant).await?;
-        let erased = match released.is_last {
-            false => false,
-            // The hold is released, whatever becomes of what waited for that;
-            // what is not done now is done within a minute.
-            true => {
-                let carried_on = self.vault.carry_on_with(released.customer).await;
-                carried_on.unwrap_or_else(|error| {
-                    tracing::warn!(reason = error.reason(), "an erasure waits");
-                    false
-                })
-            }
-        };
+        // The hold is released, whatever becomes of what waited for that; what is
+        // not done now is done within a minute.
+        let carried_on = self.vault.carry_on_with(released.customer).await;
+        let carried_on = carried_on.unwrap_or_else(|error| {
+            tracing::warn!(reason = error.reason(), "an erasure waits");
+            CarriedOn::default()
+        });
         Ok(pb::ReleaseHoldResponse {
             hold: Some(message(released.hold, guarded.today)),
-            erased,
+            erased: carried_on.erased,
+            erased_in_part: carried_on.in_part,
+            certificate: carried_on.certificate.as_ref().map(certificate),
         })
     }
 

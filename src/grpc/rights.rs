@@ -6,17 +6,17 @@ use super::export::{Parts, make};
 use super::stream::Places;
 use super::value::{date, instant};
 use super::watch::{Watching, watch};
-use crate::access::{Action, Grant, HandleRequest, Say};
+use crate::access::{Action, Erase, Grant, HandleRequest, Say};
 use crate::clock::{Day, Instant};
 use crate::error::{Error, Result, Violation};
-use crate::id::{CustomerId, RequestId, RequestNumber};
+use crate::id::{CertificateName, CustomerId, RequestId, RequestNumber};
 use crate::limits;
 use crate::pb;
 use crate::pb::rights_service_server::RightsService;
 use crate::vault::rights::clock::{Regime, Warning};
 use crate::vault::rights::request::{Denied, Event, Kind, State, is_justification};
 use crate::vault::rights::{Asked, RequestView, parse_token, token};
-use crate::vault::{Vault, step_id};
+use crate::vault::{Held, Vault, step_id};
 use tonic::{Request, Response, Status};
 
 /// The service over a vault.
@@ -109,6 +109,7 @@ pub fn message(view: RequestView) -> pb::RightsRequest {
         purposes: request.content.purposes,
         grace_end_date: request.content.grace_until.map(|day| date(Day(day))),
         queued: request.content.queued,
+        erased_in_part: view.in_part,
     }
 }
 
@@ -271,9 +272,9 @@ impl Rights {
                 false => Ok(waits(vault.show_request(call, grant).await?)),
             };
         }
-        if vault.is_held(grant).await? {
-            let queued = vault.move_request(call, grant, Event::Queue, None);
-            return Ok(waits(queued.await?));
+        let held = vault.held(grant).await?;
+        if held != Held::Nothing {
+            return self.erase_unheld(guarded, grant, (view, held), erase).await;
         }
         let mut made = None;
         if let Some(erase) = erase {
@@ -287,6 +288,37 @@ impl Rights {
             }
             moved => moved?,
         };
+        Ok(pb::ApproveRequestResponse {
+            request: Some(message(view)),
+            certificate: made.as_ref().map(certificate),
+        })
+    }
+
+    /// Carries an erasure out as far as nothing is held: the rest waits.
+    async fn erase_unheld(
+        &self,
+        guarded: &Guarded,
+        grant: &Grant<HandleRequest>,
+        (mut view, held): (RequestView, Held),
+        erase: Option<Grant<Erase>>,
+    ) -> Result<pb::ApproveRequestResponse> {
+        let (call, vault) = (&guarded.call, &self.vault);
+        if view.request.state == State::Approved {
+            view = vault.move_request(call, grant, Event::Queue, None).await?;
+        }
+        let mut made = None;
+        if let (Held::Some, Some(erase)) = (held, erase) {
+            vault.move_request(call, grant, Event::Begin, None).await?;
+            made = match vault.erase_customer(call, erase).await {
+                // Held as a whole meanwhile.
+                Err(Error::ErasureQueued) => None,
+                erased => erased?.1,
+            };
+            view = vault.look_at_request(grant, guarded.today).await?;
+        }
+        if !call.is_recorded() {
+            view = vault.show_request(call, grant).await?;
+        }
         Ok(pb::ApproveRequestResponse {
             request: Some(message(view)),
             certificate: made.as_ref().map(certificate),
@@ -311,12 +343,23 @@ impl Rights {
             .await
     }
 
-    async fn show(&self, guarded: &Guarded, name: &str) -> Result<pb::RightsRequest> {
+    async fn show(&self, guarded: &Guarded, name: &str) -> Result<pb::GetRequestResponse> {
         let number = RequestNumber::parse("name", name)?;
         let rules = &guarded.rules;
         let grant = rules.handle_request(&guarded.principal, Action::GetRequest, number)?;
         let view = self.vault.show_request(&guarded.call, &grant).await?;
-        Ok(message(view))
+        // For those who may get it by its name.
+        let made = self.vault.certificate_of_request(&grant).await?;
+        let made = made.filter(|made| {
+            let name = CertificateName::parse("name", made.name.expose());
+            let shown =
+                name.and_then(|name| rules.show_certificate(&guarded.principal, name, None));
+            shown.is_ok()
+        });
+        Ok(pb::GetRequestResponse {
+            request: Some(message(view)),
+            certificate: made.as_ref().map(certificate),
+        })
     }
 
     async fn list(
@@ -487,7 +530,8 @@ impl RightsService for Rights {
     ) -> Reply<pb::GetRequestResponse> {
         let guarded = Guarded::of(&request)?;
         let name = request.into_inner().name;
-        answers!(GetRequestResponse, guarded, self.show(&guarded, &name))
+        let shown = self.show(&guarded, &name).await;
+        guarded.answer(shown)
     }
 
     async fn list_requests(

@@ -54,6 +54,7 @@ fn code(error: &Error) -> Code {
         | Error::SamePerson
         | Error::Approval(_)
         | Error::ErasureQueued
+        | Error::HoldTooLate
         | Error::DoesNotUnlock => Code::FailedPrecondition,
         Error::CustomerExists => Code::AlreadyExists,
         Error::RevisionStale | Error::Contended => Code::Aborted,

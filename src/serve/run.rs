@@ -116,6 +116,7 @@ pub async fn run_over(
     let (vault, built) = open_vault(&config, store).await?;
     vault.log_signed_by(sealing.key());
     equip(&vault, &config)?;
+    vault.name_by(&access);
     come_up(&vault, &access).await?;
     tend(&vault, &access, &config, &metrics);
 

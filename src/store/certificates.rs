@@ -21,6 +21,20 @@ pub struct NewCertificate {
     pub sealed_id: Vec<u8>,
 }
 
+/// The certificate of an erasure that is about to happen: kept with the intent,
+/// so that there is one whatever comes in between.
+#[derive(Clone)]
+pub struct IntendedCertificate {
+    /// The epoch whose note key its id is sealed under: the newest.
+    pub epoch: u32,
+    /// Its id, sealed.
+    pub sealed_id: Vec<u8>,
+    /// The person's request that asks for the erasure; 0: none.
+    pub request: u64,
+    /// Handle and body, where it is a new one.
+    pub new: Option<([u8; 16], Vec<u8>)>,
+}
+
 /// A key that a shred destroyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DestroyedKey {
@@ -53,6 +67,13 @@ pub trait CertificateStore {
     /// `vault.db`: a certificate was issued anew. False where another was
     /// first.
     fn replace_certificate(&self, handle: [u8; 16], old: Vec<u8>, new: Vec<u8>) -> Pending<bool>;
+    /// `vault.db`: the id of an erasure's certificate dies with that epoch.
+    fn move_certificate_id(
+        &self,
+        customer: CustomerNumber,
+        epoch: u32,
+        sealed_id: Vec<u8>,
+    ) -> Pending<()>;
     /// `vault.db`: forgets the ids of certificates of epochs before `epoch`:
     /// nothing opens them any more.
     fn forget_certificate_ids(&self, before: u32) -> Pending<usize>;
@@ -64,6 +85,9 @@ pub trait CertificateRows {
     fn certificate(&mut self, handle: &[u8; 16]) -> Result<Option<Vec<u8>>>;
     /// `vault.db`: the id of the certificate of an erasure: epoch, sealed id.
     fn certificate_id(&mut self, customer: CustomerNumber) -> Result<Option<(u32, Vec<u8>)>>;
+    /// `vault.db`: whose erasure a person's request asked for, while the id of its
+    /// certificate is kept.
+    fn erased_by_request(&mut self, request: u64) -> Result<Option<CustomerNumber>>;
     /// `vault.db`: how far an erasure has come.
     fn erasure_progress(&mut self, customer: CustomerNumber) -> Result<Option<ErasureProgress>>;
     /// `keys.db`: the keys that a shred destroyed, identity key first.

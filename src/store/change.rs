@@ -1,5 +1,6 @@
 //! The changes that take more than a number.
 
+use super::certificates::IntendedCertificate;
 use super::events::Tidings;
 use super::row::{LeafRow, PageRow, RecordKey, RequestKey, RequestRow};
 use crate::clock::Day;
@@ -164,6 +165,8 @@ pub struct EraseIntent {
     /// The customer's state as it was read: it must still stand, so that no hold
     /// slips in between.
     pub state: Vec<u8>,
+    /// The certificate of it, to be filled in as it goes on.
+    pub certificate: Option<IntendedCertificate>,
     /// The intent leaf.
     pub leaf: LeafRow,
     /// What is told of it.

@@ -38,6 +38,8 @@ pub struct Reencrypted {
     pub generation: u32,
     /// The new manifest and groups; `None`: nothing of it is kept.
     pub new: Option<([u8; 32], Vec<u8>)>,
+    /// Where its values came from, sealed anew; `None`: as it was.
+    pub origin: Option<Vec<u8>>,
 }
 
 /// Old generations of a customer that were destroyed together.
@@ -130,8 +132,6 @@ pub trait GenerationRows {
     /// `keys.db`: the generation that a shred in part, begun and not done, goes
     /// on under.
     fn partial_shred(&mut self, customer: CustomerNumber) -> Result<Option<u32>>;
-    /// `keys.db`: the customer's shreds in part that are done, oldest first.
-    fn partial_shreds(&mut self, customer: CustomerNumber) -> Result<Vec<Destroyed>>;
     /// `keys.db`: what rotation has destroyed so far, by generation.
     fn generation_ends(&mut self) -> Result<Vec<GenerationEnd>>;
     /// `keys.db`: for each generation, how many of its keys are not their

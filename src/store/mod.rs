@@ -16,6 +16,7 @@ mod generations;
 mod jobs;
 mod ledger;
 mod part;
+mod partial;
 mod person;
 mod pruning;
 mod restraints;
@@ -30,7 +31,8 @@ pub use approvals::{
     NewApproval,
 };
 pub use certificates::{
-    CertificateRows, CertificateStore, DestroyedKey, ErasureProgress, NewCertificate,
+    CertificateRows, CertificateStore, DestroyedKey, ErasureProgress, IntendedCertificate,
+    NewCertificate,
 };
 pub use change::{
     CreateCustomer, CreateKeys, CreateOutcome, DeleteRecord, EraseIntent, NewPage, PutOutcome,
@@ -50,6 +52,9 @@ pub use jobs::{
 };
 pub use ledger::{CopyMark, LedgerEntry, LedgerRows};
 pub use part::Part;
+pub use partial::{
+    LivingCertificate, PartialEnd, PartialIntent, PartialRow, PartialRows, PartialStore,
+};
 pub use person::PersonRows;
 pub use pruning::{BeginPrune, PruneRows, PruneStep, PruneStore, PrunedRow};
 pub use restraints::{ChangeRestraints, RestraintRow, RestraintRows, RestraintStore, StateChange};
@@ -140,6 +145,7 @@ pub trait Store:
     + EventStore
     + GenerationStore
     + JobStore
+    + PartialStore
     + PruneStore
     + RestraintStore
     + RetentionStore
@@ -250,6 +256,7 @@ pub trait Rows:
     + GenerationRows
     + JobRows
     + LedgerRows
+    + PartialRows
     + PersonRows
     + PruneRows
     + RestraintRows

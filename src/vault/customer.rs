@@ -62,6 +62,9 @@ pub enum CustomerView {
         held: bool,
         /// An erasure that is asked for.
         waiting: Option<Waiting>,
+        /// All that is not held is erased: the epoch whose destruction makes the
+        /// newest of it final.
+        in_part: Option<u32>,
     },
     /// Forgotten.
     Erased {
@@ -163,6 +166,7 @@ impl Vault {
                     restricted: false,
                     held: false,
                     waiting: None,
+                    in_part: None,
                 }))
             }
             Ok(CreateOutcome::Taken | CreateOutcome::Moved | CreateOutcome::Repeated(_)) => {
@@ -379,7 +383,13 @@ pub(super) fn active(
         true if rows.open_rights_of(keys.customer)?.iter().any(is_approved) => Some(Waiting::Grace),
         true => Some(Waiting::Restricted),
     };
+    let parts = match is_waiting {
+        true => rows.partial_erasures(keys.customer)?,
+        false => Vec::new(),
+    };
+    let mut done = parts.iter().rev().filter_map(|row| row.destroyed.as_ref());
     Ok(CustomerView::Active {
+        in_part: done.next().map(|destroyed| destroyed.epoch),
         generation: keys.generation,
         records: row.records,
         created: row.created,

@@ -3,11 +3,11 @@
 //! their pages dirty, then the write-ahead log emptied, then the ledger copied
 //! to its second place, then the shred leaf, then the reply (L2). Behind it the rows are purged (L3). Every step may be
 //! repeated; start-up completes whatever a crash cut off. While something of the
-//! customer is held nothing of that happens: they are restricted, and the erasure
-//! waits (`queue.rs`).
+//! customer is held nothing of that happens: they are restricted, what is not held
+//! is erased (`in_part.rs`), and the rest waits (`queue.rs`).
 
 use super::Vault;
-use super::certificate::CertificateView;
+use super::certificate::{CertificateView, draft};
 use super::customer::{CustomerView, Level, Purge, view};
 use super::events::{EventKind, tidings};
 use super::index::Entry;
@@ -20,7 +20,9 @@ use crate::clock::Instant;
 use crate::error::{Error, Missing, Result, Unavailable};
 use crate::id::{CustomerId, CustomerNumber, TenantName};
 use crate::limits;
-use crate::store::{DataFile, EraseIntent, ErasureRow, Fence, Pending, Tidings, Tombstone};
+use crate::store::{
+    DataFile, EraseIntent, ErasureRow, Fence, IntendedCertificate, Pending, Tidings, Tombstone,
+};
 use std::collections::HashSet;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
@@ -39,17 +41,28 @@ pub(super) struct Forgetting {
 
 /// What a look at the customer found.
 enum Target {
-    /// Alive: the keys, their state, where the index row is, and what is told.
-    Alive(Box<CustomerKeyring>, Vec<u8>, u64, [u8; 16], Box<Tidings>),
+    /// Alive: the keys, and what is about to happen.
+    Alive(Box<Whom>),
     /// Held.
-    Held(Box<Queueing>),
+    Held(CustomerNumber, Box<Queueing>),
     /// Shredded before.
     Shredded(CustomerNumber, CustomerView),
 }
 
+/// A customer of whom nothing is held.
+struct Whom {
+    keys: CustomerKeyring,
+    state: Vec<u8>,
+    /// Where the index row is, and which it is.
+    index: (u64, [u8; 16]),
+    told: Tidings,
+    certificate: IntendedCertificate,
+}
+
 impl Vault {
-    /// Forgets the customer of the grant; answers at L2 or beyond.
-    /// ERASURE_PENDING where a reader still holds remnants of the keys on disk:
+    /// Forgets the customer of the grant; answers at L2 or beyond. Where
+    /// something is held and not all, the rest is forgotten, and that is
+    /// answered; where all is, ERASURE_QUEUED. ERASURE_PENDING where a reader still holds remnants of the keys on disk:
     /// they open nothing any more, and a repeat finishes.
     pub async fn erase_customer(
         &self,
@@ -88,26 +101,23 @@ impl Vault {
 
     /// The certificate of an erasure that stands. Where it cannot be made now,
     /// the erasure is acknowledged without it, and a repeat gives it.
-    async fn certificate_of(
+    pub(super) async fn certificate_of(
         &self,
         of: &Forgetting,
         customer: CustomerNumber,
     ) -> Option<CertificateView> {
-        let make = async {
-            let fence = self.fence(customer).await?;
-            let tenant = (of.tenant.0.as_str(), of.tenant.1.number);
-            self.certify_erasure(tenant, customer, &of.customer, fence)
-                .await
-        };
-        let made = make.await;
+        let tenant = (of.tenant.0.as_str(), of.tenant.1.number);
+        let made = self
+            .certify_erasure(tenant, customer, Some(&of.customer))
+            .await;
         if let Err(error) = &made {
             tracing::warn!(reason = error.reason(), "a certificate was not made");
         }
         made.ok()
     }
 
-    /// Carries an erasure out, to L2 or beyond; ERASURE_QUEUED where something of
-    /// the customer is held.
+    /// Carries an erasure out, to L2 or beyond, or as far as nothing is held;
+    /// ERASURE_QUEUED where all of the customer is.
     pub(super) async fn forget(
         &self,
         call: &Arc<Call>,
@@ -119,38 +129,75 @@ impl Vault {
                     let view = self.erase_again(call, &of.leaf, customer, view).await?;
                     return Ok((customer, view));
                 }
-                Target::Held(queueing) => match self.queue(call, *queueing).await? {
-                    true => return Err(Error::ErasureQueued),
-                    false => continue,
-                },
-                Target::Alive(keys, state, page, tag, told) => {
-                    let leaf = &of.leaf;
-                    let today = call.time.day();
-                    let intent = EraseIntent {
-                        customer: keys.customer,
-                        tenant: keys.tenant,
-                        index_page: page,
-                        index_tag: tag,
-                        state,
-                        leaf: self.subject_row(call, leaf, &keys, &[])?,
-                        told: Some(*told),
-                        today,
-                    };
-                    let intend = || self.0.store.intend_erasure(intent.clone());
-                    if !self.reserved(intend).await? {
-                        continue;
+                Target::Held(customer, queueing) => {
+                    if self.queue(call, *queueing).await? {
+                        match self.forget_in_part(call, of, customer).await {
+                            // Released and forgotten meanwhile: looked at again.
+                            Err(Error::CustomerErased) => {}
+                            forgotten => return forgotten,
+                        }
                     }
-                    let customer = keys.customer;
-                    let subject = self.subject(call.time, &keys, &[]);
-                    drop(keys);
-                    let shredded = self.shred(call, customer, page, leaf, subject).await;
-                    // What is intended is carried out, whatever was answered.
-                    self.purge_behind(customer);
-                    return Ok((customer, shredded?));
+                }
+                Target::Alive(whom) => {
+                    if let Some(erased) = self.forget_whole(call, of, *whom).await? {
+                        return Ok(erased);
+                    }
                 }
             }
         }
         Err(Error::Contended)
+    }
+
+    /// Forgets what is not held, now that nothing of the customer is written any
+    /// more.
+    async fn forget_in_part(
+        &self,
+        call: &Arc<Call>,
+        of: &Arc<Forgetting>,
+        customer: CustomerNumber,
+    ) -> Result<(CustomerNumber, CustomerView)> {
+        self.forget_unheld(call, of, customer).await?;
+        let tenant = Arc::clone(&of.tenant.1);
+        let view = self
+            .on_rows(move |rows, keyring| view(rows, keyring, &tenant, customer))
+            .await?;
+        match view.0 {
+            CustomerView::Active { in_part: None, .. } => Err(Error::ErasureQueued),
+            view => Ok((customer, view)),
+        }
+    }
+
+    /// Forgets a customer of whom nothing is held; `None` where that is so no
+    /// more.
+    async fn forget_whole(
+        &self,
+        call: &Arc<Call>,
+        of: &Forgetting,
+        whom: Whom,
+    ) -> Result<Option<(CustomerNumber, CustomerView)>> {
+        let (keys, (page, tag)) = (whom.keys, whom.index);
+        let intent = EraseIntent {
+            customer: keys.customer,
+            tenant: keys.tenant,
+            index_page: page,
+            index_tag: tag,
+            state: whom.state,
+            certificate: Some(whom.certificate),
+            leaf: self.subject_row(call, &of.leaf, &keys, &[])?,
+            told: Some(whom.told),
+            today: call.time.day(),
+        };
+        let intend = || self.0.store.intend_erasure(intent.clone());
+        if !self.reserved(intend).await? {
+            return Ok(None);
+        }
+        let customer = keys.customer;
+        let subject = self.subject(call.time, &keys, &[]);
+        drop(keys);
+        let shredded = self.shred(call, customer, page, &of.leaf, subject).await;
+        // What is intended is carried out, whatever was answered.
+        self.purge_behind(customer);
+        Ok(Some((customer, shredded?)))
     }
 
     async fn shred(
@@ -189,17 +236,18 @@ impl Vault {
                     let restraining = Restraining::of(keyring, &keys, &row)?;
                     if restraining.state().holds().next().is_some() {
                         let queueing = Queueing::of(&vault, &call, &of, &keys, restraining)?;
-                        return Ok(Target::Held(Box::new(queueing)));
+                        return Ok(Target::Held(customer, Box::new(queueing)));
                     }
                     let (kind, now) = (EventKind::Erased, Instant::now());
                     let told = tidings(rows, keyring, &keys, kind, None, now)?;
-                    Ok(Target::Alive(
-                        Box::new(keys),
-                        row.state,
-                        page.page,
-                        place.tag,
-                        Box::new(told),
-                    ))
+                    let whose = (of.tenant.0.as_str(), &of.customer);
+                    Ok(Target::Alive(Box::new(Whom {
+                        certificate: draft::intended(rows, keyring, &keys, whose)?,
+                        state: row.state,
+                        index: (page.page, place.tag),
+                        told,
+                        keys,
+                    })))
                 }
             }
         })
@@ -383,8 +431,10 @@ impl Vault {
                 }
                 done => done?,
             }
+            // Nobody waits for it any more.
+            self.certify_unasked(erasure.customer).await;
         }
         self.replay_ledger().await?;
-        self.carry_on().await
+        self.carry_on_with_all().await
     }
 }

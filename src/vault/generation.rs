@@ -8,7 +8,8 @@
 use super::Vault;
 use super::find::newest_keys;
 use super::keyring::{CustomerKeyring, Keyring};
-use super::regroup::{Keep, everything, is_under, regrouped};
+use super::regroup::{Keep, is_under, regrouped};
+use super::retention::Origins;
 use crate::clock::Instant;
 use crate::error::{Error, Result};
 use crate::id::CustomerNumber;
@@ -30,38 +31,59 @@ pub(super) enum Begin {
 /// What a look at some records found.
 struct Looked {
     last: Option<u64>,
-    old: Vec<RecordRow>,
+    /// Each with where its values came from, where that changes.
+    old: Vec<(RecordRow, Option<Vec<u8>>)>,
     keys: CustomerKeyring,
 }
 
 impl Vault {
+    /// Begins to shred a customer in part, or goes on with what was begun:
+    /// answers the generation that what is kept goes on under.
+    ///
+    /// # Errors
+    /// CUSTOMER_ERASED where the customer was forgotten.
+    pub async fn begin_shred_in_part(&self, customer: CustomerNumber) -> Result<u32> {
+        for _ in 0..limits::REVISION_RETRIES {
+            let under_way = self.on_rows(move |rows, _| rows.partial_shred(customer));
+            let to = match under_way.await? {
+                Some(to) => Some(to),
+                None => self.begin_generation(customer, Begin::Partial).await?,
+            };
+            if let Some(to) = to {
+                return Ok(to);
+            }
+        }
+        Err(Error::Contended)
+    }
+
     /// Shreds a customer in part: what `keep` names by record type and field is
-    /// re-encrypted under the next generation, records of which nothing is kept
-    /// go, and all older generations are destroyed, noted in the ledger and
-    /// stamped with the epoch that makes it final in backups too. It may be
-    /// repeated after a failure or a crash with the same `keep`: it goes on
-    /// with the generation that was begun. CUSTOMER_ERASED where the customer
-    /// was forgotten; ERASURE_PENDING where a reader still holds remnants.
+    /// re-encrypted under generation `to`, which was begun for it, records of
+    /// which nothing is kept go, and all older generations are destroyed, noted
+    /// in the ledger and stamped with the epoch that makes it final in backups
+    /// too. It may be repeated after a failure or a crash with the same `keep`.
+    /// CUSTOMER_ERASED where the customer was forgotten; ERASURE_PENDING where a
+    /// reader still holds remnants.
     ///
     /// # Errors
     /// As said; and [`Error::Contended`] where it may be repeated at once.
     pub async fn shred_all_but(
         &self,
         customer: CustomerNumber,
+        to: u32,
         keep: Arc<Keep>,
     ) -> Result<Destroyed> {
-        let under_way = self
-            .on_rows(move |rows, _| rows.partial_shred(customer))
-            .await?;
-        let to = match under_way {
-            Some(to) => to,
-            None => self
-                .begin_generation(customer, Begin::Partial)
-                .await?
-                .ok_or(Error::Contended)?,
+        let done = || self.on_rows(move |rows, _| rows.partial_shred_to(customer, to));
+        let destroyed = match done().await? {
+            Some(destroyed) => destroyed,
+            None => {
+                let shredded = self.finish_generation(customer, to, Some(keep)).await?;
+                match shredded {
+                    Some(destroyed) => destroyed,
+                    // Somebody else's hands were faster, or the customer is gone.
+                    None => done().await?.ok_or(Error::CustomerErased)?,
+                }
+            }
         };
-        let destroyed = self.finish_generation(customer, to, keep).await?;
-        let destroyed = destroyed.ok_or(Error::CustomerErased)?;
         for file in [DataFile::Keys, DataFile::Vault] {
             if !self.truncated(file).await? {
                 return Err(Error::ErasurePending);
@@ -98,8 +120,7 @@ impl Vault {
             let Some(newest) = newest.await? else {
                 return Ok(last);
             };
-            let keep = Arc::new(everything);
-            last = self.finish_generation(customer, newest, keep).await?;
+            last = self.finish_generation(customer, newest, None).await?;
         }
         Err(Error::Contended)
     }
@@ -135,7 +156,7 @@ impl Vault {
         &self,
         customer: CustomerNumber,
         to: u32,
-        keep: Arc<Keep>,
+        keep: Option<Arc<Keep>>,
     ) -> Result<Option<Destroyed>> {
         let store = &self.0.store;
         // From here on no write brings an older generation back.
@@ -161,12 +182,15 @@ impl Vault {
         &self,
         customer: CustomerNumber,
         to: u32,
-        keep: &Arc<Keep>,
+        keep: &Option<Arc<Keep>>,
     ) -> Result<Option<u64>> {
         let (mut after, mut missed) = (0, 0);
         loop {
+            let of = keep.clone();
             let looked = self
-                .on_rows(move |rows, keyring| look(rows, keyring, customer, to, after))
+                .on_rows(move |rows, keyring| {
+                    look(rows, keyring, (customer, to, after), of.as_deref())
+                })
                 .await?;
             if looked.keys.generation != to {
                 return Ok(None);
@@ -178,11 +202,12 @@ impl Vault {
             if looked.old.is_empty() {
                 continue;
             }
-            let (deployment, keep) = (self.0.keyring.deployment(), Arc::clone(keep));
+            let (deployment, keep) = (self.0.keyring.deployment(), keep.clone());
             let changed = self
                 .beside(move || {
-                    let old = looked.old.iter();
-                    old.map(|row| regrouped(deployment, &looked.keys, row, &*keep))
+                    let (keys, keep) = (&looked.keys, keep.as_deref());
+                    let old = looked.old.into_iter();
+                    old.map(|(row, origin)| regrouped(deployment, keys, &row, (keep, origin)))
                         .collect::<Result<Vec<_>>>()
                 })
                 .await?;
@@ -195,14 +220,24 @@ impl Vault {
 fn look(
     rows: &mut dyn Rows,
     keyring: &Keyring,
-    customer: CustomerNumber,
-    to: u32,
-    after: u64,
+    (customer, to, after): (CustomerNumber, u32, u64),
+    keep: Option<&Keep>,
 ) -> Result<Looked> {
     let found = rows.whole_records(customer, after, limits::ROTATE_RECORDS_READ)?;
     let last = found.last().map(|row| row.key.record.0);
-    let old = found.into_iter().filter(|row| !is_under(row, to)).collect();
     let keys = keyring.customer(customer, newest_keys(rows, customer)?)?;
+    let deployment = keyring.deployment();
+    let mut old = Vec::new();
+    for row in found.into_iter().filter(|row| !is_under(row, to)) {
+        let origin = match keep {
+            Some(keep) => Origins::of(rows, deployment, &keys, row.key)?
+                .only(|field| keep(row.record_type, field))
+                .map(|origins| origins.seal(deployment, &keys, row.key))
+                .transpose()?,
+            None => None,
+        };
+        old.push((row, origin));
+    }
     Ok(Looked { last, old, keys })
 }
 

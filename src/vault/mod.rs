@@ -15,6 +15,7 @@ mod find;
 #[cfg(test)]
 mod gate_table;
 mod generation;
+mod in_part;
 mod index;
 mod job;
 mod keyring;
@@ -58,6 +59,7 @@ pub use job::Order;
 pub use list::Listed;
 pub use open::{OpenedRecord, RecordView};
 pub use prune::{LogKeeping, PruneStage, PruneView};
+pub use queue::{CarriedOn, Held};
 pub use read::Outcomes;
 pub use refuse::Refused;
 pub use regroup::Keep;
@@ -76,6 +78,7 @@ pub use status::{EpochView, StatusView};
 pub use stream::Chunk;
 pub use unseal::found;
 
+use crate::access::Access;
 use crate::audit::Log;
 use crate::error::{Error, Result, Unavailable};
 use crate::id::{CustomerNumber, RequestNumber, TenantName, TenantNumber};
@@ -116,6 +119,8 @@ struct Inner {
     providers: Arc<Providers>,
     /// How keys are backed up before an epoch is destroyed, if they are.
     key_backup: OnceLock<Arc<dyn KeyBackup>>,
+    /// Whose catalog names what is erased; set once, at start.
+    access: OnceLock<Arc<Access>>,
     /// What takes two people; set once, at start.
     two_people: OnceLock<TwoPeople>,
     /// How long entries of the log are kept; set once, at start.

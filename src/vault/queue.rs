@@ -1,14 +1,16 @@
-//! Erasures that wait: for a hold to be released, or for the end of a grace. What
-//! is waiting was asked for or approved by somebody, whose name stands beside it;
+//! Erasures that wait, whole or for what is held: for a hold to be released, or
+//! for the end of a grace. What is waiting was asked for or approved by somebody, whose name stands beside it;
 //! nothing here decides anything, it carries on with what was decided.
 
 use super::Vault;
+use super::certificate::CertificateView;
+use super::customer::CustomerView;
 use super::erase::Forgetting;
 use super::find::{customer_id, newest_keys};
 use super::keyring::{CustomerKeyring, Keyring};
 use super::restraint::{Note, Restraining, alive, fact};
 use super::rights::request::Event;
-use crate::access::{Cause, Restrained};
+use crate::access::{Cause, Restrained, State};
 use crate::audit::{Call, Leaf, Verdict};
 use crate::clock::Instant;
 use crate::error::{Error, Result};
@@ -83,9 +85,14 @@ impl Vault {
     /// hold was released, which a crash cut off, or whose grace is over where
     /// the configuration says that it then goes on.
     pub async fn carry_on(&self) -> Result<()> {
-        if self.is_sealed() {
-            return Ok(());
+        match self.is_sealed() {
+            true => Ok(()),
+            false => self.carry_on_with_all().await,
         }
+    }
+
+    /// The same, also while the vault comes up.
+    pub(super) async fn carry_on_with_all(&self) -> Result<()> {
         let mut after = CustomerNumber(0);
         let cause = Restrained::Restricted(Cause::Queued).code().1;
         loop {
@@ -122,38 +129,83 @@ impl Vault {
     }
 
     /// Carries on with the erasure of a customer, if somebody asked for one that
-    /// waits, and nothing of theirs is held; whether they are erased now.
-    pub async fn carry_on_with(&self, customer: CustomerNumber) -> Result<bool> {
+    /// waits, as far as nothing of theirs is held.
+    pub async fn carry_on_with(&self, customer: CustomerNumber) -> Result<CarriedOn> {
         let found = self
             .on_rows(move |rows, keyring| whom(rows, keyring, customer))
             .await?;
-        let Some((forgetting, is_queued)) = found else {
-            return Ok(false);
+        let Some((forgetting, is_queued, held)) = found else {
+            return Ok(CarriedOn::default());
         };
         let requests = self.requests_that_go_on(customer).await?;
         if requests.is_empty() && !is_queued {
-            return Ok(false);
+            return Ok(CarriedOn::default());
+        }
+        let waits = match held {
+            Held::Nothing => false,
+            Held::All => !self.is_unheld_left(customer).await?,
+            Held::Some => is_queued && !self.is_unheld_left(customer).await?,
+        };
+        if waits {
+            return Ok(CarriedOn::default());
         }
         let call = Arc::new(self.0.log.begin("CarryOn", None, Instant::now()));
         for request in requests {
             // From here on nobody takes it back.
             self.step_request(&call, request, Event::Begin).await?;
         }
-        match self.forget(&call, &Arc::new(forgetting)).await {
-            Ok(_) => Ok(true),
-            Err(Error::ErasureQueued) => Ok(false),
+        let forgetting = Arc::new(forgetting);
+        match self.forget(&call, &forgetting).await {
+            Ok((customer, view)) => Ok(CarriedOn {
+                erased: matches!(view, CustomerView::Erased { .. }),
+                in_part: matches!(view, CustomerView::Active { .. }),
+                certificate: self.certificate_of(&forgetting, customer).await,
+            }),
+            Err(Error::ErasureQueued) => Ok(CarriedOn::default()),
             Err(error) => Err(error),
         }
     }
 }
 
-/// The customer, where nothing keeps them from being erased; and whether an
-/// erasure of theirs is queued.
+/// What carrying on with an erasure came to.
+#[derive(Default)]
+pub struct CarriedOn {
+    /// The customer is forgotten.
+    pub erased: bool,
+    /// What is not held was erased.
+    pub in_part: bool,
+    /// The certificate of it.
+    pub certificate: Option<CertificateView>,
+}
+
+/// How much of a customer is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Nothing.
+    Nothing,
+    /// Record types or fields.
+    Some,
+    /// All of it.
+    All,
+}
+
+impl Held {
+    /// By the customer's state.
+    pub fn by(state: &State) -> Self {
+        match state.holds().next() {
+            None => Self::Nothing,
+            Some(_) if state.is_held() => Self::All,
+            Some(_) => Self::Some,
+        }
+    }
+}
+
+/// The customer; whether an erasure of theirs is queued, and how much is held.
 fn whom(
     rows: &mut dyn Rows,
     keyring: &Keyring,
     customer: CustomerNumber,
-) -> Result<Option<(Forgetting, bool)>> {
+) -> Result<Option<(Forgetting, bool, Held)>> {
     if newest_keys(rows, customer)?.fence.is_some() {
         return Ok(None);
     }
@@ -161,9 +213,6 @@ fn whom(
         return Ok(None);
     };
     let restraining = Restraining::of(keyring, &keys, &row)?;
-    if restraining.state().holds().next().is_some() {
-        return Ok(None);
-    }
     let is_queued = restraining.state().is_restricted_for(Cause::Queued);
     let forgetting = Forgetting {
         tenant: keyring.tenant_numbered(keys.tenant)?,
@@ -171,5 +220,6 @@ fn whom(
         by: Arc::from(""),
         leaf: Leaf::new(Verdict::Intended, ""),
     };
-    Ok(Some((forgetting, is_queued)))
+    let held = Held::by(restraining.state());
+    Ok(Some((forgetting, is_queued, held)))
 }

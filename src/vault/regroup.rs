@@ -11,12 +11,13 @@ use crate::id::FieldNumber;
 use crate::secret::SecretBytes;
 use crate::store::{RecordRow, Reencrypted};
 
-/// Which fields go on living: by record type and field.
+/// Which fields go on living: by record type and field. Field 0 stands for a
+/// record of that type without fields.
 pub type Keep = dyn Fn(u16, FieldNumber) -> bool + Send + Sync;
 
-/// All of them.
-pub(super) fn everything(_: u16, _: FieldNumber) -> bool {
-    true
+/// What a keeping says of a field; without one everything is kept.
+fn is_kept(keep: Option<&Keep>, record_type: u16, field: FieldNumber) -> bool {
+    keep.is_none_or(|keep| keep(record_type, field))
 }
 
 /// Whether nothing of a record is under an older generation.
@@ -26,18 +27,22 @@ pub(super) fn is_under(row: &RecordRow, newest: u32) -> bool {
 }
 
 /// A record's kept fields as one group under the newest generation. Where
-/// nothing is kept of a record that held something, it goes.
+/// nothing is kept of a record, it goes. `origin`: where its values came from,
+/// sealed anew.
 pub(super) fn regrouped(
     deployment: Deployment,
     keys: &CustomerKeyring,
     row: &RecordRow,
-    keep: &Keep,
+    (keep, origin): (Option<&Keep>, Option<Vec<u8>>),
 ) -> Result<Reencrypted> {
     let (had, kept) = opened(deployment, keys, row, keep)?;
-    let new = if had > 0 && kept.is_empty() {
-        None
-    } else {
-        Some(sealed(deployment, keys, row, &kept)?)
+    let stays = match had {
+        0 => is_kept(keep, row.record_type, FieldNumber(0)),
+        _ => !kept.is_empty(),
+    };
+    let new = match stays {
+        true => Some(sealed(deployment, keys, row, &kept)?),
+        false => None,
     };
     Ok(Reencrypted {
         key: row.key,
@@ -45,6 +50,7 @@ pub(super) fn regrouped(
         old: row.manifest.clone(),
         generation: keys.generation,
         new,
+        origin,
     })
 }
 
@@ -60,7 +66,7 @@ fn opened(
     deployment: Deployment,
     keys: &CustomerKeyring,
     row: &RecordRow,
-    keep: &Keep,
+    keep: Option<&Keep>,
 ) -> Result<(usize, Values)> {
     let lost = |_| Error::DataLoss(Lost::Record);
     let place = record_place(deployment, keys, row);
@@ -74,7 +80,7 @@ fn opened(
         let opener = open_group(&of_group.record, &place.of(group), group).map_err(lost)?;
         for field in &group.fields {
             had += 1;
-            if keep(row.record_type, field.number) {
+            if is_kept(keep, row.record_type, field.number) {
                 let value = opener.open(field.number, field.ciphertext).map_err(lost)?;
                 kept.push((field.number, value));
             }

@@ -214,6 +214,7 @@ impl Vault {
             index_tag: place.tag,
             state: row.state,
             leaf: self.plain_row(&call, &leaf)?,
+            certificate: None,
             told: None,
             today: call.time.day(),
         };

@@ -116,6 +116,7 @@ impl Vault {
             ledger: OnceLock::new(),
             providers,
             key_backup: OnceLock::new(),
+            access: OnceLock::new(),
             two_people: OnceLock::new(),
             log_keeping: OnceLock::new(),
             pruning: Arc::default(),

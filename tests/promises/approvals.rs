@@ -1,9 +1,10 @@
 //! Two people: what the configuration names waits for a second principal, who
 //! is never the first; it is done once, and both names are in the log.
 
-use crate::caller::{Answer, Caller, connect, customer, heard};
+use crate::caller::{Answer, Caller, connect, customer, heard, record};
 use crate::log::{Fact, Log};
 use crate::place::{Place, Server, until};
+use crate::restraint::{filled, why};
 use oubliette::clock::Instant;
 use oubliette::pb;
 
@@ -188,5 +189,66 @@ async fn what_is_past_its_time_is_neither_decided_nor_used() {
     decide(&second, approved, true).await.expect("in time");
     expired(approved).await;
     assert_ne!(asked().await.approval, approved, "it holds no more");
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hold_is_lifted_only_when_a_second_principal_has_approved() {
+    let place = demanding("lift-hold");
+    let server = Server::start(&place);
+    let first = filled(&place, &server, &["a"]).await;
+    let second = connect(&place, &server, "acme/w01").await;
+    let hold = first.hold("a", "card", "name").await.expect("held");
+    // Refused without; asking again is the same request.
+    for _ in 0..2 {
+        assert_eq!(why(first.release(&hold).await), "APPROVAL_NEEDED");
+    }
+    let asked = listed(&second).await;
+    assert_eq!((asked.len(), &*asked[0].action), (1, "lift-hold"));
+    assert!(asked[0].reason.contains(&hold.name), "{}", asked[0].reason);
+    assert!(!asked[0].reason.contains("a claim"), "{}", asked[0].reason);
+    let own = decide(&first, asked[0].approval, true).await;
+    assert_eq!(why(own), "SECOND_PERSON_NEEDED");
+
+    // An approval that is past its time is none, and the next call asks anew.
+    decide(&second, asked[0].approval, true)
+        .await
+        .expect("approved");
+    place
+        .keys()
+        .execute("UPDATE approvals SET expires = 1", [])
+        .expect("time passes");
+    assert_eq!(why(first.release(&hold).await), "APPROVAL_NEEDED");
+    let asked = listed(&second).await;
+    assert_eq!(asked.len(), 2);
+    place
+        .keys()
+        .execute("UPDATE approvals SET expires = 1", [])
+        .expect("time passes");
+    let late = decide(&second, asked[0].approval, true).await;
+    assert_eq!(why(late), "APPROVAL_NOT_FOUND");
+
+    // Rejected, it stays; approved, both names are in the entry, once.
+    assert_eq!(why(first.release(&hold).await), "APPROVAL_NEEDED");
+    let asked = listed(&second).await[0].approval;
+    decide(&second, asked, false).await.expect("rejected");
+    assert_eq!(why(first.release(&hold).await), "APPROVAL_REJECTED");
+    assert_eq!(why(first.get(&record("a", "a")).await), "HELD");
+    assert_eq!(why(second.release(&hold).await), "APPROVAL_NEEDED");
+    let asked = listed(&first).await[0].approval;
+    decide(&first, asked, true).await.expect("approved");
+    let mut log = Log::of(&place);
+    log.skip();
+    second.release(&hold).await.expect("approved");
+    let facts = log.new_leaves().into_iter().filter_map(|leaf| leaf.fact);
+    let both = facts.filter(|fact| {
+        matches!(fact, Fact::Restraint { event, requester, approver, .. }
+            if (&**event, &**requester, &**approver) == ("released", "acme/w01", "acme/w00"))
+    });
+    assert_eq!(both.count(), 1);
+    assert_eq!(why(first.get(&record("a", "a")).await), "OK");
+    // What is not there takes nobody's time.
+    assert_eq!(why(first.release(&hold).await), "HOLD_NOT_FOUND");
+    assert_eq!(listed(&first).await.len(), 4);
     server.stop();
 }

@@ -10,9 +10,10 @@ use oubliette::store::{
     CreateKeys, CreateOutcome, DataFile, Decision, DeleteRecord, Destroyed, EpochRow, EpochStore,
     EraseIntent, EventStore, EventSwap, Fence, GenerationStore, JobOrders, JobState, JobStore,
     KeyUse, LeafRow, Narrowing, NewApproval, NewCertificate, NewGeneration, NewJob, NewPage,
-    OpenRights, PageRow, PageSwap, Pending, Progress, PruneStep, PruneStore, PutOutcome, PutRecord,
-    ReadJob, RecordKey, Reencrypted, RestraintStore, RetentionStore, RightsStore, Seal, SplitIndex,
-    Store, Swapped, SweepRecord, SweepRow, TenantRow, Tidings, Tombstone, TreeStore,
+    OpenRights, PageRow, PageSwap, PartialEnd, PartialIntent, PartialStore, Pending, Progress,
+    PruneStep, PruneStore, PutOutcome, PutRecord, ReadJob, RecordKey, Reencrypted, RestraintStore,
+    RetentionStore, RightsStore, Seal, SplitIndex, Store, Swapped, SweepRecord, SweepRow,
+    TenantRow, Tidings, Tombstone, TreeStore,
 };
 use std::any::Any;
 use std::path::Path;
@@ -34,6 +35,8 @@ pub enum Step {
     TruncateKeys,
     TruncateVault,
     RecordShred,
+    IntendPartial,
+    EndPartial,
     Purge,
     RecordPurge,
     Certificate,
@@ -168,6 +171,16 @@ impl Faulty {
 }
 
 impl CertificateStore for Faulty {
+    fn move_certificate_id(
+        &self,
+        customer: CustomerNumber,
+        epoch: u32,
+        sealed_id: Vec<u8>,
+    ) -> Pending<()> {
+        self.act(Step::Other, move |s| {
+            s.move_certificate_id(customer, epoch, sealed_id)
+        })
+    }
     fn add_certificate(&self, new: NewCertificate) -> Pending<bool> {
         self.act(Step::Certificate, |s| s.add_certificate(new))
     }
@@ -442,6 +455,15 @@ impl ApprovalStore for Faulty {
     }
     fn decide_approval(&self, decision: Decision) -> Pending<bool> {
         self.act(Step::Other, |s| s.decide_approval(decision))
+    }
+}
+
+impl PartialStore for Faulty {
+    fn intend_partial(&self, intent: PartialIntent) -> Pending<bool> {
+        self.act(Step::IntendPartial, |s| s.intend_partial(intent))
+    }
+    fn end_partial(&self, end: PartialEnd) -> Pending<bool> {
+        self.act(Step::EndPartial, |s| s.end_partial(end))
     }
 }
 

@@ -38,6 +38,14 @@ pub struct Leaf {
 pub enum Fact {
     /// An erasure's leaf, of the keys.
     Shredded { keys: String, epoch: u32 },
+    /// What nobody holds was erased.
+    ShreddedInPart {
+        keys: String,
+        epoch: u32,
+        generation: u32,
+    },
+    /// What is known of a customer left.
+    Exported { types: Vec<String> },
     /// Something happened to a person's request.
     Request {
         request: String,
@@ -52,6 +60,10 @@ pub enum Fact {
         cause: String,
         record_type: u32,
         field: u32,
+        #[serde(default)]
+        requester: String,
+        #[serde(default)]
+        approver: String,
     },
     /// Calls that ended without an entry.
     Unwritten { calls: Vec<(u64, u64)> },

@@ -44,6 +44,7 @@ mod guarded;
 #[path = "../provider_conformance/https.rs"]
 mod https;
 mod imported;
+mod in_part;
 mod in_place;
 mod index;
 mod keepers;

@@ -1,12 +1,13 @@
 //! P9: what a person is told of their data is all of it, and proves itself.
 
-use crate::caller::{Answer, Caller, connect, customer, heard, named, record};
+use crate::caller::{Answer, Caller, connect, customer, heard, named, put_request, record, text};
 use crate::certificate::{bits, public_key};
+use crate::log::{Fact, Log};
 use crate::place::{Place, Server, is_long};
 use oubliette::client::Failure;
 use oubliette::pb;
 use oubliette::vault::rights::report::document::{SignedReport, verify};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -140,6 +141,26 @@ async fn every_read_and_every_denial_is_in_the_report_and_nobody_elses() {
     let next = w.report(&place, "somebody-1").await.report;
     let last = next.reads.last().expect("a read");
     assert_eq!((last.method.as_str(), last.records), ("ExportCustomer", 2));
+    assert_eq!(last.record_type, "card", "what left is named");
+    // Of every type that leaves, in the entry too.
+    let mut log = Log::of(&place);
+    log.skip();
+    let memo = pb::PutRecordRequest {
+        record_type: "memo".to_owned(),
+        ..put_request(
+            &record("somebody-1", "m"),
+            HashMap::from([("text".to_owned(), text("M"))]),
+        )
+    };
+    w.put_as(memo).await.expect("written");
+    w.report(&place, "somebody-1").await;
+    let facts = log.new_leaves().into_iter().filter_map(|leaf| leaf.fact);
+    let left = facts.filter_map(|fact| match fact {
+        Fact::Exported { types } => Some(types),
+        _ => None,
+    });
+    let left: Vec<Vec<String>> = left.collect();
+    assert_eq!(left, [["card".to_owned(), "memo".to_owned()]]);
     let nobody = w.export("nobody-there", pb::ExportKind::Report).await;
     assert!(nobody.is_err_and(|f| f.is("CUSTOMER_NOT_FOUND")));
     let refused = reader.export("somebody-1", pb::ExportKind::Report).await;

@@ -43,6 +43,7 @@ fn hold_request(id: &str, record_type: &str, field: &str) -> pb::PlaceHoldReques
             day: 1,
         }),
         request_id: request_id(),
+        code: String::new(),
     }
 }
 
@@ -84,7 +85,7 @@ impl Caller {
         Ok(heard(self.holds.clone().release_hold(request).await)?.erased)
     }
 
-    async fn held(&self, id: &str) -> Vec<pb::Hold> {
+    pub async fn held(&self, id: &str) -> Vec<pb::Hold> {
         let request = pb::ListHoldsRequest {
             customer: match id {
                 "" => String::new(),
@@ -332,8 +333,8 @@ async fn an_erasure_under_hold_waits_says_so_and_is_carried_out_when_it_is_relea
     let approved = second.approves(&asked.name, None).await.expect("approved");
     let approved = approved.request.unwrap_or_default();
     assert_eq!(
-        (approved.state(), approved.queued),
-        (pb::RequestState::Approved, true)
+        (approved.state(), approved.queued, approved.erased_in_part),
+        (pb::RequestState::Executing, true, true)
     );
 
     assert_eq!(why(w.release(&hold).await), "SECOND_PERSON_NEEDED");
@@ -488,6 +489,7 @@ async fn what_is_restricted_and_held_by_whom_is_written_down_call_by_call() {
                 cause,
                 record_type,
                 field,
+                ..
             }) => assert_eq!(
                 (
                     kind.as_str(),

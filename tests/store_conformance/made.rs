@@ -188,6 +188,7 @@ pub fn intent(customer: CustomerNumber) -> EraseIntent {
         index_tag: wide(customer.0),
         state: b"active".to_vec(),
         leaf: leaf("intent"),
+        certificate: None,
         told: None,
         today: TODAY,
     }

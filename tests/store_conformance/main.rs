@@ -14,6 +14,7 @@ mod erasure;
 mod files;
 mod history;
 mod house;
+mod in_part;
 mod index;
 mod keeping;
 mod keys;

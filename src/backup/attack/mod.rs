@@ -31,6 +31,10 @@ pub struct Opened {
     pub index_rows: BTreeSet<usize>,
     /// By copy, how many of their records.
     pub records: BTreeMap<usize, u64>,
+    /// How many fields in all copies that nothing was erased of.
+    pub fields: u64,
+    /// By copy, how many fields that were erased in part.
+    pub erased_fields: BTreeMap<usize, u64>,
 }
 
 /// What the attack came to.
@@ -48,6 +52,9 @@ pub struct Found {
     pub customers: BTreeMap<u64, Opened>,
     /// Everybody whom some copy knows as erased.
     pub erased: BTreeSet<u64>,
+    /// Everybody whom some copy knows as erased in part, and the newest
+    /// generation of field keys that was destroyed with that.
+    pub in_part: BTreeMap<u64, u32>,
 }
 
 impl Found {
@@ -55,6 +62,14 @@ impl Found {
     pub fn erased_opened(&self) -> impl Iterator<Item = (&u64, &Opened)> {
         let opened = self.customers.iter();
         opened.filter(|(customer, _)| self.erased.contains(customer))
+    }
+
+    /// Those who are erased in part and not whole, and what was opened of them.
+    pub fn in_part_opened(&self) -> impl Iterator<Item = (&u64, &Opened)> {
+        let opened = self.customers.iter();
+        opened.filter(|(customer, _)| {
+            self.in_part.contains_key(customer) && !self.erased.contains(customer)
+        })
     }
 
     /// How many records were opened.
@@ -97,6 +112,10 @@ pub fn attack(
     for (_, copy) in keys() {
         closure.masters(copy, providers)?;
         found.erased.extend(copy.fences()?.keys());
+        for (customer, destroyed) in copy.partial_shreds()? {
+            let newest = found.in_part.entry(customer).or_default();
+            *newest = destroyed.max(*newest);
+        }
     }
     for (_, copy) in keys() {
         closure.pages(copy)?;

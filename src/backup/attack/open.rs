@@ -42,9 +42,15 @@ pub fn data(at: usize, copy: &Loot, keys: &Closure, found: &mut Found) -> Result
     })?;
     copy.records(|record| {
         let customer = record.key.customer.0;
-        if fields(keys, &record) + u64::from(id(keys, &record)) > 0 {
+        let destroyed = found.in_part.get(&customer).copied().unwrap_or(0);
+        let (kept, erased) = fields(keys, &record, destroyed);
+        if kept + erased + u64::from(id(keys, &record)) > 0 {
             let opened = found.customers.entry(customer).or_default();
             *opened.records.entry(at).or_default() += 1;
+            opened.fields += kept;
+            if erased > 0 {
+                *opened.erased_fields.entry(at).or_default() += erased;
+            }
         }
     })
 }
@@ -82,12 +88,13 @@ fn id(keys: &Closure, record: &LootRecord) -> bool {
     })
 }
 
-/// How many fields of a record open, in any generation.
-fn fields(keys: &Closure, record: &LootRecord) -> u64 {
+/// How many fields of a record open, in any generation: those under a generation
+/// after the `destroyed` ones, and those under one of them.
+fn fields(keys: &Closure, record: &LootRecord, destroyed: u32) -> (u64, u64) {
     let Ok(body) = RecordBody::parse(&record.body) else {
-        return 0;
+        return (0, 0);
     };
-    let mut opened = 0;
+    let (mut kept, mut erased) = (0, 0);
     for group in body.groups() {
         let customer = record.key.customer.0;
         let Some(key) = keys.field(customer, group.generation) else {
@@ -106,8 +113,11 @@ fn fields(keys: &Closure, record: &LootRecord) -> u64 {
         if let Ok(opener) = open_group(&key.subkeys().record, &context, group) {
             let fields = group.fields.iter();
             let open = fields.filter(|field| opener.open(field.number, field.ciphertext).is_ok());
-            opened += open.count() as u64;
+            match group.generation > destroyed {
+                true => kept += open.count() as u64,
+                false => erased += open.count() as u64,
+            }
         }
     }
-    opened
+    (kept, erased)
 }

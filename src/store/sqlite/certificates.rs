@@ -6,7 +6,8 @@ use crate::clock::Day;
 use crate::error::Result;
 use crate::id::CustomerNumber;
 use crate::store::{
-    CertificateRows, CertificateStore, DestroyedKey, ErasureProgress, NewCertificate, Pending,
+    CertificateRows, CertificateStore, DestroyedKey, ErasureProgress, IntendedCertificate,
+    NewCertificate, Pending,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -22,6 +23,21 @@ impl CertificateStore for Sqlite {
                 .prepare_cached(sql)?
                 .execute(params![&handle[..], old, new])?;
             Ok(replaced == 1)
+        })
+    }
+
+    fn move_certificate_id(
+        &self,
+        customer: CustomerNumber,
+        epoch: u32,
+        sealed_id: Vec<u8>,
+    ) -> Pending<()> {
+        self.vault.change(move |db| {
+            let sql = "UPDATE certificate_ids SET epoch = ?2, sealed = ?3 WHERE customer = ?1";
+            let moved = db
+                .prepare_cached(sql)?
+                .execute(params![customer.0, epoch, sealed_id]);
+            moved.map(drop)
         })
     }
 
@@ -47,6 +63,25 @@ fn add(db: &Connection, new: &NewCertificate) -> rusqlite::Result<bool> {
     Ok(added == 1)
 }
 
+/// Keeps the certificate of an erasure that is about to happen.
+pub fn intend(
+    db: &Connection,
+    customer: CustomerNumber,
+    of: &IntendedCertificate,
+) -> rusqlite::Result<()> {
+    let is_first = db
+        .prepare_cached(
+            "INSERT INTO certificate_ids (customer, epoch, sealed, request)
+             VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![customer.0, of.epoch, of.sealed_id, of.request])?;
+    if let (Some((handle, body)), 1) = (&of.new, is_first) {
+        db.prepare_cached("INSERT INTO certificates (handle, body) VALUES (?1, ?2)")?
+            .execute(params![&handle[..], body])?;
+    }
+    Ok(())
+}
+
 impl CertificateRows for Reader {
     fn certificate(&mut self, handle: &[u8; 16]) -> Result<Option<Vec<u8>>> {
         Ok(self
@@ -61,6 +96,15 @@ impl CertificateRows for Reader {
             .vault()?
             .prepare_cached("SELECT epoch, sealed FROM certificate_ids WHERE customer = ?1")?
             .query_row([customer.0], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?)
+    }
+
+    fn erased_by_request(&mut self, request: u64) -> Result<Option<CustomerNumber>> {
+        let sql = "SELECT customer FROM certificate_ids WHERE request = ?1 AND request > 0";
+        Ok(self
+            .vault()?
+            .prepare_cached(sql)?
+            .query_row([request], |row| row.get(0).map(CustomerNumber))
             .optional()?)
     }
 

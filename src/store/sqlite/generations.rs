@@ -1,9 +1,9 @@
 //! Generations of customers' field keys.
 
-use super::Sqlite;
 use super::keys_file::{self, FIELD, IDENTITY};
 use super::reader::Reader;
 use super::vault_file::place;
+use super::{Sqlite, retention};
 use crate::clock::Day;
 use crate::error::Result;
 use crate::id::CustomerNumber;
@@ -11,7 +11,7 @@ use crate::store::{
     Destroyed, GenerationEnd, GenerationRows, GenerationStore, KeyUse, LedgerKind, NewGeneration,
     PageKind, Pending, Reencrypted, UsedKey,
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use sha2::{Digest, Sha256};
 
 /// Compare and swap: the page as it was read, the predecessor still there.
@@ -77,6 +77,9 @@ fn reencrypt(db: &Connection, records: &[Reencrypted]) -> rusqlite::Result<u64> 
                 ])?,
             None => discard(db, record)?,
         };
+        if let (Some(_), Some(origin), 1) = (&record.new, &record.origin, changed) {
+            retention::note_origin(db, record.key, origin)?;
+        }
         missed += u64::from(changed == 0);
     }
     Ok(missed)
@@ -99,6 +102,7 @@ fn discard(db: &Connection, record: &Reencrypted) -> rusqlite::Result<usize> {
     };
     db.prepare_cached("DELETE FROM locators WHERE customer = ?1 AND locator = ?2")?
         .execute(params![customer, locator])?;
+    retention::forget(db, place(record.key)?)?;
     db.prepare_cached("UPDATE customers SET records = records - 1 WHERE customer = ?1")?
         .execute([customer])
 }
@@ -212,6 +216,21 @@ fn note_uses(db: &Connection, uses: &[KeyUse]) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// The columns of `partial_shreds` that [`destroyed_of`] reads.
+pub const DESTROYED: &str = "destroyed, keys, epoch, day, fingerprint";
+
+/// What a shred in part destroyed.
+pub fn destroyed_of(row: &Row<'_>) -> rusqlite::Result<Destroyed> {
+    Ok(Destroyed {
+        generation: row.get(0)?,
+        keys: row.get(1)?,
+        compromised: false,
+        epoch: row.get(2)?,
+        day: Day(row.get(3)?),
+        fingerprint: row.get(4)?,
+    })
+}
+
 impl GenerationStore for Sqlite {
     fn add_generation(&self, new: NewGeneration) -> Pending<bool> {
         self.ordinary(&self.keys, move |db| add_generation(db, &new))
@@ -280,24 +299,6 @@ impl GenerationRows for Reader {
                 "SELECT max(generation) FROM partial_shreds WHERE customer = ?1 AND epoch = 0",
             )?
             .query_row([customer.0], |row| row.get(0))?)
-    }
-
-    fn partial_shreds(&mut self, customer: CustomerNumber) -> Result<Vec<Destroyed>> {
-        let mut statement = self.keys()?.prepare_cached(
-            "SELECT destroyed, keys, epoch, day, fingerprint FROM partial_shreds
-             WHERE customer = ?1 AND epoch > 0 ORDER BY generation",
-        )?;
-        let rows = statement.query_map([customer.0], |row| {
-            Ok(Destroyed {
-                generation: row.get(0)?,
-                keys: row.get(1)?,
-                compromised: false,
-                epoch: row.get(2)?,
-                day: Day(row.get(3)?),
-                fingerprint: row.get(4)?,
-            })
-        })?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     fn generation_ends(&mut self) -> Result<Vec<GenerationEnd>> {

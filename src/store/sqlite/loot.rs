@@ -146,6 +146,18 @@ impl Loot {
         Ok(all.into_iter().collect())
     }
 
+    /// Who is erased in part, and the newest generation that was destroyed with
+    /// that. A copy of before there were such erasures knows of none.
+    pub fn partial_shreds(&self) -> Result<BTreeMap<u64, u32>> {
+        let sql = "SELECT customer, max(destroyed) FROM partial_shreds WHERE epoch > 0
+                   GROUP BY customer";
+        if self.db.prepare(sql).is_err() {
+            return Ok(BTreeMap::new());
+        }
+        let all = self.all(sql, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(all.into_iter().collect())
+    }
+
     /// Goes through customers' keys.
     pub fn customer_keys(&self, each: impl FnMut(LootKey)) -> Result<()> {
         let sql = "SELECT customer, tenant, generation, wrapped FROM customer_keys";

@@ -17,6 +17,7 @@ mod keys_file;
 mod ledger;
 mod loot;
 mod pack;
+mod partial;
 mod person;
 mod pruning;
 mod reader;

@@ -198,6 +198,11 @@ fn purge(db: &Connection) -> rusqlite::Result<Purged> {
     for customer in whose.collect::<rusqlite::Result<Vec<u64>>>()? {
         super::rights::forget(db, CustomerNumber(customer))?;
     }
+    db.execute_batch(
+        "DELETE FROM living_certificates WHERE customer IN (SELECT customer FROM temp.gone);
+         UPDATE partial_erasures SET sealed = x''
+           WHERE customer IN (SELECT customer FROM temp.gone);",
+    )?;
     let count = |is_erased: bool| {
         db.query_row(
             "SELECT count(*) FROM temp.gone WHERE is_erased = ?1",

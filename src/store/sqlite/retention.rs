@@ -31,7 +31,8 @@ fn note_day(db: &Connection, put: &PutRecord, day: Day) -> rusqlite::Result<()> 
     db.prepare_cached(sql)?.execute(at).map(drop)
 }
 
-fn note_origin(db: &Connection, key: RecordKey, origin: &[u8]) -> rusqlite::Result<()> {
+/// Puts where a record's values came from in the place of what was known.
+pub fn note_origin(db: &Connection, key: RecordKey, origin: &[u8]) -> rusqlite::Result<()> {
     db.prepare_cached(
         "INSERT INTO origins (place, sealed) VALUES (?1, ?2)
          ON CONFLICT (place) DO UPDATE SET sealed = ?2",

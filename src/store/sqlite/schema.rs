@@ -241,6 +241,16 @@ CREATE TABLE pruned (
     one INTEGER PRIMARY KEY CHECK (one = 1), entries INTEGER NOT NULL, removed INTEGER NOT NULL,
     until INTEGER NOT NULL, leaf INTEGER NOT NULL) STRICT;
 ",
+    "
+CREATE TABLE partial_erasures (
+    customer INTEGER NOT NULL, generation INTEGER NOT NULL, leaf INTEGER NOT NULL,
+    story INTEGER NOT NULL, destroyed INTEGER NOT NULL, keys INTEGER NOT NULL,
+    compromised INTEGER NOT NULL, epoch INTEGER NOT NULL, day INTEGER NOT NULL,
+    fingerprint BLOB NOT NULL, sealed BLOB NOT NULL,
+    PRIMARY KEY (customer, generation)) STRICT, WITHOUT ROWID;
+CREATE TABLE living_certificates (customer INTEGER PRIMARY KEY, sealed BLOB NOT NULL) STRICT;
+ALTER TABLE certificate_ids ADD COLUMN request INTEGER NOT NULL DEFAULT 0;
+",
 ];
 
 /// Makes a file that must not be there yet.

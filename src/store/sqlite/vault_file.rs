@@ -3,7 +3,7 @@
 
 use super::error::LeafTooLong;
 use super::reader::{erasure, request};
-use super::{events, history, retention};
+use super::{certificates, events, history, retention};
 use crate::clock::Day;
 use crate::id::CustomerNumber;
 use crate::limits;
@@ -316,6 +316,9 @@ pub fn intend_erasure(db: &Connection, intent: &EraseIntent) -> Result<bool> {
     if let Some(told) = intent.told.as_ref().filter(|_| is_new == 1) {
         events::tell(db, told)?;
     }
+    if let Some(certificate) = intent.certificate.as_ref().filter(|_| is_new == 1) {
+        certificates::intend(db, intent.customer, certificate)?;
+    }
     append_one(db, &intent.leaf)?;
     Ok(true)
 }
@@ -424,6 +427,7 @@ pub fn purge(
     }
     super::rights::forget(db, customer)?;
     super::restraints::forget(db, customer)?;
+    super::partial::forget(db, customer)?;
     db.prepare_cached("DELETE FROM consent_ends WHERE customer = ?1")?
         .execute([customer.0])?;
     db.prepare_cached("DELETE FROM customers WHERE customer = ?1")?

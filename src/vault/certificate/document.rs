@@ -19,6 +19,9 @@ const DOMAIN: &[u8] = b"oubliette.v1/erasure-certificate\0";
 /// How far the erasure has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reached {
+    /// Something is held: it is kept, and not used. The rest is in the parts.
+    #[serde(rename = "L0")]
+    Restricted,
     /// The keys are destroyed: nothing can be read.
     #[serde(rename = "L2")]
     Shredded,
@@ -31,12 +34,13 @@ pub enum Reached {
 }
 
 impl Reached {
-    /// Every level, in the order in which they are reached.
-    pub const ALL: [Self; 3] = [Self::Shredded, Self::Purged, Self::Closed];
+    /// The levels of a whole erasure, in the order in which they are reached.
+    pub const STEPS: [Self; 3] = [Self::Shredded, Self::Purged, Self::Closed];
 
-    /// "L2" to "L4".
+    /// "L0", "L2" to "L4".
     pub fn name(self) -> &'static str {
         match self {
+            Self::Restricted => "L0",
             Self::Shredded => "L2",
             Self::Purged => "L3",
             Self::Closed => "L4",
@@ -75,8 +79,12 @@ pub struct Certificate {
     pub epoch: EpochOf,
     /// What was there, and how much of it is gone.
     pub records: Records,
-    /// What was kept, and by which law.
+    /// What is kept, and by which law.
     pub exceptions: Vec<Exception>,
+    /// What was erased before the rest, oldest first: while something is held,
+    /// the level is L0 and only these are gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
     /// Who had read the data and was told of the erasure.
     pub recipients: Vec<Recipient>,
     /// That the audit log holds the erasure; null until a checkpoint covers it,
@@ -139,6 +147,32 @@ pub struct Exception {
     pub what: String,
     /// The legal code, of the Data Privacy Vocabulary.
     pub code: String,
+    /// Who demands it, where somebody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
+}
+
+/// What was erased while the rest was held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// What, by the catalog's names: record types, or `type.field`.
+    pub what: Vec<String>,
+    /// L3: keys destroyed, ciphertext deleted; L4: the epoch is destroyed too.
+    pub level: Reached,
+    /// The day on which the keys were destroyed.
+    pub day: String,
+    /// The newest generation of field keys that was destroyed.
+    pub generation: u32,
+    /// How many keys were.
+    pub keys: u64,
+    /// SHA-256 of them as they were stored, oldest first: the log says the
+    /// same.
+    pub fingerprint: String,
+    /// The key epoch that backups depend on.
+    pub epoch: EpochOf,
+    /// That the audit log holds it; null until a checkpoint covers it.
+    pub log: Option<LogProof>,
 }
 
 /// A service that had read the data.

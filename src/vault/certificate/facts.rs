@@ -2,47 +2,57 @@
 
 use super::NO_DAY;
 use super::document::{
-    Certificate, EpochOf, Event, FORM, KeyGone, LogProof, Reached, Recipient, Records, day_text,
+    Certificate, EpochOf, Event, Exception, FORM, KeyGone, LogProof, Part, Reached, Recipient,
+    Records, day_text,
 };
+use super::epoch::EpochFacts;
+use super::parts::{PartFacts, exceptions};
 use crate::audit::proof::prove;
 use crate::clock::Day;
 use crate::error::{Error, Result};
 use crate::id::CustomerNumber;
+use crate::keys::Providers;
 use crate::keys::signing::PublicKey;
-use crate::keys::{Assurance, Providers};
-use crate::store::{ClosedEpoch, DestroyedKey, EpochState, ErasureProgress, Fence, Rows};
+use crate::store::{DestroyedKey, ErasureProgress, Fence, Rows};
 use crate::vault::events::heard;
+use crate::vault::find::newest_keys;
+use crate::vault::keyring::Keyring;
+use std::collections::BTreeMap;
 
 /// What the rows say of an erasure.
 pub struct Facts {
     customer: CustomerNumber,
+    /// Once all of the customer is forgotten.
+    whole: Option<Whole>,
+    /// What was before.
+    parts: Vec<PartFacts>,
+    /// What is held.
+    held: Vec<Exception>,
+    recipients: Vec<Recipient>,
+    closes_daily: bool,
+    today: Day,
+}
+
+/// The end of a customer.
+struct Whole {
     fence: Fence,
     progress: ErasureProgress,
     keys: Vec<DestroyedKey>,
-    is_epoch_destroyed: bool,
-    /// The epoch's end as it was certified.
-    closed: Option<ClosedEpoch>,
-    /// What its end is, or will be, worth.
-    assurance: Option<String>,
-    closes_daily: bool,
-    today: Day,
+    epoch: EpochFacts,
     log: Option<LogProof>,
-    recipients: Vec<Recipient>,
 }
 
-/// The oldest epoch that is not destroyed.
-pub fn oldest_open_epoch(rows: &mut dyn Rows) -> Result<u32> {
-    let epochs = rows.epochs()?.into_iter();
-    let open = epochs.filter(|row| row.state != EpochState::Destroyed);
-    open.map(|row| row.epoch)
-        .min()
-        .ok_or(Error::Internal("no epoch is open"))
-}
-
-/// Whether a checkpoint covers the leaf of that number.
-fn is_sealed(rows: &mut dyn Rows, leaf: u64) -> Result<bool> {
+/// That the log holds a leaf, where a checkpoint covers it.
+pub fn proven(rows: &mut dyn Rows, log: Option<&PublicKey>, leaf: u64) -> Result<Option<LogProof>> {
     let head = rows.checkpoint()?;
-    Ok(head.is_some_and(|head| (1..=head.size).contains(&leaf)))
+    let is_sealed = head.is_some_and(|head| (1..=head.size).contains(&leaf));
+    match log {
+        Some(key) if is_sealed => Ok(Some(LogProof {
+            key: key.to_string(),
+            proof: prove(rows, leaf)?,
+        })),
+        _ => Ok(None),
+    }
 }
 
 /// A certificate that says nothing yet.
@@ -70,80 +80,148 @@ pub fn blank() -> Certificate {
             purged: 0,
         },
         exceptions: Vec::new(),
+        parts: Vec::new(),
         recipients: Vec::new(),
         log: None,
     }
 }
 
 impl Facts {
-    /// Reads what there is to say of a shredded customer.
+    /// Reads what there is to say of a customer who is forgotten, in part or
+    /// whole. ERASURE_PENDING where nothing is destroyed yet.
     pub fn read(
         rows: &mut dyn Rows,
+        keyring: &Keyring,
         customer: CustomerNumber,
         (providers, closes_daily): (&Providers, bool),
         log: Option<&PublicKey>,
         today: Day,
     ) -> Result<Self> {
-        let fence = rows.fence(customer)?;
-        let fence = fence.ok_or(Error::Internal("a certificate without a fence"))?;
-        let progress = rows.erasure_progress(customer)?;
-        let progress = progress.ok_or(Error::Internal("a certificate without an erasure"))?;
-        let log = match log {
-            Some(key) if is_sealed(rows, progress.leaf)? => Some(LogProof {
-                key: key.to_string(),
-                proof: prove(rows, progress.leaf)?,
-            }),
-            _ => None,
+        let whole = match rows.fence(customer)? {
+            Some(fence) => Some(Whole::read(rows, customer, fence, providers, log)?),
+            None => None,
         };
-        let closed = rows.closed_epoch(fence.epoch)?;
-        let open = rows.epochs()?;
-        let open = open.iter().find(|row| row.epoch == fence.epoch);
-        let holders = open.map(|row| row.keys.iter().map(|key| key.provider.as_str()));
-        let open = holders.map(|kinds| providers.assurance_of(kinds).word().to_owned());
-        let certified = closed.as_ref().map(|closed| closed.assurance.clone());
+        let keys = match &whole {
+            Some(_) => None,
+            None => Some(keyring.customer(customer, newest_keys(rows, customer)?)?),
+        };
+        let of = (keyring, keys.as_ref());
+        let parts = PartFacts::read(rows, of, customer, providers, log)?;
+        if whole.is_none() && parts.is_empty() {
+            return Err(Error::ErasurePending);
+        }
+        let held = match &keys {
+            Some(keys) => exceptions(rows, keyring, keys)?,
+            None => Vec::new(),
+        };
+        let mut stories: Vec<u64> = parts.iter().map(|part| part.story).collect();
+        if whole.is_some() {
+            stories.push(rows.story_of_erasure(customer)?);
+        }
         Ok(Self {
             customer,
-            progress,
-            keys: rows.destroyed_keys(customer)?,
-            is_epoch_destroyed: fence.epoch < oldest_open_epoch(rows)?,
-            assurance: certified.filter(|word| !word.is_empty()).or(open),
-            fence,
-            closed,
+            whole,
+            parts,
+            held,
+            recipients: recipients(rows, &stories)?,
             closes_daily,
             today,
-            log,
-            recipients: {
-                let story = rows.story_of_erasure(customer)?;
-                let heard = heard(rows, story)?.into_iter();
-                heard
-                    .map(|heard| Recipient {
-                        acknowledged: heard.acknowledged.is_some(),
-                        service: heard.service,
-                    })
-                    .collect()
-            },
         })
     }
 
     /// Whether there is more to say than a certificate says.
     pub fn exceed(&self, certificate: &Certificate) -> bool {
-        let is_proven = self.log.is_some() && certificate.log.is_none();
+        let log = self.whole.as_ref().map(|whole| whole.log.is_some());
+        let is_proven = log == Some(true) && certificate.log.is_none();
         let has_heard = self.recipients != certificate.recipients;
-        self.level() > certificate.level || is_proven || has_heard
+        let parts = self.parts(&certificate.parts);
+        self.level() > certificate.level
+            || is_proven
+            || has_heard
+            || parts != certificate.parts
+            || self.held != certificate.exceptions
     }
 
     /// The level that is reached now.
     pub fn level(&self) -> Reached {
-        match (self.progress.level, self.is_epoch_destroyed) {
+        let Some(whole) = &self.whole else {
+            return Reached::Restricted;
+        };
+        // With all that was erased before it, and proven: a checkpoint follows an
+        // entry within a second or two.
+        let are_final = self.parts.iter().all(PartFacts::is_final);
+        let is_final = whole.epoch.is_destroyed && whole.log.is_some() && are_final;
+        match (whole.progress.level, is_final) {
             (3.., true) => Reached::Closed,
             (3.., false) => Reached::Purged,
             _ => Reached::Shredded,
         }
     }
 
+    fn parts(&self, before: &[Part]) -> Vec<Part> {
+        let before = before.iter().map(Some).chain(std::iter::repeat(None));
+        let parts = self.parts.iter().zip(before);
+        let daily = self.closes_daily;
+        parts
+            .map(|(part, before)| part.part(before, daily, self.today))
+            .collect()
+    }
+
     /// The next issue of a certificate, by what is so now.
     pub fn certificate(self, before: Certificate) -> Certificate {
         let level = self.level();
+        let next = Certificate {
+            issue: before.issue.saturating_add(1),
+            issued: day_text(self.today),
+            level,
+            parts: self.parts(&before.parts),
+            exceptions: self.held,
+            recipients: self.recipients,
+            ..before
+        };
+        match self.whole {
+            Some(whole) => {
+                let at = (level, self.closes_daily, self.today);
+                whole.certificate(self.customer, at, next)
+            }
+            None => Certificate {
+                events: next.parts.first().map_or_else(Vec::new, |first| {
+                    vec![Event {
+                        level,
+                        day: first.day.clone(),
+                    }]
+                }),
+                ..next
+            },
+        }
+    }
+}
+
+impl Whole {
+    fn read(
+        rows: &mut dyn Rows,
+        customer: CustomerNumber,
+        fence: Fence,
+        providers: &Providers,
+        log: Option<&PublicKey>,
+    ) -> Result<Self> {
+        let progress = rows.erasure_progress(customer)?;
+        let progress = progress.ok_or(Error::Internal("a certificate without an erasure"))?;
+        Ok(Self {
+            log: proven(rows, log, progress.leaf)?,
+            epoch: EpochFacts::read(rows, providers, fence.epoch)?,
+            keys: rows.destroyed_keys(customer)?,
+            progress,
+            fence,
+        })
+    }
+
+    fn certificate(
+        self,
+        customer: CustomerNumber,
+        (level, closes_daily, today): (Reached, bool, Day),
+        next: Certificate,
+    ) -> Certificate {
         let mut records = Records {
             there_were: self.progress.records,
             purged: self.progress.purged,
@@ -152,7 +230,7 @@ impl Facts {
             // What came or went between intent and shred.
             records.there_were = records.purged;
         }
-        let number = self.customer.0;
+        let number = customer.0;
         let keys: Vec<KeyGone> = self
             .keys
             .iter()
@@ -165,61 +243,60 @@ impl Facts {
             })
             .collect();
         // A restored keys.db does not say which keys: what was said before holds.
-        let (keys, fingerprint) = match keys.is_empty() && before.issue > 0 {
-            true => (before.keys.clone(), before.fingerprint.clone()),
+        let (keys, fingerprint) = match keys.is_empty() && !next.keys.is_empty() {
+            true => (next.keys.clone(), next.fingerprint.clone()),
             false => (keys, hex::encode(self.fence.fingerprint)),
         };
-        let said = Some(before.epoch.assurance.clone()).filter(|said| !said.is_empty());
-        let assurance = self.assurance.clone().or(said);
-        let assurance = assurance.unwrap_or_else(|| Assurance::BestEffort.word().to_owned());
+        let stamped = (self.fence.day, closes_daily);
+        let is_final = level == Reached::Closed;
+        let said = Some(next.epoch.assurance.as_str());
         Certificate {
-            issue: before.issue.saturating_add(1),
-            issued: day_text(self.today),
-            level,
-            events: self.events(&before.events, level),
+            events: self.events(&next.events, level, today),
             keys,
             fingerprint,
-            epoch: EpochOf {
-                number: self.fence.epoch,
-                assurance,
-                destroyed: level == Reached::Closed,
-                final_by: self.final_by(level).map(day_text),
-            },
+            epoch: self.epoch.said(said, is_final, stamped, today),
             records,
-            log: self.log.or(before.log),
-            recipients: self.recipients,
-            ..before
+            log: self.log.or(next.log),
+            ..next
         }
-    }
-
-    /// The day on which no backup brings anything back: the day it is, or the
-    /// one on which the epoch is closed at the latest.
-    fn final_by(&self, level: Reached) -> Option<Day> {
-        let next = Day(self.fence.day.0.saturating_add(1));
-        match level {
-            Reached::Closed => Some(self.closed_on()),
-            _ => self.closes_daily.then_some(next),
-        }
-    }
-
-    fn closed_on(&self) -> Day {
-        self.closed.as_ref().map_or(self.today, |closed| closed.day)
     }
 
     /// What was said before stays as it was said.
-    fn events(&self, before: &[Event], level: Reached) -> Vec<Event> {
-        let mut events = before.to_vec();
-        let reached = Reached::ALL.into_iter().filter(|one| *one <= level);
-        for one in reached.skip(before.len()) {
+    fn events(&self, before: &[Event], level: Reached, today: Day) -> Vec<Event> {
+        let before = before.iter();
+        let mut events: Vec<Event> = before
+            .filter(|event| event.level != Reached::Restricted)
+            .cloned()
+            .collect();
+        let reached = Reached::STEPS.into_iter().filter(|one| *one <= level);
+        for one in reached.skip(events.len()) {
             let day = match one {
-                Reached::Shredded => self.fence.day,
                 Reached::Purged if self.progress.purged_day != NO_DAY => self.progress.purged_day,
-                Reached::Purged => self.today,
-                Reached::Closed => self.closed_on(),
+                Reached::Purged => today,
+                Reached::Closed => self.epoch.closed_on(today),
+                Reached::Shredded | Reached::Restricted => self.fence.day,
             };
             let day = day_text(day);
             events.push(Event { level: one, day });
         }
         events
     }
+}
+
+/// Who was told of it, in whichever story, and has acknowledged all of it.
+fn recipients(rows: &mut dyn Rows, stories: &[u64]) -> Result<Vec<Recipient>> {
+    let mut all: BTreeMap<String, bool> = BTreeMap::new();
+    for story in stories {
+        for heard in heard(rows, *story)? {
+            let has = all.entry(heard.service).or_insert(true);
+            *has &= heard.acknowledged.is_some();
+        }
+    }
+    let all = all.into_iter();
+    Ok(all
+        .map(|(service, acknowledged)| Recipient {
+            service,
+            acknowledged,
+        })
+        .collect())
 }

@@ -1,9 +1,14 @@
-//! Erasure certificates: issued when an erasure is acknowledged, issued anew
-//! when it has come further, found by their own id. While the epoch is open the
-//! vault also finds an erased customer's; afterwards nobody does without the id.
+//! Erasure certificates: there from the intent of an erasure on, issued when it is
+//! acknowledged or done, issued anew when it has come further, found by their own
+//! id. While the epoch is open, or the customer is forgotten only in part, the
+//! vault finds it by the customer and by their request too; afterwards nobody
+//! does without the id.
 
 pub mod document;
+pub(super) mod draft;
+mod epoch;
 mod facts;
+mod parts;
 mod proof;
 #[cfg(test)]
 mod tests;
@@ -11,17 +16,18 @@ pub mod verify;
 
 use super::Vault;
 use super::keyring::Keyring;
-use crate::access::{Grant, ShowCertificate};
+use super::restraint::alive;
+use super::rights::request::Kind;
+use crate::access::{Grant, HandleRequest, ShowCertificate};
 use crate::audit::{Call, Verdict};
 use crate::clock::{Day, Instant};
-use crate::crypto::certificate::subject;
-use crate::crypto::{CertificateKey, Deployment, Label, MessageContext, message, random_bytes};
+use crate::crypto::{CertificateKey, Deployment, Label, MessageContext, message};
 use crate::error::{Error, Lost, Missing, Result, Violation};
 use crate::id::{CertificateName, CustomerId, CustomerNumber, TenantNumber};
 use crate::limits;
 use crate::secret::{SecretBytes, SecretText};
-use crate::store::{Fence, NewCertificate, Rows};
-use document::{Opening, Reached, Signed, canonical, sha256_text};
+use crate::store::Rows;
+use document::{Opening, Reached, Signed, canonical};
 use facts::Facts;
 use std::sync::Arc;
 
@@ -84,6 +90,8 @@ struct Found {
     key: CertificateKey,
     body: Vec<u8>,
     kept: Kept,
+    /// The epoch that its id dies with, where it was found by that.
+    until: Option<u32>,
 }
 
 fn body_context(deployment: Deployment) -> Vec<u8> {
@@ -124,18 +132,30 @@ fn find(rows: &mut dyn Rows, keyring: &Keyring, key: CertificateKey) -> Result<O
     let opened = message::open(&keys.body, &context, &body).ok();
     let kept = opened.and_then(|bytes| Kept::decode(bytes.expose()));
     let kept = kept.ok_or(Error::DataLoss(Lost::Row))?;
-    Ok(Some(Found { key, body, kept }))
+    Ok(Some(Found {
+        key,
+        body,
+        kept,
+        until: None,
+    }))
 }
 
-/// The certificate of an erasure whose epoch is still open, if it has one.
-fn find_open(
+/// The certificate of an erasure whose epoch is still open, or of a customer who
+/// is forgotten in part, if there is one.
+fn find_known(
     rows: &mut dyn Rows,
     keyring: &Keyring,
     tenant: TenantNumber,
     customer: CustomerNumber,
 ) -> Result<Option<Found>> {
     let Some((epoch, sealed)) = rows.certificate_id(customer)? else {
-        return Ok(None);
+        let Some((keys, _)) = alive(rows, keyring, customer)? else {
+            return Ok(None);
+        };
+        return match draft::living_key(rows, keyring, &keys)? {
+            Some(key) => find(rows, keyring, key),
+            None => Ok(None),
+        };
     };
     let Some(notes) = keyring.notes(epoch)? else {
         return Ok(None);
@@ -149,82 +169,111 @@ fn find_open(
     );
     let id = message::open(&notes, &at, &sealed).ok();
     let id = id.and_then(|id| CertificateKey::parse(std::str::from_utf8(id.expose()).ok()?));
-    find(rows, keyring, id.ok_or(Error::DataLoss(Lost::Row))?)
+    let found = find(rows, keyring, id.ok_or(Error::DataLoss(Lost::Row))?)?;
+    Ok(found.map(|found| Found {
+        until: Some(epoch),
+        ..found
+    }))
 }
 
 impl Vault {
-    /// The certificate of a customer that was just shredded, or was before and
-    /// whose epoch is open: the one there is, or the first.
+    /// The certificate of a customer who was forgotten, in part or whole, and
+    /// whose epoch is open; named to whom it is about where that is known.
     pub(super) async fn certify_erasure(
         &self,
         tenant: (&str, TenantNumber),
         customer: CustomerNumber,
-        id: &CustomerId,
-        fence: Fence,
+        id: Option<&CustomerId>,
     ) -> Result<CertificateView> {
         for _ in 0..limits::REVISION_RETRIES {
             let (number, keyring) = (tenant.1, Arc::clone(&self.0.keyring));
-            let found = self
-                .on_rows(move |rows, _| find_open(rows, &keyring, number, customer))
+            let (found, fence) = self
+                .on_rows(move |rows, _| {
+                    let found = find_known(rows, &keyring, number, customer)?;
+                    Ok((found, rows.fence(customer)?))
+                })
                 .await?;
-            if let Some(found) = found {
-                return self.up_to_date(found, Some(id)).await;
+            match (found, fence, id) {
+                (Some(found), Some(fence), _) => {
+                    self.dies_with(&found, tenant.1, fence.epoch).await?;
+                    return self.up_to_date(found, id).await;
+                }
+                (Some(found), None, _) => return self.up_to_date(found, id).await,
+                // Of before there was one with each intent.
+                (None, Some(fence), Some(id)) => {
+                    let keyring = &self.0.keyring;
+                    let new = draft::erased(keyring, tenant, (customer, id), fence.epoch)?;
+                    self.reserved(|| self.0.store.add_certificate(new.clone()))
+                        .await?;
+                }
+                _ => return Err(Error::NotFound(Missing::Certificate)),
             }
-            self.first_issue(tenant, customer, id, fence).await?;
         }
         Err(Error::Contended)
     }
 
-    /// Issues and keeps a certificate, unless another call was first.
-    async fn first_issue(
-        &self,
-        tenant: (&str, TenantNumber),
-        customer: CustomerNumber,
-        id: &CustomerId,
-        fence: Fence,
-    ) -> Result<()> {
-        let (key, salt) = (CertificateKey::generate()?, random_bytes()?);
-        let facts = self.facts(customer).await?;
-        let subject = subject(&salt, tenant.0, id.expose());
-        let name = name_of(&key);
-        let deployment = self.0.keyring.deployment();
-        let certificate = facts.certificate(document::Certificate {
-            vault: hex::encode(deployment.0),
-            tenant: tenant.0.to_owned(),
-            subject: hex::encode(subject),
-            name_sha256: sha256_text(name.expose().as_bytes()),
-            ..facts::blank()
-        });
-        let kept = Kept {
-            customer,
-            tenant: tenant.1,
-            salt,
-            document: canonical(&certificate.sign(self.signing()?)?)?,
+    /// The id of a certificate is kept until the epoch is closed that makes the
+    /// erasure final, and no longer.
+    async fn dies_with(&self, found: &Found, tenant: TenantNumber, epoch: u32) -> Result<()> {
+        if found.until.is_none_or(|until| until == epoch) {
+            return Ok(());
+        }
+        let customer = found.kept.customer;
+        let keyring = &self.0.keyring;
+        let Some(sealed) = draft::sealed_id(keyring, tenant, customer, epoch, &found.key)? else {
+            return Ok(());
         };
-        let notes = self.0.keyring.notes(fence.epoch)?;
-        let notes = notes.ok_or(Error::Internal("an open erasure of a closed epoch"))?;
-        let at = place(
-            deployment,
-            Label::CertificateId,
-            tenant.1,
-            customer,
-            u64::from(fence.epoch),
-        );
-        let keys = key.subkeys();
-        let new = NewCertificate {
-            handle: keys.handle,
-            body: message::seal(
-                &keys.body,
-                &body_context(deployment),
-                kept.encode().expose(),
-            )?,
-            customer,
-            epoch: fence.epoch,
-            sealed_id: message::seal(&notes, &at, key.text().expose().as_bytes())?,
-        };
-        self.reserved(|| self.0.store.add_certificate(new.clone()))
+        let store = &self.0.store;
+        self.reserved(|| store.move_certificate_id(customer, epoch, sealed.clone()))
             .await
-            .map(|_| ())
+    }
+
+    /// The certificate of an erasure that nobody waits for: it is issued, for
+    /// whoever asks for it later.
+    pub(super) async fn certify_unasked(&self, customer: CustomerNumber) {
+        let certify = async {
+            let row = self.on_rows(move |rows, _| rows.erasure(customer)).await?;
+            match row {
+                Some(row) => self
+                    .certify_erasure(("", row.tenant), customer, None)
+                    .await
+                    .map(drop),
+                None => Ok(()),
+            }
+        };
+        if let Err(error) = certify.await {
+            tracing::warn!(reason = error.reason(), "a certificate was not made");
+        }
+    }
+
+    /// The certificate of what the grant's request came to, for as long as it is
+    /// found by anything but its own name.
+    pub async fn certificate_of_request(
+        &self,
+        grant: &Grant<HandleRequest>,
+    ) -> Result<Option<CertificateView>> {
+        let (name, number) = (grant.principal().tenant().clone(), grant.target().request);
+        let tenant = self.tenant(&name)?.number;
+        let whose = self.on_rows(move |rows, _| {
+            let row = rows.rights(number.0)?;
+            let row = row.filter(|row| row.tenant == tenant && row.kind == Kind::Erasure as u8);
+            match row {
+                None => Ok(None),
+                Some(row) if row.customer.0 > 0 => Ok(Some(row.customer)),
+                Some(row) => rows.erased_by_request(row.number),
+            }
+        });
+        let Some(customer) = whose.await? else {
+            return Ok(None);
+        };
+        match self
+            .certify_erasure((name.as_str(), tenant), customer, None)
+            .await
+        {
+            Ok(view) => Ok(Some(view)),
+            Err(Error::NotFound(_) | Error::ErasurePending) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The certificate of the grant. Names it to whom it is about, where the
@@ -252,7 +301,7 @@ impl Vault {
     /// A certificate, issued anew where the erasure has come further since.
     async fn up_to_date(&self, found: Found, id: Option<&CustomerId>) -> Result<CertificateView> {
         let (mut signed, facts) = (found.kept.signed()?, self.facts(found.kept.customer).await?);
-        if facts.exceed(&signed.certificate) {
+        if signed.certificate.issue == 0 || facts.exceed(&signed.certificate) {
             let next = facts.certificate(document::Certificate {
                 issue: signed.certificate.issue,
                 ..signed.certificate.clone()
@@ -281,8 +330,9 @@ impl Vault {
         let (providers, daily) = (Arc::clone(&self.0.providers), self.office().closes_daily);
         let today = Instant::now().day();
         let log = self.0.log_key.get().cloned();
-        self.on_rows(move |rows, _| {
-            Facts::read(rows, customer, (&providers, daily), log.as_ref(), today)
+        self.on_rows(move |rows, keyring| {
+            let by = (&*providers, daily);
+            Facts::read(rows, keyring, customer, by, log.as_ref(), today)
         })
         .await
     }
@@ -291,7 +341,7 @@ impl Vault {
     /// them any more.
     pub(super) async fn forget_closed_certificates(&self) -> Result<()> {
         let open = self
-            .on_rows(|rows, _| facts::oldest_open_epoch(rows))
+            .on_rows(|rows, _| epoch::oldest_open_epoch(rows))
             .await?;
         let forget = self.0.store.forget_certificate_ids(open);
         forget.in_time().await.map(|_| ())

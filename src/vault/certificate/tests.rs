@@ -1,8 +1,8 @@
 //! What a verifier must say no to, also where the vault's own key signed it.
 
 use super::document::{
-    Certificate, EpochOf, Event, KeyGone, LogProof, Opening, Reached, Records, Signed, canonical,
-    sha256_text, signed_bytes,
+    Certificate, EpochOf, Event, Exception, KeyGone, LogProof, Opening, Part, Reached, Records,
+    Signed, canonical, sha256_text, signed_bytes,
 };
 use super::facts::blank;
 use super::verify::{Doubt, verify};
@@ -58,8 +58,12 @@ impl Nodes for Leaves {
 
 /// A log of `size` entries with a shred leaf as entry `index`.
 fn logged(key: &SigningKey, fingerprint: &str, index: usize, size: usize) -> LogProof {
+    logged_leaf(key, shred_leaf(fingerprint), index, size)
+}
+
+fn logged_leaf(key: &SigningKey, leaf: String, index: usize, size: usize) -> LogProof {
     let mut entries: Vec<String> = (0..size).map(|n| format!("entry {n}")).collect();
-    entries[index] = shred_leaf(fingerprint);
+    entries[index] = leaf;
     let hashes = entries.iter().map(|entry| leaf_hash(entry.as_bytes()));
     let path = inclusion(&mut Leaves(hashes.collect()), index as u64, size as u64).unwrap();
     let checkpoint = Checkpoint {
@@ -133,6 +137,118 @@ fn certificate(keys: &Keys) -> Certificate {
         },
         ..blank()
     }
+}
+
+/// Of a customer of whom something is held.
+fn in_part(keys: &Keys) -> Certificate {
+    let fingerprint = sha256_text(b"generation 2");
+    let leaf = format!(
+        r#"{{"v":1,"verdict":"allowed","fact":{{"shredded_in_part":{{"keys":"{fingerprint}","epoch":6,"generation":2}}}}}}"#
+    );
+    let part = Part {
+        what: vec!["card.email".to_owned(), "memo".to_owned()],
+        level: Reached::Closed,
+        day: "2026-11-20".to_owned(),
+        generation: 2,
+        keys: 1,
+        fingerprint,
+        epoch: EpochOf {
+            number: 6,
+            assurance: "hsm".to_owned(),
+            destroyed: true,
+            final_by: Some("2026-11-21".to_owned()),
+        },
+        log: Some(logged_leaf(&keys.log, leaf, 9, 37)),
+    };
+    let whole = certificate(keys);
+    Certificate {
+        level: Reached::Restricted,
+        events: vec![Event {
+            level: Reached::Restricted,
+            day: "2026-11-20".to_owned(),
+        }],
+        keys: Vec::new(),
+        fingerprint: String::new(),
+        epoch: blank().epoch,
+        records: blank().records,
+        exceptions: vec![Exception {
+            what: "card.name".to_owned(),
+            code: "eu-gdpr:A17-3-e".to_owned(),
+            authority: Some("a court".to_owned()),
+        }],
+        parts: vec![part],
+        log: None,
+        ..whole
+    }
+}
+
+#[test]
+fn one_in_part_says_of_each_side_what_it_is_and_nothing_of_the_end() {
+    type Change = fn(&mut Certificate, &Keys);
+    let changes: [(&str, Change, Doubt); 11] = [
+        ("nothing erased", |c, _| c.parts.clear(), Doubt::Events),
+        ("no event", |c, _| c.events.clear(), Doubt::Events),
+        (
+            "called shredded",
+            |c, _| c.level = Reached::Shredded,
+            Doubt::Events,
+        ),
+        (
+            "a key of the end",
+            |c, keys| c.keys = certificate(keys).keys,
+            Doubt::Events,
+        ),
+        (
+            "a proof of the end",
+            |c, keys| c.log = certificate(keys).log,
+            Doubt::Events,
+        ),
+        (
+            "a part that is not deleted",
+            |c, _| c.parts[0].level = Reached::Shredded,
+            Doubt::Events,
+        ),
+        (
+            "a part that is closed too early",
+            |c, _| c.parts[0].epoch.destroyed = false,
+            Doubt::Events,
+        ),
+        (
+            "a part without keys",
+            |c, _| c.parts[0].keys = 0,
+            Doubt::Events,
+        ),
+        (
+            "a part of other keys",
+            |c, _| c.parts[0].fingerprint = sha256_text(b"x"),
+            Doubt::Log,
+        ),
+        (
+            "a part of another generation",
+            |c, _| c.parts[0].generation = 3,
+            Doubt::Log,
+        ),
+        (
+            "a part without a proof",
+            |c, _| c.parts[0].log = None,
+            Doubt::Log,
+        ),
+    ];
+    let keys = keys();
+    assert_eq!(doubt(&signed(in_part(&keys), &keys), &keys), None);
+    for (what, change, expected) in changes {
+        let mut certificate = in_part(&keys);
+        change(&mut certificate, &keys);
+        let found = doubt(&signed(certificate, &keys), &keys);
+        assert_eq!(found, Some(expected), "{what}");
+    }
+    // The end of the rest says what was before it, all of it final too.
+    let mut whole = certificate(&keys);
+    whole.parts = in_part(&keys).parts;
+    assert_eq!(doubt(&signed(whole.clone(), &keys), &keys), None);
+    (whole.parts[0].level, whole.parts[0].epoch.destroyed) = (Reached::Purged, false);
+    let found = doubt(&signed(whole, &keys), &keys);
+    assert_eq!(found, Some(Doubt::Events));
 }
 
 fn signed(certificate: Certificate, keys: &Keys) -> Signed {

@@ -3,7 +3,7 @@
 //! what it says, the signature covers the certificate, and the certificate
 //! commits to the opening.
 
-use super::document::{FORM, Opening, Reached, Signed, canonical, signed_bytes};
+use super::document::{Certificate, FORM, Opening, Part, Reached, Signed, canonical, signed_bytes};
 use super::proof;
 use crate::keys::signing::PublicKey;
 use std::fmt;
@@ -89,7 +89,11 @@ pub fn verify(file: &[u8], key: &PublicKey) -> Result<Verified, Doubt> {
         // Right after the shred no checkpoint covers it yet.
         None => certificate.level < Reached::Closed,
     };
-    if !is_proven {
+    let are_proven = certificate.parts.iter().all(|part| match &part.log {
+        Some(log) => proof::holds_part(log, part),
+        None => part.level < Reached::Closed,
+    });
+    if !(is_proven && are_proven) {
         return Err(Doubt::Log);
     }
     Ok(Verified { signed })
@@ -99,16 +103,45 @@ pub fn verify(file: &[u8], key: &PublicKey) -> Result<Verified, Doubt> {
 /// reached when the epoch is destroyed, and not before.
 fn steps(signed: &Signed) -> Result<(), Doubt> {
     let certificate = &signed.certificate;
+    let fits = certificate.parts.iter().all(part_fits)
+        && match certificate.level {
+            Reached::Restricted => is_in_part(certificate),
+            _ => is_whole(certificate),
+        };
+    if fits { Ok(()) } else { Err(Doubt::Events) }
+}
+
+/// Something is held and something is gone; nothing is said of the end.
+fn is_in_part(certificate: &Certificate) -> bool {
+    let mut levels = certificate.events.iter().map(|event| event.level);
+    levels.all(|level| level == Reached::Restricted)
+        && certificate.events.len() == 1
+        && !certificate.parts.is_empty()
+        && certificate.keys.is_empty()
+        && certificate.fingerprint.is_empty()
+        && certificate.log.is_none()
+        && !certificate.epoch.destroyed
+}
+
+/// What was erased in part is deleted, and final with its epoch and not before.
+fn part_fits(part: &Part) -> bool {
+    let is_closed = part.level == Reached::Closed;
+    part.level >= Reached::Purged && is_closed == part.epoch.destroyed && part.keys > 0
+}
+
+fn is_whole(certificate: &Certificate) -> bool {
     let told = certificate.events.iter().map(|event| event.level);
-    let reached = Reached::ALL.into_iter();
+    let reached = Reached::STEPS.into_iter();
     let all_told = told.eq(reached.take_while(|level| *level <= certificate.level));
     let in_order = certificate.events.is_sorted_by_key(|event| &event.day);
     let is_closed = certificate.level == Reached::Closed;
     let is_purged = certificate.records.purged >= certificate.records.there_were;
-    let is_right = all_told
+    let mut parts = certificate.parts.iter();
+    let are_closed = parts.all(|part| part.level == Reached::Closed);
+    all_told
         && in_order
         && is_closed == certificate.epoch.destroyed
+        && (are_closed || !is_closed)
         && !certificate.keys.is_empty()
-        && (is_purged || certificate.level < Reached::Purged);
-    if is_right { Ok(()) } else { Err(Doubt::Events) }
+        && (is_purged || certificate.level < Reached::Purged)
 }

@@ -32,6 +32,8 @@ pub enum EventKind {
     Rectified,
     /// The customer was forgotten.
     Erased,
+    /// The customer was forgotten but for what is held.
+    ErasedInPart,
     /// The customer's keys were replaced.
     KeyRotated,
     /// Data was deleted because its time was over.
@@ -134,7 +136,7 @@ pub fn tidings(
         tenant: keys.tenant,
         readers: readers.len() as u64,
         story,
-        is_kept: kind == EventKind::Erased,
+        is_kept: matches!(kind, EventKind::Erased | EventKind::ErasedInPart),
         raised: now.day(),
         epoch,
         events,

@@ -1,17 +1,19 @@
 //! Holds: all of a customer, one record type or one field is kept for somebody
-//! who may demand it, and used for nothing else. While there is one the customer
-//! is not erased; what was to be erased meanwhile is when it is released.
+//! who may demand it, and used for nothing else. While there is one what it is
+//! about is not erased, and what was to be erased meanwhile is when it is released.
+//! What is erased, or being erased, cannot be held any more.
 
 use super::{Looked, Note, Restraining, alive, fact};
-use crate::access::{Grant, HandleHold, Keep, ListHolds, Restrained, Scope};
-use crate::audit::{Call, Verdict};
+use crate::access::{Cause, Grant, HandleHold, Keep, ListHolds, Restrained, Scope, State};
+use crate::audit::{Agreed, Call, Fact, Leaf, Verdict};
 use crate::clock::Day;
 use crate::error::{Error, Lost, Missing, Result};
-use crate::id::{CustomerId, CustomerNumber, HoldNumber, RequestId};
+use crate::id::{CustomerId, CustomerNumber, HoldNumber, RequestId, TenantNumber};
 use crate::secret::SecretText;
-use crate::store::{ChangeRestraints, RestraintRow, Rows};
+use crate::store::{ApprovalAction, ChangeRestraints, CustomerRow, RestraintRow, Rows};
 use crate::vault::Vault;
 use crate::vault::find::{customer_name, owner_of};
+use crate::vault::in_part::{left, within};
 use crate::vault::keyring::{CustomerKeyring, Keyring};
 use crate::vault::request::Request;
 use crate::vault::rights::request::another;
@@ -22,6 +24,8 @@ use std::sync::Arc;
 pub struct Terms {
     /// Who demands it: a court, a regulator, the legal department.
     pub authority: String,
+    /// By which law, a DPV justification; empty: none is named.
+    pub code: String,
     /// Why.
     pub reason: String,
     /// Who looks at it again.
@@ -41,6 +45,9 @@ pub struct HoldView {
     /// By when somebody looks at it again; `None` where only the ledger tells
     /// of it.
     pub review: Option<Day>,
+    /// Something of the customer is erased already: only the rest of what this is
+    /// about is held.
+    pub of_the_rest: bool,
     /// The rest.
     pub note: Note,
 }
@@ -51,8 +58,6 @@ pub struct Released {
     pub hold: HoldView,
     /// Of whom.
     pub customer: CustomerNumber,
-    /// Whether nothing of the customer is held any more.
-    pub is_last: bool,
 }
 
 /// A page of holds.
@@ -63,13 +68,20 @@ pub struct Holds {
     pub next: Option<(Day, u64)>,
 }
 
-fn view(keyring: &Keyring, keys: &CustomerKeyring, row: &RestraintRow) -> Result<ViewOf> {
+fn view(
+    rows: &mut dyn Rows,
+    keyring: &Keyring,
+    keys: &CustomerKeyring,
+    row: &RestraintRow,
+) -> Result<ViewOf> {
     let what = Restrained::of((row.kind, row.about));
     match what {
         Some(Restrained::Held(scope)) => Ok(ViewOf {
             number: HoldNumber(row.number),
+            placed: row.placed,
             scope,
             review: row.review,
+            of_the_rest: left(rows, keyring, keys)?.is_some_and(|left| !within(&[scope], &left)),
             note: Note::open(keyring.deployment(), keys, row)?,
         }),
         _ => Err(Error::NotFound(Missing::Hold)),
@@ -79,8 +91,11 @@ fn view(keyring: &Keyring, keys: &CustomerKeyring, row: &RestraintRow) -> Result
 /// A hold without the customer's name.
 struct ViewOf {
     number: HoldNumber,
+    /// The revision of the state that it was placed on.
+    placed: u64,
     scope: Scope,
     review: Option<Day>,
+    of_the_rest: bool,
     note: Note,
 }
 
@@ -91,15 +106,60 @@ impl ViewOf {
             customer,
             scope: self.scope,
             review: self.review,
+            of_the_rest: self.of_the_rest,
             note: self.note,
         }
+    }
+}
+
+/// A tenant's hold, and whose it is.
+fn found(
+    rows: &mut dyn Rows,
+    keyring: &Keyring,
+    tenant: TenantNumber,
+    number: HoldNumber,
+) -> Result<(CustomerKeyring, CustomerRow, ViewOf)> {
+    let nobody = || Error::NotFound(Missing::Hold);
+    let hold = rows.restraint(number.0)?;
+    let hold = hold.filter(|hold| hold.tenant == tenant);
+    let hold = hold.ok_or_else(nobody)?;
+    let (keys, row) = alive(rows, keyring, hold.customer)?.ok_or_else(nobody)?;
+    let shown = view(rows, keyring, &keys, &hold)?;
+    Ok((keys, row, shown))
+}
+
+/// What is left of a customer whose erasure has begun: nothing else can be held
+/// any more. `None`: it has not begun.
+fn what_is_left(
+    rows: &mut dyn Rows,
+    keyring: &Keyring,
+    keys: &CustomerKeyring,
+    state: &State,
+) -> Result<Option<Vec<Scope>>> {
+    if let Some(left) = left(rows, keyring, keys)? {
+        return Ok(Some(left));
+    }
+    let has_begun = state.is_restricted_for(Cause::Queued) && !state.is_held();
+    Ok(has_begun.then(|| state.holds().collect()))
+}
+
+/// Who released a hold and who approved that, where it takes an approval.
+fn agreed(leaf: &mut Leaf, by: &str, approver: &str) {
+    if approver.is_empty() {
+        return;
+    }
+    if let Some(Fact::Restraint { agreed, .. }) = &mut leaf.fact {
+        *agreed = Some(Agreed {
+            requester: by.to_owned(),
+            approver: approver.to_owned(),
+        });
     }
 }
 
 fn request_of(grant: &Grant<Keep>, terms: &Terms, id: RequestId) -> Request {
     let keep = grant.target();
     let (review, reviewers) = (terms.review.0.to_be_bytes(), terms.reviewers.join("\n"));
-    let parts: [&[u8]; 7] = [
+    let parts: [&[u8]; 8] = [
         b"hold",
         keep.customer.expose().as_bytes(),
         keep.what.as_bytes(),
@@ -107,6 +167,7 @@ fn request_of(grant: &Grant<Keep>, terms: &Terms, id: RequestId) -> Request {
         terms.reason.as_bytes(),
         reviewers.as_bytes(),
         &review,
+        terms.code.as_bytes(),
     ];
     Request::new(grant.principal(), id, &parts)
 }
@@ -135,24 +196,32 @@ impl Vault {
                 let hold = rows.restraint(known.outcome)?;
                 let hold = hold.ok_or(Error::NotFound(Missing::Hold))?;
                 let leaf = vault.subject_row(call, &leaf, &keys, &[])?;
-                let hold = view(keyring, &keys, &hold)?.named(name);
+                let hold = view(rows, keyring, &keys, &hold)?.named(name);
                 return Ok(Looked::Settled(hold, leaf));
             }
             let mut restraining = Restraining::of(keyring, &keys, &row)?;
             let held = Restrained::Held(keep.scope);
+            let what_is_left = what_is_left(rows, keyring, &keys, restraining.state())?;
+            let is_there = |left: &Vec<Scope>| left.iter().any(|s| s.meet(keep.scope).is_some());
+            if !what_is_left.as_ref().is_none_or(is_there) {
+                return Err(Error::HoldTooLate);
+            }
             let note = Note {
                 authority: terms.authority.clone(),
+                code: terms.code.clone(),
                 reviewers: terms.reviewers.clone(),
                 what: keep.what.clone(),
                 ..Note::new(who.name(), call.time.micros(), terms.reason.clone())
             };
             let review = Some(terms.review);
-            let (_, number) = restraining.place(held, note.clone(), review)?;
+            let (placed, number) = restraining.place(held, note.clone(), review)?;
             fact(&mut leaf, "placed", held);
             let hold = ViewOf {
                 number: HoldNumber(number),
+                placed,
                 scope: keep.scope,
                 review,
+                of_the_rest: what_is_left.is_some_and(|left| !within(&[keep.scope], &left)),
                 note,
             };
             let leaf = vault.subject_row(call, &leaf, &keys, &[])?;
@@ -169,7 +238,8 @@ impl Vault {
         self.restrain(call, None, look).await
     }
 
-    /// Releases the grant's hold; where two must agree, not by who placed it.
+    /// Releases the grant's hold; where two must agree, not by who placed it,
+    /// and where that takes an approval, only with one.
     pub async fn release_hold(
         &self,
         call: &Arc<Call>,
@@ -177,26 +247,32 @@ impl Vault {
     ) -> Result<Released> {
         let tenant = self.tenant(grant.principal().tenant())?.number;
         let four_eyes = self.office().four_eyes;
+        let (number, by) = (grant.target().hold, Arc::clone(grant.principal().name()));
+        // What cannot be released uses up nobody's approval.
+        let of = Arc::clone(&by);
+        self.on_rows(move |rows, keyring| {
+            let (_, _, hold) = found(rows, keyring, tenant, number)?;
+            another(four_eyes, &of, &hold.note.by)
+        })
+        .await?;
+        let reason = format!("{} is to be released", number.text());
+        let room = self.approvals();
+        let action = ApprovalAction::LiftHold;
+        let approved = room.consume(action, number.0, &by, &reason).await?;
         let look = move |vault: &Self, call: &Call, rows: &mut dyn Rows, keyring: &Keyring| {
-            let nobody = || Error::NotFound(Missing::Hold);
-            let hold = rows.restraint(grant.target().hold.0)?;
-            let hold = hold.filter(|hold| hold.tenant == tenant);
-            let hold = hold.ok_or_else(nobody)?;
-            let found = alive(rows, keyring, hold.customer)?;
-            let (keys, row) = found.ok_or_else(nobody)?;
-            let shown = view(keyring, &keys, &hold)?;
+            let (keys, row, shown) = found(rows, keyring, tenant, number)?;
             another(four_eyes, grant.principal().name(), &shown.note.by)?;
             let mut restraining = Restraining::of(keyring, &keys, &row)?;
-            if !restraining.lift(hold.placed) {
+            if !restraining.lift(shown.placed) {
                 return Err(Error::DataLoss(Lost::State));
             }
             let mut leaf = vault.leaf(&grant, Verdict::Allowed);
             fact(&mut leaf, "released", Restrained::Held(shown.scope));
+            agreed(&mut leaf, &by, approved.approver());
             let name = customer_name(keyring.deployment(), &keys, &row)?;
             let released = Released {
                 hold: shown.named(name),
                 customer: keys.customer,
-                is_last: restraining.state().holds().next().is_none(),
             };
             let leaf = vault.subject_row(call, &leaf, &keys, &[])?;
             let (change, narrowing) = restraining.done();
@@ -251,7 +327,7 @@ impl Vault {
                         continue;
                     };
                     let name = customer_name(keyring.deployment(), &keys, &owner)?;
-                    holds.push(view(keyring, &keys, row)?.named(name));
+                    holds.push(view(rows, keyring, &keys, row)?.named(name));
                     subjects.push(keys);
                 }
                 Ok((holds, subjects, next))

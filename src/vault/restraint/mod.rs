@@ -41,6 +41,10 @@ pub struct Note {
     pub time: i64,
     /// Who demands it, of a hold: a court, a regulator.
     pub authority: String,
+    /// By which law it is kept, of a hold: a DPV justification; empty: none was
+    /// named.
+    #[serde(default)]
+    pub code: String,
     /// Why.
     pub reason: String,
     /// Who looks at it again.
@@ -173,6 +177,11 @@ impl<'a> Restraining<'a> {
         is_there
     }
 
+    /// What the customer said is forgotten, but for what keeps data from use.
+    pub fn forget_said(&mut self) {
+        self.state.forget_said();
+    }
+
     /// Whether nothing was placed or lifted.
     pub fn is_unchanged(&self) -> bool {
         self.placed.is_none() && self.lifted.is_empty()
@@ -218,6 +227,7 @@ pub fn fact(leaf: &mut Leaf, event: &'static str, what: Restrained) {
         cause,
         record_type: about >> 16,
         field: about & 0xffff,
+        agreed: None,
     });
 }
 

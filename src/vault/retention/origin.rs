@@ -85,6 +85,14 @@ impl Origins {
         self
     }
 
+    /// Those of a record of which only some fields are kept; `None` where that
+    /// changes nothing.
+    pub fn only(mut self, is_kept: impl Fn(FieldNumber) -> bool) -> Option<Self> {
+        let before = self.0.len();
+        self.0.retain(|number, _| is_kept(FieldNumber(*number)));
+        (self.0.len() < before).then_some(self)
+    }
+
     /// Sealed, to be stored beside the record.
     pub fn seal(
         &self,

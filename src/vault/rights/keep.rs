@@ -10,7 +10,7 @@ use crate::audit::{Call, Fact, Leaf, Verdict};
 use crate::clock::{Day, Instant};
 use crate::crypto::{Deployment, Label, MessageContext, message};
 use crate::error::{Error, Lost, Missing, Result, Violation};
-use crate::id::{RequestNumber, TenantNumber};
+use crate::id::{CustomerNumber, RequestNumber, TenantNumber};
 use crate::limits;
 use crate::secret::SecretText;
 use crate::store::{ChangeRights, CustomerRow, LeafRow, RightsRow, Rows};
@@ -31,6 +31,8 @@ pub struct RequestView {
     pub request: Request,
     /// How much of its time has run.
     pub warning: Warning,
+    /// All that nobody holds of the customer is erased.
+    pub in_part: bool,
 }
 
 /// A page of requests.
@@ -60,6 +62,7 @@ pub(super) struct Found {
     pub(super) keys: Option<CustomerKeyring>,
     pub(super) owner: Option<CustomerRow>,
     pub(super) customer: Option<SecretText>,
+    pub(super) in_part: bool,
 }
 
 fn context(deployment: Deployment, row: &RightsRow) -> Vec<u8> {
@@ -144,6 +147,7 @@ pub(super) fn found(rows: &mut dyn Rows, keyring: &Keyring, row: RightsRow) -> R
             keys: None,
             owner: None,
             customer: None,
+            in_part: false,
         })
     };
     if row.customer.0 == 0 {
@@ -163,8 +167,14 @@ pub(super) fn found(rows: &mut dyn Rows, keyring: &Keyring, row: RightsRow) -> R
         customer: Some(customer_name(deployment, &keys, &owner)?),
         keys: Some(keys),
         owner: Some(owner),
+        in_part: row.kind == Kind::Erasure as u8 && is_erased_in_part(rows, row.customer)?,
         row,
     })
+}
+
+fn is_erased_in_part(rows: &mut dyn Rows, customer: CustomerNumber) -> Result<bool> {
+    let parts = rows.partial_erasures(customer)?;
+    Ok(parts.iter().any(|part| part.destroyed.is_some()))
 }
 
 pub(super) fn find(
@@ -190,6 +200,7 @@ impl Found {
             customer: self.customer,
             request,
             warning,
+            in_part: self.in_part,
         }
     }
 }

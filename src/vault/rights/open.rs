@@ -120,6 +120,7 @@ impl Fresh {
             customer: Some(customer_name(deployment, &keys, &owner)?),
             keys: Some(keys),
             owner: Some(owner),
+            in_part: false,
         };
         Ok(Prepared::New(Box::new(open), narrowing, found))
     }

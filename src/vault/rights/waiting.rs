@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::id::{CustomerNumber, RequestNumber, TenantNumber};
 use crate::store::RightsRow;
 use crate::vault::Vault;
+use crate::vault::queue::Held;
 use crate::vault::restraint::Restraining;
 use std::sync::Arc;
 use tokio::sync::broadcast;
@@ -108,17 +109,17 @@ impl Vault {
         found.request.after(Event::Approve, &doing).map(|_| ())
     }
 
-    /// Whether something of the customer of the grant's request is held.
-    pub async fn is_held(&self, grant: &Grant<HandleRequest>) -> Result<bool> {
+    /// How much of the customer of the grant's request is held.
+    pub async fn held(&self, grant: &Grant<HandleRequest>) -> Result<Held> {
         let tenant = self.tenant(grant.principal().tenant())?.number;
         let number = grant.target().request;
         self.on_rows(move |rows, keyring| {
             let found = super::keep::find(rows, keyring, tenant, number)?;
             let (Some(keys), Some(row)) = (&found.keys, &found.owner) else {
-                return Ok(false);
+                return Ok(Held::Nothing);
             };
             let restraining = Restraining::of(keyring, keys, row)?;
-            Ok(restraining.state().holds().next().is_some())
+            Ok(Held::by(restraining.state()))
         })
         .await
     }

@@ -11,7 +11,7 @@ use super::super::keyring::{CustomerKeyring, Keyring, Tenant};
 use super::super::open::{open_record, permit};
 use crate::access::{Grant, Read, ReadTarget};
 use crate::audit::history::{Entry, complete_from, in_slot, slot};
-use crate::audit::{Call, Verdict};
+use crate::audit::{Call, Fact, Verdict};
 use crate::catalog::{Basis, Catalog, Field, Purpose, RecordType};
 use crate::clock::{Day, Instant};
 use crate::error::{Error, Lost, Result};
@@ -22,6 +22,7 @@ use crate::vault::certificate::document::{day_text, sha256_text};
 use crate::vault::events::FirstRead;
 use crate::vault::retention::Origins;
 use document::{Counts, FORM, FieldOf, PurposeOf, Record, Report, Seen, json, time_text};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
@@ -79,6 +80,11 @@ impl Vault {
         let mut leaf = self.leaf(first, Verdict::Allowed);
         let (keys, mut known) = self.known(call, &catalog, grants, what).await?;
         leaf.count = known.opened.len() as u64;
+        let types = known.records.iter().map(|record| &record.record_type);
+        let types: BTreeSet<&String> = types.collect();
+        leaf.fact = Some(Fact::Exported {
+            types: types.into_iter().cloned().collect(),
+        });
         let mut row = self.subject_row(call, &leaf, &keys, &known.opened)?;
         row.reader = known.first.as_mut().and_then(FirstRead::take_row);
         let first = known.first.take();
@@ -301,7 +307,10 @@ fn seen(catalog: &Catalog, entry: &Entry) -> Seen {
         method: entry.method.clone(),
         outcome,
         purpose: entry.purpose.clone(),
-        record_type: entry.record_type.clone(),
+        record_type: match entry.exported() {
+            [] => entry.record_type.clone(),
+            types => types.join(", "),
+        },
         fields: fields.collect(),
         records: entry.count,
     }
