@@ -112,7 +112,7 @@ pub const EXPORT_ENTRIES: usize = 1_000_000;
 pub const EXPORT_RECORDS_A_JOB: usize = 64;
 /// Slots of a history that are looked into in one go.
 pub const HISTORY_SLOTS_A_JOB: usize = 2_000;
-/// Entries of a history after which the next go begins.
+/// Entries of a history that one go reads.
 pub const HISTORY_ENTRIES_A_JOB: usize = 1_000;
 /// The file of a report, as far as a checker reads it.
 pub const REPORT_BYTES: u64 = 1 << 30;

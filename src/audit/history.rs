@@ -9,6 +9,7 @@ use crate::error::{Error, Lost, Result};
 use crate::limits;
 use crate::store::Rows;
 use serde::Deserialize;
+use std::ops::RangeInclusive;
 
 /// The slot of an instant: the hour, counted from 1970.
 pub fn slot(time: Instant) -> i64 {
@@ -110,6 +111,53 @@ pub fn in_slot(rows: &mut dyn Rows, keys: &IdentityKeys, slot: i64) -> Result<Ve
     let numbers = numbers(rows, keys, slot)?.into_iter();
     let entries = numbers.map(|number| entry(rows, keys, number).transpose());
     entries.flatten().collect()
+}
+
+/// A walk over the leaves about a customer, so many at a time, in the order of
+/// the log within each slot.
+#[derive(Debug)]
+pub struct Walk {
+    slots: RangeInclusive<i64>,
+    /// The numbers that are left of the slot that is being walked, the last
+    /// first.
+    left: Vec<u64>,
+}
+
+impl Walk {
+    /// A walk over slots.
+    pub fn over(slots: RangeInclusive<i64>) -> Self {
+        let left = Vec::new();
+        Self { slots, left }
+    }
+
+    /// Whether there is nothing left.
+    pub fn is_over(&self) -> bool {
+        self.left.is_empty() && self.slots.is_empty()
+    }
+
+    /// The next leaves: few enough for one job of a reader, perhaps none.
+    ///
+    /// # Errors
+    /// As [`in_slot`].
+    pub fn next(&mut self, rows: &mut dyn Rows, keys: &IdentityKeys) -> Result<Vec<Entry>> {
+        let (mut entries, mut looked) = (Vec::new(), 0);
+        while entries.len() < limits::HISTORY_ENTRIES_A_JOB {
+            if let Some(number) = self.left.pop() {
+                entries.extend(entry(rows, keys, number)?);
+                continue;
+            }
+            if looked == limits::HISTORY_SLOTS_A_JOB {
+                break;
+            }
+            let Some(slot) = self.slots.next() else {
+                break;
+            };
+            self.left = numbers(rows, keys, slot)?;
+            self.left.reverse();
+            looked += 1;
+        }
+        Ok(entries)
+    }
 }
 
 /// Nothing where it was pruned.

@@ -20,7 +20,7 @@ use std::path::Path;
 /// What is told of one customer's doings goes with its time. Every other fact
 /// is about keys, the vault or who runs it: it stays, also one of a kind that
 /// is not known here.
-const GO: [&str; 3] = ["consent", "request", "restraint"];
+const GO: [&str; 5] = ["consent", "exported", "imported", "request", "restraint"];
 
 /// What is read of an entry.
 #[derive(Deserialize)]

@@ -45,6 +45,7 @@ mod guarded;
 mod https;
 mod imported;
 mod in_part;
+mod in_part_told;
 mod in_place;
 mod index;
 mod keepers;

@@ -96,7 +96,7 @@ def pruned(facts: list[tuple[int, bytes, dict]], gone: int) -> None:
     told = [fact["pruned"] for at, _, fact in facts if at >= fact.get("pruned", {}).get("entries", at + 1)]
     told = max(told, key=lambda of: of["entries"], default={"entries": 0, "kept": 0})
     need(gone <= told["entries"], "entries are not there, and none says that they were pruned")
-    go = {"consent", "request", "restraint"}
+    go = {"consent", "exported", "imported", "request", "restraint"}
     stay = [hash for at, hash, fact in facts if at < told["entries"] and not go & fact.keys()]
     need(len(stay) == told["kept"], "entries that must stay are not there")
     if told["kept"]:

@@ -10,7 +10,7 @@ use super::super::find::{customer_name, owner_of, record_name};
 use super::super::keyring::{CustomerKeyring, Keyring, Tenant};
 use super::super::open::{open_record, permit};
 use crate::access::{Grant, Read, ReadTarget};
-use crate::audit::history::{Entry, complete_from, in_slot, slot};
+use crate::audit::history::{Entry, Walk, complete_from, slot};
 use crate::audit::{Call, Fact, Verdict};
 use crate::catalog::{Basis, Catalog, Field, Purpose, RecordType};
 use crate::clock::{Day, Instant};
@@ -192,26 +192,26 @@ impl Vault {
                 }
             }
         }
-        let (mut from, until) = (
-            slot(Instant::from_micros(midnight(known.since))),
-            slot(call.time),
-        );
-        let keys = loop {
+        let since = Instant::from_micros(midnight(known.since));
+        let mut walk = Walk::over(slot(since)..=slot(call.time));
+        loop {
             let (tenant, grant) = (Arc::clone(&tenant), Arc::clone(first));
-            let (keys, entries, next, complete) = self
-                .on_rows(move |rows, keyring| history(rows, keyring, &tenant, &grant, from..=until))
-                .await?;
+            let part = self.on_rows(move |rows, keyring| {
+                let keys = keyring.keys_of(rows, &tenant, customer_of(&grant)?)?;
+                let entries = walk.next(rows, &keys.identity)?;
+                Ok((keys, walk, entries, complete_from(rows)?))
+            });
+            let (keys, walked, entries, complete) = part.await?;
             known.entries.extend(entries);
             known.complete_from = complete;
             if known.entries.len() > limits::EXPORT_ENTRIES {
                 return Err(Error::TooMuch("entries of the audit log in one export"));
             }
-            match next.filter(|_| what == Export::Report) {
-                Some(next) => from = next,
-                None => break keys,
+            if walked.is_over() || what != Export::Report {
+                return Ok((keys, known));
             }
-        };
-        Ok((keys, known))
+            walk = walked;
+        }
     }
 
     fn report(
@@ -314,28 +314,6 @@ fn seen(catalog: &Catalog, entry: &Entry) -> Seen {
         fields: fields.collect(),
         records: entry.count,
     }
-}
-
-/// The next few slots, until there are entries enough for one job; and from when
-/// on the log is complete.
-type Slots = (CustomerKeyring, Vec<Entry>, Option<i64>, Option<Instant>);
-
-fn history(
-    rows: &mut dyn Rows,
-    keyring: &Keyring,
-    tenant: &Tenant,
-    grant: &Grant<Read>,
-    slots: std::ops::RangeInclusive<i64>,
-) -> Result<Slots> {
-    let keys = keyring.keys_of(rows, tenant, customer_of(grant)?)?;
-    let (mut entries, complete) = (Vec::new(), complete_from(rows)?);
-    for (looked, slot) in slots.enumerate() {
-        if looked >= limits::HISTORY_SLOTS_A_JOB || entries.len() >= limits::HISTORY_ENTRIES_A_JOB {
-            return Ok((keys, entries, Some(slot), complete));
-        }
-        entries.extend(in_slot(rows, &keys.identity, slot)?);
-    }
-    Ok((keys, entries, None, complete))
 }
 
 fn customer_of(grant: &Grant<Read>) -> Result<&crate::id::CustomerId> {
