@@ -2,8 +2,8 @@
 
 use super::call::Guarded;
 use super::outflow::{Outflow, Outlet, in_time};
+use super::places::Places;
 use super::prune::{self, Pruning};
-use super::stream::Places;
 use super::value::{instant, timestamp};
 use crate::access::{Action, Entries, Grant};
 use crate::clock::Instant;

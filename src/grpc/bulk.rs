@@ -4,7 +4,7 @@
 use super::call::Guarded;
 use super::erased::erased;
 use super::outflow::{Outflow, Outlet, in_time};
-use super::stream::Place;
+use super::places::Place;
 use crate::error::{Error, Result, Violation};
 use crate::id::CustomerId;
 use crate::limits;

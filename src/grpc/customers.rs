@@ -3,8 +3,8 @@
 use super::bulk::{Answers, begin};
 use super::call::Guarded;
 use super::erased::{customer, erased};
+use super::places::Places;
 use super::rights::words;
-use super::stream::Places;
 use super::value::instant;
 use crate::access::Action;
 use crate::error::{Error, Result, Violation};

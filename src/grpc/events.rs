@@ -2,7 +2,7 @@
 
 use super::call::Guarded;
 use super::outflow::{Outflow, Outlet, in_time};
-use super::stream::Places;
+use super::places::Places;
 use super::value::{date, timestamp};
 use crate::access::{Action, Events as Hearing, Grant};
 use crate::error::{Error, Result, Violation};

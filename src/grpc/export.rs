@@ -2,7 +2,7 @@
 
 use super::call::Guarded;
 use super::outflow::{Outflow, Outlet, in_time};
-use super::stream::Place;
+use super::places::Place;
 use crate::error::{Error, Result, Violation};
 use crate::id::{CustomerId, TenantName};
 use crate::limits;

@@ -2,7 +2,7 @@
 
 use super::call::Guarded;
 use super::outflow::{Outflow, Outlet, in_time};
-use super::stream::Place;
+use super::places::Place;
 use super::value::date;
 use crate::error::{Error, Result};
 use crate::limits;

@@ -3,9 +3,9 @@
 use super::call::Guarded;
 use super::job;
 use super::key_status;
+use super::places::Places;
 use super::rotate;
 use super::seal;
-use super::stream::Places;
 use crate::error::{Error, Result, Violation};
 use crate::pb;
 use crate::pb::key_service_server::KeyService;

@@ -19,6 +19,7 @@ mod key_status;
 mod keys;
 mod metadata;
 mod outflow;
+mod places;
 mod prune;
 mod records;
 mod retention;
@@ -49,6 +50,7 @@ use crate::pb::retention_service_server::RetentionServiceServer;
 use crate::pb::review_service_server::ReviewServiceServer;
 use crate::pb::rights_service_server::RightsServiceServer;
 use crate::vault::Vault;
+use places::Places;
 use tonic::service::Routes;
 
 /// The services' full names, as health and reflection know them.
@@ -70,22 +72,22 @@ pub const SERVICES: [&str; 11] = [
 pub fn routes(vault: &Vault) -> Routes {
     let records = records::Records {
         vault: vault.clone(),
-        streams: stream::Places::default(),
+        streams: Places::default(),
     };
     let customers = customers::Customers {
         vault: vault.clone(),
-        streams: stream::Places::default(),
+        streams: Places::default(),
     };
     let keys = keys::Keys {
         vault: vault.clone(),
-        watches: stream::Places::default(),
+        watches: Places::default(),
     };
     let certificates = certificates::Certificates {
         vault: vault.clone(),
     };
     let rights = rights::Rights {
         vault: vault.clone(),
-        streams: stream::Places::default(),
+        streams: Places::default(),
     };
     let holds = holds::Holds {
         vault: vault.clone(),
@@ -95,7 +97,7 @@ pub fn routes(vault: &Vault) -> Routes {
     };
     let audit = audit::Audit {
         vault: vault.clone(),
-        streams: stream::Places::default(),
+        streams: Places::default(),
     };
     let review = review::Review {
         vault: vault.clone(),
@@ -105,7 +107,7 @@ pub fn routes(vault: &Vault) -> Routes {
     };
     let events = events::Events {
         vault: vault.clone(),
-        streams: stream::Places::default(),
+        streams: Places::default(),
     };
     Routes::new(
         RecordServiceServer::new(records)

@@ -1,8 +1,8 @@
 //! How an answer of many messages flows out: one waits while another is on its
 //! way, in a task of its own, and it ends well only where the task says so.
 
+use super::places::Place;
 use super::status::status;
-use super::stream::Place;
 use crate::error::{Error, Result};
 use crate::limits;
 use std::pin::Pin;
@@ -100,7 +100,7 @@ pub(super) async fn in_time(all: impl Future<Output = Result<()>>) -> Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grpc::stream::Places;
+    use crate::grpc::places::Places;
     use tokio_stream::StreamExt;
     use tonic::Code;
 

@@ -2,7 +2,7 @@
 
 use super::call::Guarded;
 use super::outflow::{Outflow, Outlet, in_time};
-use super::stream::Place;
+use super::places::Place;
 use super::value::{instant, timestamp};
 use crate::access::PruneEntries;
 use crate::error::{Error, Result, Violation};

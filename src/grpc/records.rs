@@ -3,7 +3,8 @@
 use super::asked::Asked;
 use super::call::Guarded;
 use super::metadata::{failure, metadata, record};
-use super::stream::{self, Chunks, Places};
+use super::places::Places;
+use super::stream::{self, Chunks};
 use super::value::{expected, instant, values_of};
 use crate::access::{ReadTarget, WriteAsk};
 use crate::error::{Error, Result, Violation};

@@ -3,7 +3,7 @@
 use super::call::Guarded;
 use super::certificates::certificate;
 use super::export::{Parts, make};
-use super::stream::Places;
+use super::places::Places;
 use super::value::{date, instant};
 use super::watch::{Watching, watch};
 use crate::access::{Action, Erase, Grant, HandleRequest, Say};

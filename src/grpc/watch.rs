@@ -2,8 +2,8 @@
 
 use super::call::Guarded;
 use super::outflow::{Outflow, Outlet, in_time};
+use super::places::Place;
 use super::rights::nameless;
-use super::stream::Place;
 use crate::access::Action;
 use crate::error::Result;
 use crate::pb;

@@ -180,14 +180,15 @@ fn entries_of(slot: i64, rows: &[u8]) -> impl Iterator<Item = Entry> {
 /// A customer's rows of one hour: nonces, and leaf numbers as they are masked.
 pub fn find(db: &Connection, slot: i64, locator: &[u8; 16]) -> Result<Vec<([u8; 8], u64)>> {
     let mut found = Vec::new();
-    // From run to run, each of which is sorted by locator.
+    // From run to run, each of which is sorted by locator; CROSS keeps SQLite
+    // from looking for the runs anew with each row.
     let mut runs = db.prepare_cached(
         "WITH RECURSIVE runs (run) AS (
              SELECT min(run) FROM history WHERE slot = ?1
              UNION ALL
              SELECT (SELECT min(run) FROM history WHERE slot = ?1 AND run > runs.run)
              FROM runs WHERE run IS NOT NULL)
-         SELECT nonce, masked FROM runs JOIN history USING (run)
+         SELECT nonce, masked FROM runs CROSS JOIN history ON history.run = runs.run
          WHERE slot = ?1 AND locator = ?2",
     )?;
     let mut rows = runs.query(params![slot, &locator[..]])?;
