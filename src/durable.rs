@@ -52,10 +52,15 @@ pub fn sync_directory_of(path: &Path) -> io::Result<()> {
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// What is written before it has its name: hidden, and of no meaning.
-fn draft(path: &Path, bytes: &[u8], mode: u32) -> io::Result<PathBuf> {
+/// Where a file is before it has its name. A crash can leave one there; it is
+/// of no meaning, and the next try removes it.
+pub fn draft_of(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let draft = path.with_file_name(format!(".{name}.new"));
+    path.with_file_name(format!(".{name}.new"))
+}
+
+fn draft(path: &Path, bytes: &[u8], mode: u32) -> io::Result<PathBuf> {
+    let draft = draft_of(path);
     // One that a crash left.
     let _ = fs::remove_file(&draft);
     let mut file = OpenOptions::new()

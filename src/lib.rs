@@ -7,7 +7,7 @@
 //!
 //! | floor | rooms |
 //! | --- | --- |
-//! | 1 | [`id`] [`secret`] [`error`] [`clock`] [`durable`] [`limits`] [`metrics`]: words |
+//! | 1 | [`id`] [`secret`] [`error`] [`clock`] [`durable`] [`markup`] [`limits`] [`metrics`]: words |
 //! | 2 | [`crypto`], [`catalog`]: sealing; what may be stored and why |
 //! | 3 | [`access`]: policy and the customer's state become a permit |
 //! | 4 | [`store`], [`keys`]: rows; where master keys are kept |
@@ -33,6 +33,7 @@ pub mod grpc;
 pub mod id;
 pub mod keys;
 pub mod limits;
+pub mod markup;
 pub mod metrics;
 pub mod secret;
 pub mod serve;

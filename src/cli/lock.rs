@@ -146,7 +146,7 @@ impl Add {
         let was_there = Lock::load(&at.keys)?.is_some();
         if !was_there {
             let draft = self.holders.draft(self.by)?;
-            tell_shares(&mut out, &draft);
+            tell_shares(&mut out, &draft)?;
             draft.place(&at.keys)?;
         }
         let sealed = FileProvider::new(&at.keys)?.seal_files()?;
@@ -172,7 +172,7 @@ impl Change {
         let opener = open(&at.keys, &self.opened)?;
         let (by, passphrase) = self.holders.named(self.to)?;
         let draft = opener.held_by(by, passphrase.as_ref())?;
-        tell_shares(&mut out, &draft);
+        tell_shares(&mut out, &draft)?;
         draft.replace(&at.keys)?;
         out.document(&json!({ "changed": true }));
         out.line(
@@ -285,13 +285,18 @@ impl Holders {
 
 /// Shows the shares of a lock, in a document of their own with `--json`: the
 /// only time that anybody sees them.
-fn tell_shares(out: &mut Out, draft: &Draft) {
+fn tell_shares(out: &mut Out, draft: &Draft) -> Done {
     let shares: Vec<&str> = draft.shares().iter().map(SecretText::expose).collect();
     if shares.is_empty() {
-        return;
+        return Ok(());
     }
     out.document(&json!({ "shares": shares }));
     out.line(&shares_text(&shares));
+    if out.is_closed() {
+        let unread = "the shares could not be written, and nobody has them; nothing was changed";
+        return Err(Stop::Failed(unread.to_owned()));
+    }
+    Ok(())
 }
 
 /// What stands before shares, and they.

@@ -4,7 +4,7 @@ use super::bulk::{Answers, begin};
 use super::call::Guarded;
 use super::erased::{customer, erased};
 use super::places::Places;
-use super::rights::words;
+use super::rights_message::words;
 use super::value::instant;
 use crate::access::Action;
 use crate::error::{Error, Result, Violation};

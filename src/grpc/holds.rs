@@ -2,7 +2,7 @@
 
 use super::call::Guarded;
 use super::certificates::certificate;
-use super::rights::words;
+use super::rights_message::words;
 use super::value::{date, day};
 use crate::clock::Day;
 use crate::error::{Error, Result, Violation};

@@ -25,6 +25,7 @@ mod records;
 mod retention;
 mod review;
 mod rights;
+mod rights_message;
 mod rotate;
 mod seal;
 mod shed;

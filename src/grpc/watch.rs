@@ -3,7 +3,7 @@
 use super::call::Guarded;
 use super::outflow::{Outflow, Outlet, in_time};
 use super::places::Place;
-use super::rights::nameless;
+use super::rights_message::nameless;
 use crate::access::Action;
 use crate::error::Result;
 use crate::pb;

@@ -165,10 +165,22 @@ fn locked(lock: &Lock, key: &Key32) -> Result<Zeroizing<String>> {
 /// Puts `text` in the place of a key file, and overwrites what was there.
 fn rewrite(path: &Path, text: &str) -> Result<()> {
     let rewritten = OpenOptions::new().write(true).open(path).and_then(|old| {
+        obliterate(&durable::draft_of(path))?;
         durable::replace(path, text.as_bytes(), durable::PRIVATE)?;
         overwrite(old)
     });
     rewritten.map_err(|error| failed("rewrite the key file", path, &error))
+}
+
+/// Overwrites a file and takes it away, where there is one.
+fn obliterate(path: &Path) -> std::io::Result<()> {
+    let file = match OpenOptions::new().write(true).open(path) {
+        Err(why) if why.kind() == ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    overwrite(file)?;
+    fs::remove_file(path)?;
+    durable::sync_directory_of(path)
 }
 
 /// Writes zeros over all of a file; as much as the medium honours.
@@ -269,15 +281,8 @@ impl KeyProvider for FileProvider {
 
     fn destroy(&self, name: &str) -> Result<KeyState> {
         let path = self.dir.join(name);
-        let destroyed = (|| {
-            let file = match OpenOptions::new().write(true).open(&path) {
-                Err(why) if why.kind() == ErrorKind::NotFound => return Ok(()),
-                opened => opened?,
-            };
-            overwrite(file)?;
-            fs::remove_file(&path)?;
-            durable::sync_directory_of(&path)
-        })();
+        // A rewriting that was cut off leaves a second copy.
+        let destroyed = obliterate(&durable::draft_of(&path)).and_then(|()| obliterate(&path));
         destroyed.map_err(|error| failed("destroy the key file", &path, &error))?;
         self.opened().remove(name);
         self.state(name)
@@ -398,6 +403,17 @@ mod tests {
         }
         assert!(!dir.path().join(&names[0]).exists());
         assert_eq!(provider.state(&names[1]), Ok(KeyState::Usable));
+    }
+
+    #[test]
+    fn what_a_rewriting_left_goes_with_the_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let provider = FileProvider::new(dir.path()).unwrap();
+        let name = provider.create(Deployment([7; 16]), 1).unwrap();
+        let path = dir.path().join(&name);
+        fs::copy(&path, durable::draft_of(&path)).unwrap();
+        assert_eq!(provider.destroy(&name), Ok(KeyState::Gone));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]

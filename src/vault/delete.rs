@@ -132,11 +132,8 @@ impl Deleting {
         let delete = self.grant.target();
         let mut leaf = self.vault.leaf(&self.grant, Verdict::Allowed);
         leaf.record_type = delete.record_type.name.to_string();
-        if let Some(known) = self.request.known(rows, self.call.time.day())? {
-            if known.customer != keys.customer {
-                return Err(Error::RequestIdReused);
-            }
-            self.request.is_same(&keys.identity, &known)?;
+        let whose = (keys.customer, &keys.identity);
+        if let Some(known) = self.request.again(rows, whose, self.call.time.day())? {
             let leaf = self.vault.subject_row(&self.call, &leaf, keys, &[])?;
             return Ok(Looked::Again(
                 RecordKey::new(keys.customer, known.outcome),

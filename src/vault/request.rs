@@ -6,7 +6,7 @@ use crate::clock::Day;
 use crate::crypto::IdentityKeys;
 use crate::crypto::mac::{mac, verify};
 use crate::error::{Error, Result};
-use crate::id::RequestId;
+use crate::id::{CustomerNumber, RequestId};
 use crate::secret::SecretBytes;
 use crate::store::{RequestClaim, RequestKey, RequestRow, Rows};
 use sha2::{Digest, Sha256};
@@ -57,6 +57,23 @@ impl Request {
     /// What became of it when it was made before, today or yesterday.
     pub fn known(&self, rows: &mut dyn Rows, today: Day) -> Result<Option<RequestRow>> {
         rows.request(&self.key, today)
+    }
+
+    /// What became of it when it was made before, of this customer and with
+    /// this content; REQUEST_ID_REUSED where it was another.
+    pub fn again(
+        &self,
+        rows: &mut dyn Rows,
+        (customer, keys): (CustomerNumber, &IdentityKeys),
+        today: Day,
+    ) -> Result<Option<RequestRow>> {
+        let Some(known) = self.known(rows, today)? else {
+            return Ok(None);
+        };
+        if known.customer != customer {
+            return Err(Error::RequestIdReused);
+        }
+        self.is_same(keys, &known).map(|()| Some(known))
     }
 
     /// The claim to store: its digest dies with the customer.

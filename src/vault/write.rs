@@ -171,11 +171,8 @@ impl Writing<'_> {
             &write.target.record,
         );
         let (owner, row) = rows.record(keys.customer, &locator)?;
-        if let Some(known) = self.request.known(rows, self.today)? {
-            if known.customer != keys.customer {
-                return Err(Error::RequestIdReused);
-            }
-            self.request.is_same(&keys.identity, &known)?;
+        let whose = (keys.customer, &keys.identity);
+        if let Some(known) = self.request.again(rows, whose, self.today)? {
             let view = RecordView {
                 revision: known.outcome,
                 schema_version: write.record_type.version,

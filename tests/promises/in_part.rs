@@ -18,7 +18,8 @@ use oubliette::pb;
 use oubliette::pb::value::Kind;
 use oubliette::vault::certificate::document::{Certificate, Reached};
 use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn value(kind: Kind) -> pb::Value {
     pb::Value { kind: Some(kind) }
@@ -341,7 +342,10 @@ async fn a_hold_that_races_an_erasure_is_honoured_or_refused() {
         let (eraser, who) = (w.clone(), id.clone());
         let erasing = tokio::spawn(async move { eraser.erase(&who).await });
         if round % 3 > 0 {
-            tokio::time::sleep(Duration::from_micros(400 * (round % 7) as u64)).await;
+            // Some calls' time later.
+            for _ in 0..round % 7 {
+                w.show(&id).await.expect("shown");
+            }
         }
         let placed = why(w.hold(&id, "card", "email").await);
         let reply = erasing.await.expect("no panic").expect("erased in part");
@@ -430,12 +434,19 @@ async fn killed_at_random_it_is_untouched_or_finished() {
         let batch = next..=many.min(next + 3);
         next = batch.end() + 1;
         let mut under_way = tokio::task::JoinSet::new();
+        let answered = Arc::new(AtomicUsize::new(0));
+        let wait = dice.below(batch.clone().count() + 1);
         for number in batch {
-            let w = w.clone();
-            under_way.spawn(async move { w.erase(&format!("c{number}")).await.is_ok() });
+            let (w, answered) = (w.clone(), Arc::clone(&answered));
+            under_way.spawn(async move {
+                let _cut = w.erase(&format!("c{number}")).await;
+                answered.fetch_add(1, Ordering::SeqCst);
+            });
         }
-        let wait = Duration::from_micros(dice.below(30_000) as u64);
-        tokio::time::sleep(wait).await;
+        until("some are answered", async || {
+            answered.load(Ordering::SeqCst) >= wait
+        })
+        .await;
         server.kill();
         kills += 1;
         under_way.join_all().await;

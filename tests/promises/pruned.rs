@@ -16,7 +16,6 @@ use oubliette::client::Failure;
 use oubliette::pb;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 /// A vault that closes no epoch because a clock is ahead.
 pub fn aging(place: Place) -> Place {
@@ -393,7 +392,11 @@ async fn a_prune_that_is_killed_is_untouched_or_goes_on_to_its_end() {
         let pruning = tokio::spawn(async move { prune(&first, 90, false).await });
         // From before it is written down to after the last step.
         match round % 3 {
-            0 => tokio::time::sleep(Duration::from_micros(2_000 * round)).await,
+            0 => {
+                for _ in 0..round {
+                    drop(connect(&place, &server, "acme/w01").await);
+                }
+            }
             1 => until("it is written down", async || pruned(&place).is_some()).await,
             _ => {
                 let begun = || pruned(&place).is_some_and(|(_, removed)| removed > 0);

@@ -3,6 +3,7 @@
 use super::plot::{Layer, bars, layers};
 use super::{Counts, Report, Series};
 use crate::error::Result;
+use crate::markup::escaped;
 use std::fmt::Write;
 
 const HEAD: &str = r#"<!doctype html>
@@ -80,7 +81,7 @@ impl Page {
     }
 
     fn line(&mut self, tag: &str, text: &str) {
-        self.raw(format_args!("<{tag}>{}</{tag}>\n", escape(text)));
+        self.raw(format_args!("<{tag}>{}</{tag}>\n", escaped(text)));
     }
 
     fn plot(
@@ -96,9 +97,9 @@ impl Page {
             self.line("p", "None in this period.");
             return Ok(());
         }
-        self.raw(format_args!("<p class=\"note\">{}</p>\n", escape(what)));
+        self.raw(format_args!("<p class=\"note\">{}</p>\n", escaped(what)));
         let svg = bars(&layers, label)?;
-        let title = escape(title);
+        let title = escaped(title);
         // A name for whoever does not see it; the table below has the numbers.
         let named = format!("<svg role=\"img\" aria-label=\"{title}\" ");
         self.0.push_str(&svg.replacen("<svg ", &named, 1));
@@ -113,7 +114,7 @@ impl Page {
                 "<tr><td><span class=\"key\" style=\"background:{}\"></span>{}</td>\
                  <td class=\"n\">{}</td></tr>\n",
                 layer.css(),
-                escape(&layer.name),
+                escaped(&layer.name),
                 layer.sum()
             ));
         }
@@ -151,7 +152,7 @@ impl Page {
         self.0.push_str("<tr>");
         for (at, cell) in cells.iter().enumerate() {
             let class = if at == 0 { "" } else { " class=\"n\"" };
-            self.raw(format_args!("<{tag}{class}>{}</{tag}>", escape(cell)));
+            self.raw(format_args!("<{tag}{class}>{}</{tag}>", escaped(cell)));
         }
         self.0.push_str("</tr>\n");
     }
@@ -266,20 +267,4 @@ fn bin_label(report: &Report, at: usize) -> String {
         "%Y-%m-%d"
     };
     at.map_or_else(|_| String::new(), |at| at.strftime(form).to_string())
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c if c.is_control() && c != '\n' => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }

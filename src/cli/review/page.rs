@@ -1,9 +1,10 @@
 //! The review as a page: one file, nothing loaded, no script; plots are drawn
 //! into it.
 
-use super::plot::{bars, grid, said, text};
+use super::plot::{bars, grid, said};
 use super::{since, subject, words};
 use crate::clock::{Day, Instant};
+use crate::markup::text;
 use crate::pb;
 use std::fmt::Write;
 

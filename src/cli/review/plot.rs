@@ -3,6 +3,7 @@
 //! by night.
 
 use crate::clock::Day;
+use crate::markup::text;
 use crate::pb;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -21,19 +22,6 @@ const COLUMNS: usize = 24;
 const BINS: i64 = 90;
 /// Half the height of a purpose's plot over time.
 const HALF: usize = 26;
-
-/// Text as HTML and SVG write it.
-pub fn text(page: &mut String, text: &str) {
-    for c in text.chars() {
-        match c {
-            '&' => page.push_str("&amp;"),
-            '<' => page.push_str("&lt;"),
-            '>' => page.push_str("&gt;"),
-            '"' => page.push_str("&quot;"),
-            c => page.push(c),
-        }
-    }
-}
 
 /// A number that fits into a small place: 12, 3.4k, 56M.
 fn short(count: u64) -> String {

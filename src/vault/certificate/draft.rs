@@ -102,14 +102,19 @@ pub fn sealed_id(
     let Some(notes) = keyring.notes(epoch)? else {
         return Ok(None);
     };
-    let at = place(
-        keyring.deployment(),
-        Label::CertificateId,
-        tenant,
-        customer,
-        u64::from(epoch),
-    );
+    let at = id_place(keyring, tenant, customer, epoch);
     message::seal(&notes, &at, key.text().expose().as_bytes()).map(Some)
+}
+
+/// Where [`sealed_id`] belongs.
+pub fn id_place(
+    keyring: &Keyring,
+    tenant: TenantNumber,
+    customer: CustomerNumber,
+    epoch: u32,
+) -> Vec<u8> {
+    let label = Label::CertificateId;
+    place(keyring.deployment(), label, tenant, customer, epoch.into())
 }
 
 /// One of a customer who is about to be forgotten: the one they have, or a new

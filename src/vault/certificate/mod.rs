@@ -160,13 +160,7 @@ fn find_known(
     let Some(notes) = keyring.notes(epoch)? else {
         return Ok(None);
     };
-    let at = place(
-        keyring.deployment(),
-        Label::CertificateId,
-        tenant,
-        customer,
-        u64::from(epoch),
-    );
+    let at = draft::id_place(keyring, tenant, customer, epoch);
     let id = message::open(&notes, &at, &sealed).ok();
     let id = id.and_then(|id| CertificateKey::parse(std::str::from_utf8(id.expose()).ok()?));
     let found = find(rows, keyring, id.ok_or(Error::DataLoss(Lost::Row))?)?;

@@ -13,7 +13,7 @@ use crate::clock::Instant;
 use crate::error::{Error, Result};
 use crate::id::RequestId;
 use crate::limits;
-use crate::store::{ConsentChange, ConsentOutcome, CustomerRow, LeafRow, Narrowing, Rows};
+use crate::store::{ConsentChange, CustomerRow, LeafRow, Narrowing, Rows};
 use crate::vault::Vault;
 use crate::vault::find::owner_of;
 use crate::vault::keyring::{CustomerKeyring, Keyring, Tenant};
@@ -93,19 +93,7 @@ impl Vault {
                 }
                 Looked::Change(change, noes, imported) => (change, noes, imported),
             };
-            if !noes.is_empty() {
-                let today = call.time.day();
-                self.reserved(|| self.0.store.note_narrowings(noes.clone(), today))
-                    .await?;
-            }
-            let store = || self.0.store.change_consent(ConsentChange::clone(&change));
-            let outcome = if change.narrows {
-                self.reserved(store).await?
-            } else {
-                store().in_time().await?
-            };
-            if let ConsentOutcome::Done = outcome {
-                call.mark_recorded();
+            if self.put_on_record(call, &change, noes).await? {
                 return Ok(imported);
             }
         }
@@ -152,14 +140,11 @@ impl Importing {
         let row = rows.customer(keys.customer)?;
         let row = owner_of(rows, keys.customer, row)?;
         let state = keys.facts(&row)?.into_state();
-        let known = self.request.known(rows, self.call.time.day())?;
+        let whose = (keys.customer, &keys.identity);
+        let known = self.request.again(rows, whose, self.call.time.day())?;
         let Some(known) = known else {
             return self.change(rows, keyring, keys, &row, state);
         };
-        if known.customer != keys.customer {
-            return Err(Error::RequestIdReused);
-        }
-        self.request.is_same(&keys.identity, &known)?;
         let last = u32::try_from(known.outcome).unwrap_or(u32::MAX);
         let last = last.min(state.events);
         let imported = self.again(rows, keyring, &keys, &state, last)?;

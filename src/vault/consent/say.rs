@@ -82,23 +82,38 @@ impl Vault {
                 }
                 Looked::Change(change, narrowing, said) => (change, narrowing, said),
             };
-            if let Some(narrowing) = narrowing {
-                let today = call.time.day();
-                self.reserved(|| self.0.store.note_narrowings(vec![narrowing], today))
-                    .await?;
-            }
-            let store = || self.0.store.change_consent(ConsentChange::clone(&change));
-            let outcome = if change.narrows {
-                self.reserved(store).await?
-            } else {
-                store().in_time().await?
-            };
-            if let ConsentOutcome::Done = outcome {
-                call.mark_recorded();
+            let noes = narrowing.into_iter().collect();
+            if self.put_on_record(call, &change, noes).await? {
                 return Ok(said);
             }
         }
         Err(Error::Contended)
+    }
+
+    /// Notes the noes in the ledger, then puts the change on record; `false`
+    /// where the customer's state is another by now.
+    pub(super) async fn put_on_record(
+        &self,
+        call: &Call,
+        change: &ConsentChange,
+        noes: Vec<Narrowing>,
+    ) -> Result<bool> {
+        if !noes.is_empty() {
+            let today = call.time.day();
+            self.reserved(|| self.0.store.note_narrowings(noes.clone(), today))
+                .await?;
+        }
+        let store = || self.0.store.change_consent(change.clone());
+        let outcome = if change.narrows {
+            self.reserved(store).await?
+        } else {
+            store().in_time().await?
+        };
+        let is_done = matches!(outcome, ConsentOutcome::Done);
+        if is_done {
+            call.mark_recorded();
+        }
+        Ok(is_done)
     }
 }
 
@@ -156,11 +171,8 @@ impl Saying {
         let row = rows.customer(keys.customer)?;
         let row = owner_of(rows, keys.customer, row)?;
         let state = keys.facts(&row)?.into_state();
-        if let Some(known) = self.request.known(rows, self.call.time.day())? {
-            if known.customer != keys.customer {
-                return Err(Error::RequestIdReused);
-            }
-            self.request.is_same(&keys.identity, &known)?;
+        let whose = (keys.customer, &keys.identity);
+        if let Some(known) = self.request.again(rows, whose, self.call.time.day())? {
             let event = u32::try_from(known.outcome).unwrap_or(u32::MAX);
             let at = keyring.at(self.call.time.day());
             return Ok(Looked::Again(said(&say.purpose, &state, event, at), keys));

@@ -1,8 +1,8 @@
 //! The report as a page for people: one file, nothing loaded, no script.
 
 use super::document::{Record, Report, Seen};
+use crate::markup;
 use serde_json::Value as Json;
-use std::fmt::Write;
 
 const HEAD: &str = r#"<!doctype html>
 <html lang="en">
@@ -175,20 +175,7 @@ fn row(page: &mut String, cells: &[&str]) {
 /// What customers said is text here and never markup.
 fn put(page: &mut String, before: &str, text: &str, after: &str) {
     page.push_str(before);
-    for c in text.chars() {
-        match c {
-            '&' => page.push_str("&amp;"),
-            '<' => page.push_str("&lt;"),
-            '>' => page.push_str("&gt;"),
-            '"' => page.push_str("&quot;"),
-            '\'' => page.push_str("&#39;"),
-            c if c.is_control() && c != '\n' => {
-                // Writing to a String does not fail.
-                let _ = write!(page, "\\u{{{:x}}}", u32::from(c));
-            }
-            c => page.push(c),
-        }
-    }
+    markup::text(page, text);
     page.push_str(after);
 }
 
